@@ -1,0 +1,119 @@
+"""The `xfer` command: plan, run, status, report, export, doctor, clean."""
+
+import signal
+import sys
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xfer_utils.settings_file import SettingsError, closest
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
+Stale = Annotated[bool, typer.Option("--keep-stale", help="use runs of older code, marked stale wherever they show")]
+
+
+@app.command()
+def plan(
+    file: File,
+    why: Annotated[str, typer.Option(help="say what sets this run apart from its like on disk")] = "",
+    keep_stale: Stale = False,
+) -> None:
+    """Prints the study's runs by phase, what is done, what remains, and the expected time."""
+    from xfer_utils import overview, study
+
+    made = study.make_plan(file, keep_stale)
+    if why:
+        run = _one_run(made, why)
+        typer.echo(f"{run.id}\n" + "\n".join(study.differences(run) or ["No other run of this name is on disk."]))
+        return
+    typer.echo(overview.plan_text(made))
+
+
+@app.command()
+def run(
+    file: File,
+    only: Annotated[str, typer.Option(help="runs whose id matches this pattern, and what they build on")] = "*",
+    limit: Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")] = 0,
+    workers: Annotated[int, typer.Option(help="kernels at a time; 0: the study's, or one per core or GPU half")] = 0,
+    keep_stale: Stale = False,
+) -> None:
+    """Executes the study's runs with papermill; what is done is never run again."""
+    from xfer_utils import engines, overview, study
+
+    made = study.make_plan(file, keep_stale)
+    overview.save_plan(made)
+    progress = engines.Progress(len(made.runs), done=set(made.done()))
+    wanted = _wanted(made, only, limit, progress.done)
+    workers = workers or made.study.workers or engines.default_workers()
+    overview.start(made, wanted, workers, progress)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    begun = time.time()
+    try:
+        engines.execute(made, wanted, workers, made.study.threads or engines.default_threads(workers), progress)
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. {len(progress.done)} of {progress.total} runs are done; the same command goes on.")
+        raise typer.Exit(130) from None
+    typer.echo(overview.finished_text(made, progress, time.time() - begun))
+    if progress.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(file: File) -> None:
+    """Which runs are done, running, failed or waiting."""
+    from xfer_utils import overview, study
+
+    typer.echo(overview.status_text(study.make_plan(file)))
+
+
+@app.command()
+def report(file: File, keep_stale: Stale = False) -> None:
+    """Builds the study's tables, figures and HTML report from the runs that are done."""
+    from xfer_utils import study, summary
+
+    page = summary.build(study.make_plan(file, keep_stale))
+    typer.echo(f"Report: {page}")
+
+
+@app.command()
+def clean(
+    file: File,
+    yes: Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")] = False,
+) -> None:
+    """Lists (with --yes deletes) runs on disk that no current version of this study uses, and dead claims."""
+    from xfer_utils import overview, study
+
+    typer.echo(overview.clean(study.make_plan(file), yes))
+
+
+def _one_run(made: object, pattern: str) -> object:
+    found = [run for run in made.runs.values() if fnmatch(run.id, pattern) or run.slug == pattern or run.id == pattern]
+    if not found:
+        raise SettingsError(f"{made.file}: no run `{pattern}`.{closest(pattern, list(made.runs))}")
+    return found[0]
+
+
+def _wanted(made: object, only: str, limit: int, done: set[str]) -> list[str]:
+    """Ids to run, parents first; `only` picks by pattern and draws in what those build on."""
+    from xfer_utils.engines import with_parents
+
+    chosen = [id for id in made.runs if fnmatch(id, only) or fnmatch(id, f"*{only}*")]
+    if not chosen:
+        raise SettingsError(f"{made.file}: no run matches `{only}`. `xfer plan {made.file}` lists them.")
+    todo = [id for id in with_parents(made, chosen) if id not in done]
+    return todo[:limit] if limit else todo
+
+
+def main() -> None:
+    """Entry point: a wrong request ends with exit code 2 and a sentence, never with a traceback."""
+    from xfer_utils.sources.catalogue import MalformedRow, MissingData
+
+    try:
+        app()
+    except (SettingsError, MissingData, MalformedRow) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,215 @@
+"""Executes a plan's runs with papermill: several kernels at a time, each run claimed, checked and made once."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import papermill
+
+from xfer_utils import kernels, paths, records
+from xfer_utils.claims import Claims
+from xfer_utils.kernels import WarmKernelManager
+from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.study import Plan, Run
+
+EXECUTED, ERROR = "notebook.ipynb", "error.txt"
+POLL_SECONDS = 1.0
+
+
+@dataclass
+class Progress:
+    """What a launcher has seen so far; `report` is called at every change."""
+
+    total: int
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    blocked: set[str] = field(default_factory=set)
+    running: dict[str, float] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
+    report: Callable[["Progress", str], None] = lambda progress, event: None
+
+
+def parameter_names(notebook: Path) -> set[str]:
+    """The names that a notebook's parameters cell assigns."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            body = ast.parse("".join(cell["source"])).body
+            return {target.id for line in body if isinstance(line, ast.Assign) for target in line.targets}
+    raise SettingsError(f"{notebook}: no cell is tagged `parameters`.")
+
+
+def check_parameters(notebook: Path, parameters: dict) -> None:
+    """Refuses what papermill would only warn about: a parameter that the notebook does not have."""
+    known = parameter_names(notebook)
+    for name in parameters:
+        if name not in known:
+            raise SettingsError(f"{notebook.name}: no parameter `{name}`.{closest(name, sorted(known))}")
+
+
+def notebook_parameters(run: Run) -> dict:
+    """What papermill injects: the run's own parameters, its folder, and the folder it builds on."""
+    folders = {"run_dir": f"outputs/runs/{run.id}"}
+    if run.parents:
+        folders["encoder_dir"] = f"outputs/runs/{run.parents[0]}"
+    return {**run.parameters, **folders}
+
+
+def default_workers() -> int:
+    """Kernels at a time: one per core on a CPU (small models gain nothing from threads), two on one GPU."""
+    import torch
+
+    return (
+        2 * torch.cuda.device_count() if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)))
+    )
+
+
+def default_threads(workers: int) -> int:
+    """Threads of one kernel: what is left of the cores."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
+    """The chosen runs and everything that they build on, in the plan's order."""
+    needed, waiting = set(), list(chosen)
+    while waiting:
+        run_id = waiting.pop()
+        if run_id not in needed and run_id in plan.runs:
+            needed.add(run_id)
+            waiting += plan.runs[run_id].parents
+    return [run_id for run_id in plan.runs if run_id in needed]
+
+
+def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:
+    """Runs what is wanted and not done; a failed run stops only what builds on it."""
+    for run_id in wanted:
+        run = plan.runs[run_id]
+        check_parameters(paths.NOTEBOOKS / run.notebook, notebook_parameters(run))
+    waiting = [id for id in wanted if id not in progress.done]
+    progress.report(progress, "")
+    with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(max(1, workers)) as pool:
+        slots, futures = list(range(max(1, workers))), {}
+        try:
+            while waiting or futures:
+                _start_ready(plan, waiting, slots, futures, claims, pool, progress, threads)
+                finished, _ = wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    run_id, slot = futures.pop(future)
+                    slots.append(slot)
+                    _book(plan, run_id, future, claims, progress)
+                if not futures and waiting:
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.kill_all()
+            raise
+
+
+def _start_ready(
+    plan: Plan, waiting: list[str], slots: list[int], futures: dict, claims: Claims, pool: ThreadPoolExecutor,
+    progress: Progress, threads: int,
+) -> None:  # fmt: skip
+    """Starts every run whose parents are done, drops what is done elsewhere or can no longer be run."""
+    for run_id in list(waiting):
+        run = plan.runs[run_id]
+        if any(parent in progress.failed or parent in progress.blocked for parent in run.parents):
+            waiting.remove(run_id)
+            progress.blocked.add(run_id)
+        elif run_id in progress.elsewhere and records.read(run.folder):
+            waiting.remove(run_id)
+            progress.elsewhere.discard(run_id)
+            progress.done.add(run_id)
+            progress.report(progress, f"done elsewhere  {run_id}")
+        elif slots and all(_is_done(plan, parent, progress) for parent in run.parents):
+            _start(run, waiting, slots, futures, claims, pool, progress, threads)
+
+
+def _start(run: Run, waiting: list[str], slots: list[int], futures: dict, claims: Claims,
+           pool: ThreadPoolExecutor, progress: Progress, threads: int) -> None:  # fmt: skip
+    if not claims.take(run.id):
+        progress.elsewhere.add(run.id)
+        return
+    if records.read(run.folder):
+        claims.release(run.id)
+        progress.elsewhere.add(run.id)
+        return
+    waiting.remove(run.id)
+    progress.elsewhere.discard(run.id)
+    progress.running[run.id] = time.time()
+    slot = slots.pop(0)
+    futures[pool.submit(run_notebook, run, threads, slot)] = (run.id, slot)
+    progress.report(progress, "")
+
+
+def _is_done(plan: Plan, run_id: str, progress: Progress) -> bool:
+    if run_id not in progress.done and run_id not in progress.running:
+        folder = plan.runs[run_id].folder if run_id in plan.runs else paths.outputs() / "runs" / run_id
+        if records.read(folder):
+            progress.done.add(run_id)
+    return run_id in progress.done
+
+
+def _book(plan: Plan, run_id: str, future: Future, claims: Claims, progress: Progress) -> None:
+    claims.release(run_id)
+    seconds = time.time() - progress.running.pop(run_id)
+    error = future.exception()
+    if error is None:
+        progress.done.add(run_id)
+        progress.report(progress, f"done   {seconds:6.1f} s  {run_id}")
+        return
+    message = last_line(str(error)) or type(error).__name__
+    (plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
+    progress.failed[run_id] = message
+    progress.report(progress, f"FAILED {seconds:6.1f} s  {run_id}: {message}")
+
+
+def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
+    """One run through papermill; its result counts only after papermill has returned and the draft is checked."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for leftover in (records.DRAFT, ERROR, "predictions", "encoder"):
+        _remove(run.folder / leftover)
+    begun = time.time()
+    papermill.execute_notebook(
+        str(paths.NOTEBOOKS / run.notebook),
+        str(run.folder / EXECUTED),
+        parameters=notebook_parameters(run),
+        progress_bar=False,
+        autosave_cell_every=0,
+        km=WarmKernelManager(run.folder / "kernel.log", kernel_environment(threads, slot)),
+    )
+    labels = {**run.labels, "notebook": run.notebook}
+    records.accept(
+        run.folder, id=run.id, kind=run.kind, labels=labels, identity=run.identity,
+        seconds=time.time() - begun,
+    )  # fmt: skip
+    _remove(run.folder / "checkpoints")
+
+
+def kernel_environment(threads: int, slot: int) -> dict[str, str]:
+    """Threads of a kernel, and its GPU where there are several: slots go round them."""
+    import torch
+
+    environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    if torch.cuda.device_count() > 1:
+        environment["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
+    return environment
+
+
+def last_line(text: str) -> str:
+    """The last line of an error that says something, without terminal colours."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

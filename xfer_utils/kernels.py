@@ -1,0 +1,135 @@
+"""Warm kernels: one server process imports the libraries once, and every kernel is forked from it.
+
+A fresh kernel spends about five CPU seconds on imports, as much as a whole training in the toy world. The standard
+library's forkserver pays that once; jupyter_client's provisioner interface makes it a kernel like any other.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+
+PRELOAD = ["xfer_utils.warm"]
+PROVISIONER = "xfer-warm"
+LIVE: set["ForkedKernel"] = set()
+
+
+class ForkedKernel:
+    """A forked kernel behind the few methods of subprocess.Popen that LocalProvisioner uses."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(
+        self, connection_file: str, arguments: list[str], environment: dict[str, str], log: str
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOAD)
+        with _no_main_module():
+            self._process = context.Process(
+                target=serve, args=(connection_file, arguments, environment, log), daemon=True
+            )
+            self._process.start()
+        self.pid = self._process.pid
+        LIVE.add(self)
+
+    def poll(self) -> int | None:
+        """The exit code, or None while the kernel lives."""
+        return self._process.exitcode
+
+    def wait(self) -> int | None:
+        """Waits for the end."""
+        self._process.join()
+        LIVE.discard(self)
+        return self._process.exitcode
+
+    def send_signal(self, signum: int) -> None:
+        """Signals the kernel."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        """Ends the kernel at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Asks the kernel to end."""
+        self.send_signal(signal.SIGTERM)
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts a kernel by forking the warm server."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
+        """`cmd` is `python -m ipykernel_launcher ARGUMENTS`; only the arguments matter here."""
+        arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        self.process = ForkedKernel(
+            self.parent.connection_file, arguments, kwargs.get("env") or {}, self.parent.log_file
+        )
+        self.pid = self.process.pid
+        return self.connection_info
+
+
+class WarmKernelManager(AsyncKernelManager):
+    """A kernel manager for papermill: unix sockets instead of TCP ports, and a warm start."""
+
+    def __init__(self, log_file: Path, environment: dict[str, str]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="xfer-", ignore_cleanup_errors=True)
+        socket = str(Path(self._folder.name) / "kernel")
+        super().__init__(transport="ipc", ip=socket, connection_file=f"{socket}.json")
+        self.log_file, self._environment = str(log_file), environment
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The current interpreter's kernel, provided by the warm server."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+            env=self._environment,
+            metadata={"kernel_provisioner": {"provisioner_name": PROVISIONER}},
+        )
+
+
+def kill_all() -> None:
+    """Ends every kernel of this process; the notebooks in flight fail at once."""
+    for kernel in list(LIVE):
+        kernel.kill()
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Any:
+    """Keeps multiprocessing from importing the launcher's own script again in every kernel."""
+    main = sys.modules["__main__"]
+    kept = {name: main.__dict__.pop(name) for name in ("__file__",) if name in main.__dict__}
+    spec, main.__spec__ = getattr(main, "__spec__", None), None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
+        main.__spec__ = spec
+
+
+def serve(connection_file: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
+    """The forked process: its own session, the run's environment and log, then an ordinary ipykernel."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    if threads := environment.get("OMP_NUM_THREADS"):
+        import torch
+
+        torch.set_num_threads(int(threads))
+    from ipykernel.kernelapp import IPKernelApp
+
+    IPKernelApp.launch_instance(argv=arguments)

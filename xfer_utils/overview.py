@@ -1,0 +1,143 @@
+"""What the command line says about a plan and its progress."""
+
+import contextlib
+import shutil
+import sys
+from collections import Counter
+
+from xfer_utils import cost, engines, records
+from xfer_utils.claims import Claims
+from xfer_utils.engines import Progress
+from xfer_utils.study import NOTEBOOKS, Plan, runs_folder
+
+PHASES = {"encoder": "phase 1", "intermediate": "phase 2", "target": "phase 3", "retrieval": "phase 3, no training"}
+
+
+def plan_text(plan: Plan) -> str:
+    """The DAG by phase, what is done, what remains, and the expected time with its basis."""
+    done = plan.done()
+    todo = [id for id in plan.runs if id not in done]
+    expected = cost.expected(plan, todo)
+    lines = [f"{plan.study.title} ({plan.file})", plan.study.question, ""]
+    for kind, notebook in NOTEBOOKS.items():
+        runs = [run for run in plan.runs.values() if run.kind == kind]
+        if runs:
+            finished = sum(run.id in done for run in runs)
+            lines.append(f"{PHASES[kind]}: {kind}, {notebook} - {finished} of {len(runs)} done")
+        for run in runs:
+            time_text = "done" if run.id in done else duration(expected.seconds[run.id])
+            parent = f"  <- {run.parents[0].rpartition('-')[0]}" if run.parents else ""
+            lines.append(f"  {'x' if run.id in done else ' '} {run.id}  {time_text}{parent}")
+    for (intermediate, target), reason in plan.not_run.items():
+        if target == "*":
+            lines.append(f"  not run: {intermediate}: {reason}")
+    workers = plan.study.workers or engines.default_workers()
+    wall = cost.wall_seconds(plan, expected.seconds, workers)
+    lines += ["", f"{len(done)} of {len(plan.runs)} runs done, {len(todo)} to do."]
+    if todo:
+        lines.append(f"Expected time: {duration(wall)} with {workers} kernels at a time ({expected.basis}).")
+    return "\n".join(lines)
+
+
+def save_plan(plan: Plan) -> None:
+    """The plan as data in the study's folder: the summary notebooks and the report start from it."""
+    done = plan.done()
+    runs = [
+        {
+            "id": run.id,
+            "kind": run.kind,
+            "parents": list(run.parents),
+            "labels": run.labels,
+            "stale": run.id in done and done[run.id].identity["code"] != run.identity["code"],
+        }
+        for run in plan.runs.values()
+    ]
+    not_run = [
+        {"intermediate": intermediate, "target": target, "reason": reason}
+        for (intermediate, target), reason in plan.not_run.items()
+        if target != "*"
+    ]
+    content = {"study": plan.study.model_dump(mode="json"), "runs": runs, "not_run": not_run}
+    records.write_json(plan.folder / "plan.json", {**content, "languages_csv": plan.languages_csv})
+
+
+def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> None:
+    """Prints the first line and makes the progress report itself from then on."""
+    expected = cost.expected(plan, wanted)
+    remaining = dict(expected.seconds)
+    terminal = sys.stdout.isatty()
+    print(
+        f"{plan.study.title}: {len(progress.done)} of {progress.total} runs done, {len(wanted)} to run, "
+        f"{workers} at a time."
+    )
+
+    def report(now: Progress, event: str) -> None:
+        for run_id in [*now.done, *now.failed, *now.blocked]:
+            remaining.pop(run_id, None)
+        left = duration(cost.wall_seconds(plan, remaining, workers))
+        line = f"[{len(now.done)}/{now.total}] about {left} left"
+        if event:
+            print(f"\r\033[K{line}  {event}" if terminal else f"{line}  {event}", flush=True)
+        if terminal and now.running:
+            names = ", ".join(run_id.rpartition("-")[0] for run_id in now.running)
+            print(f"\r\033[K{line}  running: {names}"[: shutil.get_terminal_size().columns + 3], end="", flush=True)
+
+    progress.report = report
+
+
+def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:
+    """The closing lines of `xfer run`."""
+    lines = [f"{len(progress.done)} of {progress.total} runs done ({duration(seconds)})."]
+    for run_id, message in progress.failed.items():
+        lines.append(f"failed: {run_id}: {message}\n  {plan.runs[run_id].folder / engines.EXECUTED}")
+    if progress.blocked:
+        lines.append(f"{len(progress.blocked)} runs build on failed ones and were left out.")
+    return "\n".join(lines)
+
+
+def status_text(plan: Plan) -> str:
+    """One line per run that is not done, with the last line of its error where it failed."""
+    done, claims = plan.done(), Claims(runs_folder().parent / "claims")
+    counts, lines = Counter(), []
+    for run in plan.runs.values():
+        state, more = _state(run, done, claims)
+        counts[state] += 1
+        if state != "done":
+            lines.append(f"{state:8} {run.id}{more}")
+    head = ", ".join(f"{counts[state]} {state}" for state in ("done", "running", "failed", "waiting"))
+    return "\n".join([f"{plan.study.title}: {head}", *lines])
+
+
+def _state(run: object, done: dict, claims: Claims) -> tuple[str, str]:
+    if run.id in done:
+        return "done", ""
+    if claims.running(run.id):
+        holder = claims.holder(run.id)
+        return "running", f"  ({holder['host']}, process {holder['process']})"
+    error = run.folder / engines.ERROR
+    if error.exists():
+        return "failed", f"\n         {engines.last_line(error.read_text())}\n         {run.folder / engines.EXECUTED}"
+    return "waiting", ""
+
+
+def clean(plan: Plan, delete: bool) -> str:
+    """Runs on disk whose readable name this study uses, but whose version it does not."""
+    slugs = {run.slug for run in plan.runs.values()}
+    old = [f for f in sorted(runs_folder().glob("*")) if f.name not in plan.runs and f.name.rpartition("-")[0] in slugs]
+    if delete:
+        for folder in old:
+            shutil.rmtree(folder)
+    with contextlib.suppress(FileNotFoundError):
+        for claim in (runs_folder().parent / "claims").glob("*.json"):
+            if not Claims(claim.parent).running(claim.stem):
+                claim.unlink()
+    verb = "Deleted" if delete else "Not used by this version of the study (add --yes to delete)"
+    return "\n".join([f"{verb}: {len(old)} runs", *(f"  {folder}" for folder in old)])
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words that fit the size."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+

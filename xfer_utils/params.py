@@ -1,0 +1,206 @@
+"""The study file: one YAML file in params/, strictly validated, with defaults from the paper where it has them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from xfer_utils import settings_file
+from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.tasks import registry
+
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys refused, types not coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Training(Section):
+    """How one training is done. Each default is the paper's, or the plain choice where the paper says nothing."""
+
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
+    epochs: Annotated[int, Field(ge=1)] = 2
+    max_steps: Count = 0
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    accumulation: Annotated[int, Field(ge=1)] = 1
+    max_length: Annotated[int, Field(ge=8)] = 256
+    doc_stride: Annotated[int, Field(ge=1)] = 128
+    max_examples: Count = 0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    batching: Literal["length", "random"] = "length"
+    select: Literal["last", "english_dev"] = "last"
+    eval_steps: Count = 1000
+    patience: Count = 30
+    dev_examples: Count = 500
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    tuning: Literal["full", "lora"] = "full"
+    lora_rank: Annotated[int, Field(ge=1)] = 16
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
+
+
+class Pretraining(Section):
+    """A small XLM-R pre-trained from scratch on the source's own text (phase 1 of the toy and mini studies)."""
+
+    layers: Annotated[int, Field(ge=1)] = 3
+    width: Annotated[int, Field(ge=16)] = 96
+    heads: Annotated[int, Field(ge=1)] = 4
+    vocabulary: Annotated[int, Field(ge=100)] = 2000
+    positions: Annotated[int, Field(ge=16)] = 128
+    steps: Annotated[int, Field(ge=1)] = 3000
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
+    max_length: Annotated[int, Field(ge=8)] = 64
+    masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    lines_per_language: Count = 0
+    seed: int = 0
+
+
+class Model(Section):
+    """One encoder: pre-trained here, or loaded from a hub id or a local folder."""
+
+    pretrain: Pretraining | None = None
+    load: str | None = None
+    revision: str = "main"
+    layer: int | None = None
+    pooling: Literal["mean", "first"] = "mean"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Model":
+        if (self.pretrain is None) == (self.load is None):
+            raise ValueError(
+                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
+            )
+        return self
+
+
+class Seeds(Section):
+    """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
+
+    none: list[int] = [0, 1, 2]
+    other: list[int] = [0]
+
+
+class Study(Section):
+    """A whole study file after `extends:` is resolved."""
+
+    name: Name
+    title: str
+    question: str
+    estimand: str
+    note: str = ""
+    source: str = "toy"
+    world: dict[str, Any] = {}
+    splits: dict[str, dict[str, str | list[str]]] = {}
+    models: dict[Name, Model]
+    intermediate: list[str] = ["none"]
+    multi_cap: Annotated[int, Field(ge=1)] = 2**17
+    targets: list[str]
+    languages: list[str] = []
+    evaluate: dict[str, Literal["dev", "test"]] = {}
+    max_eval_items: Count = 0
+    seeds: Seeds = Seeds()
+    intermediate_training: dict[str, Training] = {}
+    target_training: dict[str, Training] = {}
+    workers: Count = 0
+    threads: Count = 0
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value in ("toy", "hub") or (value.startswith("folder:") and len(value) > len("folder:")):
+            return value
+        raise ValueError(f"`{value}` is no source: write toy, hub or folder:PATH")
+
+    @field_validator("intermediate", "targets")
+    @classmethod
+    def _known_tasks(cls, names: list[str], info: Any) -> list[str]:
+        role = "target" if info.field_name == "targets" else "intermediate"
+        known = [name for name, row in registry().items() if row.role == role]
+        known += ["none", "multi"] if role == "intermediate" else []
+        for name in names:
+            if name not in known:
+                raise ValueError(f"`{name}` is no {role} task.{closest(name, known)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a task stands twice")
+        return names
+
+    @field_validator("intermediate_training", "target_training")
+    @classmethod
+    def _known_training(cls, sections: dict[str, Training]) -> dict[str, Training]:
+        known = ["default", "multi", *registry()]
+        for name in sections:
+            if name not in known:
+                raise ValueError(f"`{name}` is no task.{closest(name, known)}")
+        return sections
+
+    def training(self, phase: Literal["intermediate", "target"], task: str) -> Training:
+        """The settings of one training: the section's `default`, then the task's own lines."""
+        section = getattr(self, f"{phase}_training")
+        layers = [section[key].model_dump(exclude_unset=True) for key in ("default", task) if key in section]
+        return Training(**{key: value for layer in layers for key, value in layer.items()})
+
+
+def load(path: str | Path) -> Study:
+    """A study from its file; a SettingsError says file, key, line and the closest valid spelling."""
+    path = Path(path)
+    content, origin = _with_base(path)
+    try:
+        return Study(**content)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(e, path, origin) for e in error.errors())) from None
+
+
+def _with_base(path: Path) -> tuple[dict, dict[str, Path]]:
+    """The file's content over its base's, section by section, and which file each top-level key came from."""
+    content = settings_file.load(path)
+    origin = dict.fromkeys(content, path)
+    base_name = content.pop("extends", None)
+    if base_name is None:
+        return content, origin
+    base_path = path.parent / str(base_name)
+    base = settings_file.load(base_path)
+    if "extends" in base:
+        raise SettingsError(
+            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
+        )
+    return _merge(base, content), {**dict.fromkeys(base, base_path), **origin}
+
+
+def _merge(base: dict, over: dict) -> dict:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both and key != "models" else value
+    return merged
+
+
+def _explain(error: dict, path: Path, origin: dict[str, Path]) -> str:
+    keys = tuple(k for k in error["loc"] if k != "[key]")
+    file = origin.get(str(keys[0]), path) if keys else path
+    line = settings_file.line_of(file, keys) if keys else None
+    place = f"{file}{f', line {line}' if line else ''}"
+    name = ".".join(map(str, keys)) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: `{name}` is no known key.{closest(str(keys[-1]), _siblings(keys))}"
+    if error["type"] == "missing":
+        return f"{path}: the key `{name}` is missing."
+    message = error["msg"].removeprefix("Value error, ")
+    got = "" if error["type"] == "value_error" else f" (it reads as {error['input']!r})"
+    return f"{place}: `{name}`: {message}{got}."
+
+
+def _siblings(keys: tuple) -> list[str]:
+    sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds}
+    sections |= dict.fromkeys(("intermediate_training", "target_training"), Training)
+    for key in reversed(keys[:-1]):
+        if key in sections:
+            return list(sections[key].model_fields)
+    return ["extends", *Study.model_fields]

@@ -1,0 +1,116 @@
+"""The two tidy tables, made from the runs that are done: scores and examples."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from xfer_utils import paths, records
+from xfer_utils.tasks import task, training_parts
+
+SCORE_COLUMNS = ("task", "language", "split", "metric", "value", "n", "main", "chance", "layer", "pooling")
+
+
+def plan(study_dir: Path) -> dict:
+    """The study's plan as it was last made: settings, runs, and what cannot be run."""
+    path = Path(study_dir) / "plan.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: `xfer run params/{Path(study_dir).name}.yaml` makes the plan and its runs."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def study(study_dir: Path) -> dict:
+    """Name, title, question, estimand, source, notes, and where the language features of a made-up world are."""
+    settings = plan(study_dir)["study"]
+    keys = ("name", "title", "question", "estimand", "source", "note", "seeds")
+    return {**{key: settings[key] for key in keys}, "languages_csv": plan(study_dir)["languages_csv"]}
+
+
+def scores(study_dir: Path) -> pd.DataFrame:
+    """The scores table: one row per run, task, language, split and metric."""
+    made = plan(study_dir)
+    languages, rows = set(made["study"]["languages"]), []
+    for run in made["runs"]:
+        result = records.read(_folder(run["id"]))
+        if result is None or run["kind"] not in ("target", "retrieval"):
+            continue
+        labels = run["labels"]
+        for score in result.scores:
+            if languages and score.language not in languages:
+                continue
+            values = {name: value for name, value in score.model_dump().items() if name in SCORE_COLUMNS}
+            rows.append(
+                {
+                    "study": made["study"]["name"],
+                    "run": run["id"],
+                    **{key: labels[key] for key in ("model", "intermediate", "train_task", "seed")},
+                    "same_data": same_data(labels["intermediate"], labels["train_task"], made["study"]),
+                    "stale": run["stale"],
+                    **values,
+                }
+            )
+    if not rows:
+        raise FileNotFoundError(f"{study_dir}: no run of this study is done yet. `xfer run` makes them.")
+    return pd.DataFrame(rows).rename(columns={"task": "target"})
+
+
+def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:
+    """A function from a run and a task to its examples table, read once."""
+
+    @cache
+    def read(run: str, name: str) -> pd.DataFrame:
+        return pd.read_parquet(_folder(run) / "predictions" / f"{name}.parquet")
+
+    return read
+
+
+def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
+    """Why a cell of the table is empty: what cannot be run, what failed, and what has not been run yet."""
+    made = plan(study_dir)
+    reasons = {(row["intermediate"], row["target"]): row["reason"] for row in made["not_run"]}
+    for run in made["runs"]:
+        labels = run["labels"]
+        if "targets" not in labels or records.read(_folder(run["id"])):
+            continue
+        failed = (_folder(run["id"]) / "error.txt").exists()
+        for name in labels["targets"]:
+            reasons[labels["intermediate"], name] = "the run failed" if failed else "not run yet"
+    return reasons
+
+
+def same_data(intermediate: str, train_task: str, settings: dict) -> bool:
+    """Whether phase 2 holds the very training data that phase 3 uses."""
+    if not train_task or intermediate == "none":
+        return False
+    names = [intermediate]
+    if intermediate == "multi":
+        names = [name for name in settings["intermediate"] if name not in ("none", "multi")]
+    return train_task in {part for name in names for part in training_parts(name)}
+
+
+def intermediate_scores(study_dir: Path) -> pd.DataFrame:
+    """How well each intermediate task was learnt, on its own English dev set."""
+    rows = []
+    for run in plan(study_dir)["runs"]:
+        result = records.read(_folder(run["id"])) if run["kind"] == "intermediate" else None
+        for score in result.scores if result else ():
+            if score.main:
+                rows.append(
+                    {
+                        "trained on": run["labels"]["intermediate"],
+                        "seed": run["labels"]["seed"],
+                        "task": task(score.task).title,
+                        "score": score.value,
+                        "chance": score.chance,
+                        "n": score.n,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _folder(run_id: str) -> Path:
+    return paths.outputs() / "runs" / run_id

@@ -1,0 +1,140 @@
+"""The two targets without training: sentence vectors from one layer, nearest neighbours, mined pairs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from xfer_utils import batches, metrics, models, search
+from xfer_utils.data import Data
+from xfer_utils.evaluation import TOKENS_PER_BATCH, language_scores, save_predictions, sorted_batches
+from xfer_utils.features import Features
+from xfer_utils.tasks import task
+
+NEIGHBOURS = 4
+
+
+def default_layer(layers: int) -> int:
+    """The paper's choice, layer 14 of 24, at the same relative depth (layer 0 is the embeddings)."""
+    return max(1, round(layers * 14 / 24))
+
+
+def evaluate(
+    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, pooling: str, max_length: int
+) -> list[dict]:  # fmt: skip
+    """Scores one retrieval task in every language and keeps what was retrieved.
+
+    Nearest neighbour also reports every other layer (main=False): the choice of layer is part of the result.
+    """
+    row, scores, frames = task(name), [], []
+    for language in data.source.languages(name, role):
+        rows = data.rows(name, role, language)
+        if row.layout == "pools":
+            found = {layer: _mined(encoder, data, name, role, language, layer, pooling, max_length)}
+        else:
+            layers = range(encoder.config.num_hidden_layers + 1)
+            found = _nearest(encoder, data, name, role, language, list(layers), pooling, max_length)
+        chance = 100 / max(1, sum(side == "target" for side in rows["side"]))
+        for number, frame in found.items():
+            frame.insert(0, "language", language)
+            frame.insert(1, "split", data.split_name(name, role))
+            shown = language_scores(row, frame, chance, layer=number, pooling=pooling)
+            scores += shown if number == layer else [{**score, "main": False} for score in shown]
+        frames.append(found[layer])
+    save_predictions(run_dir / "predictions" / f"{name}.parquet", pd.concat(frames, ignore_index=True))
+    return scores
+
+
+def embed(
+    encoder: Any, features: Features, layers: list[int], pooling: str, pad: int
+) -> dict[int, np.ndarray]:
+    """Normalised sentence vectors of each asked layer from one pass; the mean covers all unmasked positions."""
+    device = next(encoder.parameters()).device
+    shape = (len(features), encoder.config.hidden_size)
+    vectors = {layer: np.zeros(shape, np.float32) for layer in layers}
+    encoder.eval()
+    with torch.inference_mode():
+        for _, rows in sorted_batches([features.lengths], TOKENS_PER_BATCH[device.type]):
+            batch = {key: value.to(device) for key, value in batches.padded(features, rows, pad).items()}
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                states = encoder(**batch, output_hidden_states=True).hidden_states
+            mask = batch["attention_mask"][:, :, None].float()
+            for layer in layers:
+                state = states[layer].float()
+                pooled = state[:, 0] if pooling == "first" else (state * mask).sum(1) / mask.sum(1)
+                vectors[layer][rows] = pooled.cpu().numpy()
+    return {layer: search.normalise(vector) for layer, vector in vectors.items()}
+
+
+def _sides(
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], pooling: str, max_length: int
+) -> tuple[pd.DataFrame, pd.DataFrame, dict, dict]:  # fmt: skip
+    """The two sides of a task as tables, and their vectors per layer."""
+    rows = data.rows(name, role, language).to_pandas()
+    features = data.features(name, role, language, max_length=max_length)
+    vectors = embed(encoder, features, layers, pooling, data.tokenizer.pad_token_id)
+    source = rows["side"].to_numpy() == "source"
+    return (
+        rows[source].reset_index(drop=True),
+        rows[~source].reset_index(drop=True),
+        {layer: vector[source] for layer, vector in vectors.items()},
+        {layer: vector[~source] for layer, vector in vectors.items()},
+    )
+
+
+def _nearest(
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], pooling: str, max_length: int
+) -> dict[int, pd.DataFrame]:  # fmt: skip
+    """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
+    source, target, ours, english = _sides(encoder, data, name, role, language, layers, pooling, max_length)
+    frames = {}
+    for layer in layers:
+        found = source["id"].to_numpy()[search.nearest(english[layer], ours[layer], device=_device())]
+        columns = {key: target[key] for key in ("id", "item", "cluster")}
+        correct = (target["match"].to_numpy() == found).astype(int)
+        frames[layer] = pd.DataFrame(
+            {**columns, "gold": target["match"], "prediction": found, "correct": correct}
+        )
+    return frames
+
+
+def _mined(
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, pooling: str, max_length: int
+) -> pd.DataFrame:  # fmt: skip
+    """Mined pairs against the gold pairs; the threshold comes from dev, or is cross-fitted where dev is scored."""
+    where = (layer, pooling, max_length)
+    pairs, margins, gold = _candidates(encoder, data, name, role, language, *where)
+    if role == "test" and data.source.has(name, "dev", language):
+        dev_pairs, dev_margins, dev_gold = _candidates(encoder, data, name, "dev", language, *where)
+        right = np.array([pair in dev_gold for pair in dev_pairs])
+        passed = margins >= search.best_threshold(dev_margins, right, len(dev_gold))
+    else:
+        passed, _ = search.cross_fit(pairs, margins, gold)
+    kept = [pair for pair, ok in zip(pairs, passed, strict=True) if ok]
+    counts = metrics.mining_counts(kept, gold)
+    partner = dict(gold)
+    ids = counts["source_id"]
+    return counts.drop(columns=["source_id", "target_id"]).assign(
+        id=ids, item=ids, cluster=ids, gold=[partner.get(i, "") for i in ids], prediction=counts["target_id"]
+    )
+
+
+def _candidates(
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, pooling: str, max_length: int
+) -> tuple[list[tuple[str, str]], np.ndarray, set[tuple[str, str]]]:  # fmt: skip
+    """All mined pairs with their margins, and the gold pairs."""
+    source, target, ours, english = _sides(encoder, data, name, role, language, [layer], pooling, max_length)
+    gold = {(row.id, row.match) for row in source.itertuples() if isinstance(row.match, str)}
+    keep, repeated = search.unique_texts(source["text"].tolist())
+    keep_en, repeated_en = search.unique_texts(target["text"].tolist())
+    mined = search.mine(ours[layer][keep], english[layer][keep_en], NEIGHBOURS, device=_device())
+    clean = ~(repeated[mined.source] | repeated_en[mined.target])
+    ids, ids_en = source["id"].to_numpy()[keep], target["id"].to_numpy()[keep_en]
+    pairs = list(zip(ids[mined.source[clean]], ids_en[mined.target[clean]], strict=True))
+    return pairs, mined.margin[clean], gold
+
+
+def _device() -> str:
+    return models.device().type

@@ -1,0 +1,81 @@
+"""Which checkpoint counts: the last one, or the best on the English dev set of the training task, as in the paper."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from xfer_utils import evaluation
+from xfer_utils.data import Data
+from xfer_utils.models import TaskModel
+from xfer_utils.tasks import task
+
+
+class EnglishDev(TrainerCallback):
+    """Looks at the English dev set every so many steps, stops without gain, and puts the best weights back."""
+
+    def __init__(
+        self, model: TaskModel, data: Data, names: list[str], every: int, patience: int, settings: dict
+    ) -> None:
+        self.model, self.data, self.names, self.every, self.patience = model, data, names, every, patience
+        self.settings, self.best, self.weights, self.looks_without_gain = settings, -1.0, {}, 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A look, where it is time for one."""
+        if state.global_step % self.every == 0:
+            self._look()
+            control.should_training_stop |= self.looks_without_gain >= self.patience
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A last look, then the best weights."""
+        if state.global_step % self.every:
+            self._look()
+        self.model.load_state_dict(self.weights)
+
+    def _look(self) -> None:
+        score = dev_mean(self.model, self.data, self.names, self.settings)
+        if score > self.best:
+            self.best, self.looks_without_gain = score, 0
+            self.weights = {
+                name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
+            }
+        else:
+            self.looks_without_gain += 1
+
+
+def callbacks(
+    select: str, model: TaskModel, data: Data, names: list[str], *, every: int, patience: int, examples: int,
+    max_length: int, doc_stride: int,
+) -> list[TrainerCallback]:  # fmt: skip
+    """The callback that selects a checkpoint; none for `last`."""
+    if select == "last":
+        return []
+    settings = {"max_length": max_length, "doc_stride": doc_stride, "most": examples}
+    return [EnglishDev(model, data, names, every, patience, settings)]
+
+
+def dev_mean(model: TaskModel, data: Data, names: list[str], settings: dict) -> float:
+    """Mean main score of the tasks on English dev; random numbers of the training are left as they were."""
+    state = torch.get_rng_state()
+    values = []
+    for name in names:
+        scores, _ = evaluation.score(model, name, data, name, "dev", ["en"], **settings)
+        values += [score["value"] for score in scores if score["main"]]
+    torch.set_rng_state(state)
+    model.train()
+    return sum(values) / len(values)
+
+
+def dev_scores(
+    model: TaskModel, data: Data, names: list[str], run_dir: Path, *, max_length: int, doc_stride: int, most: int
+) -> list[dict]:  # fmt: skip
+    """Scores of each trained task on its English dev set, with the predictions behind them."""
+    scores = []
+    for name in names:
+        found, frame = evaluation.score(
+            model, name, data, name, "dev", ["en"], max_length=max_length, doc_stride=doc_stride, most=most
+        )
+        evaluation.save_predictions(run_dir / "predictions" / f"{name}.parquet", frame)
+        scores += [{**score, "format": task(name).format} for score in found]
+    return scores

@@ -1,0 +1,174 @@
+"""Source `hub`: the public data sets, through the hub's own client. The registry says which, and where they differ."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets import ClassLabel, Dataset, Features, List, load_dataset
+from datasets.exceptions import DatasetNotFoundError
+from httpx2 import HTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from xfer_utils.sources.base import Splits, TableSource, digest
+from xfer_utils.sources.folder import ENTITIES, FolderSource
+from xfer_utils.sources.raw import BATCH, Batch, MissingData, Raw
+from xfer_utils.tasks import Hub, Task, registry, task, text_on_hub, training_parts
+
+OFFLINE = (
+    "cannot reach the hub for {name}: {error}. Without a connection use `source: folder:PATH`, or copy the cache of a "
+    "machine that has one and set HF_HOME to it and HF_HUB_OFFLINE=1"
+)
+PROSE = {"licence", "note", "rows"}
+
+
+class HubUnreachable(ConnectionError):
+    """The hub did not answer, or answered with an error of its own: trying again may help."""
+
+
+class HubSource(TableSource):
+    """Data sets on the hub, cached by its client; licensed ones, which it does not have, come from `local`."""
+
+    def __init__(self, splits: Splits | None = None, local: Path | None = None):
+        super().__init__("hub", splits)
+        self._local = FolderSource(local or Path("data"), "hub", splits)
+        self._loaded: dict[tuple, Dataset] = {}
+
+    def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
+        """The data set of one split, downloaded where the cache does not have it."""
+        if row.hub is None:
+            return self._local.tables(row, split, language)
+        if not self.holds(row, split, language):
+            known = ", ".join(self.candidates(row))
+            raise MissingData(f"{row.title} ({row.name}) has no {split} data for {language!r} on the hub; it has {known}")
+        entry = row.hub_for(language)
+        place = entry.place(split, language)
+        data = self._load(entry, split, language)
+        raw = _table(data, f"{entry.id} ({place.config or place.data_dir}, {split})")
+        if entry.prefix_column:
+            raw = _only(raw, entry.prefix_column, f"{entry.names[language]}-")
+        raw.notes = [note for note in (entry.note, _commit(data)) if note]
+        return {"rows": raw}
+
+    def holds(self, row: Task, split: str, language: str) -> bool:
+        """Whether the registry says that the hub has it: nothing is asked of the hub."""
+        if row.hub is None:
+            return self._local.holds(row, split, language)
+        entry = row.hub_for(language)
+        known = self.candidates(row) + ([ENTITIES] if ENTITIES in entry.configs else [])
+        return language in known and language not in entry.absent.get(split, ())
+
+    def candidates(self, row: Task) -> list[str]:
+        """The languages of the registry's row."""
+        return sorted({*row.languages, *row.xtreme_r_languages})
+
+    def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
+        """The rows of the English table; where there is none, those of the official release."""
+        if "en" in row.languages and language != "en":
+            return self._load(row.hub, split, "en").num_rows
+        return None if "en" in row.languages else row.hub_for(language).expected(split, language)
+
+    def revision(self, name: str) -> str:
+        """A hash of the registry's hub entries: ids, configurations and revisions."""
+        rows = [task(part) for part in training_parts(name)]
+        if any(row.hub is None for row in rows):
+            return self._local.revision(name)
+        return digest([_entry(hub) for row in rows for hub in (row.hub, row.hub_xtreme_r)])
+
+    def text(self, language: str) -> Iterator[str]:
+        """Paragraphs of Wikipedia, streamed: nothing is downloaded beyond what is read."""
+        entry = text_on_hub()
+        place = entry.place("train", language)
+        with _errors(f"{entry.id} ({place.config})"):
+            pages = load_dataset(entry.id, place.config, revision=place.revision, split="train", streaming=True)
+            for page in pages:
+                yield from (line for line in map(str.strip, page[entry.columns["text"]].splitlines()) if line)
+
+    def text_languages(self) -> list[str]:
+        """Every language of the registry: each has a Wikipedia."""
+        return sorted({code for row in registry().values() for code in (*row.languages, *row.xtreme_r_languages)})
+
+    def text_revision(self) -> str:
+        """A hash of the registry's entry for text."""
+        return digest(_entry(text_on_hub()))
+
+    def _load(self, entry: Hub, split: str, language: str) -> Dataset:
+        place = entry.place(split, language)
+        stored = "test" if language == ENTITIES else entry.splits.get(split, split)
+        key = (entry.id, place, stored)
+        if key not in self._loaded:
+            with _errors(f"{entry.id} ({place.config or place.data_dir}, {stored})"):
+                self._loaded[key] = load_dataset(
+                    entry.id, place.config, data_dir=place.data_dir, revision=place.revision, split=stored
+                )
+        return self._loaded[key]
+
+
+@contextmanager
+def _errors(name: str) -> Iterator[None]:
+    """Turns what the client raises into one sentence that says what to do."""
+    try:
+        yield
+    except DatasetNotFoundError as error:
+        raise MissingData(_not_found(name, _line(error))) from error
+    except (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError, HTTPError) as error:
+        raise HubUnreachable(OFFLINE.format(name=name, error=f"{type(error).__name__}, {_line(error)}")) from error
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        problem = f"the hub does not hold {name} as the registry has it ({_line(error)})"
+        raise MissingData(f"{problem}: correct its `hub:` entry in tasks.yaml, or use a folder") from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+        advice = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
+        raise OSError(errno.ENOSPC, advice, name) from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _not_found(name: str, text: str) -> str:
+    if "gated" in text:
+        return f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
+    advice = "correct its `hub:` entry in tasks.yaml, or use a folder"
+    return f"{name} is not on the hub (any more), or you may not read it, or it lacks the revision ({text}): {advice}"
+
+
+def _entry(hub: Hub | None) -> dict | None:
+    return hub and hub.model_dump(exclude=PROSE)
+
+
+def _commit(data: Dataset) -> str:
+    """The commit that was read: the client names the folder of its prepared files by it."""
+    paths = " ".join(str(file["filename"]) for file in data.cache_files)
+    found = re.search(r"\b[0-9a-f]{40}\b", paths)
+    return f"commit {found[0]}" if found else ""
+
+
+def _table(data: Dataset, where: str) -> Raw:
+    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
+        start = 0
+        for batch in data.data.table.select(columns).to_batches(max_chunksize=BATCH):
+            yield batch.to_pydict(), list(range(start, start + batch.num_rows))
+            start += batch.num_rows
+
+    return Raw(where, data.column_names, read, "row", _class_names(data.features))
+
+
+def _class_names(features: Features) -> dict[str, list[str]]:
+    inner = {name: kind.feature if isinstance(kind, List) else kind for name, kind in features.items()}
+    return {name: list(kind.names) for name, kind in inner.items() if isinstance(kind, ClassLabel)}
+
+
+def _only(raw: Raw, column: str, prefix: str) -> Raw:
+    """The rows whose `column` begins with `prefix`."""
+
+    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
+        for batch, numbers in raw.read(list(dict.fromkeys([*columns, column]))):
+            keep = [n for n, value in enumerate(batch[column]) if value.startswith(prefix)]
+            yield {name: [batch[name][n] for n in keep] for name in columns}, [numbers[n] for n in keep]
+
+    return Raw(f"{raw.where}, {prefix}*", raw.columns, read, raw.unit, raw.class_names)

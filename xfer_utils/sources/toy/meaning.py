@@ -1,0 +1,145 @@
+"""The meaning layer: who does what to whom in this world, its facts, and the pools that keep splits apart."""
+
+import random
+from collections.abc import Sequence
+
+from xfer_utils.sources.toy import words as W
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause
+from xfer_utils.sources.toy.world import World
+
+POOLS = {"train": 0.64, "intermediate_dev": 0.10, "target_dev": 0.13, "target_test": 0.13}
+Core = tuple[str, str, str]
+SYNONYM_OF = {other: word for word, other in W.SYNONYMS.items()}
+
+
+def opposite_pairs(items: Sequence[str]) -> dict[str, str]:
+    """Each word of 'a:b' items with the word that excludes it."""
+    pairs = [item.split(":") for item in items]
+    return {a: b for a, b in pairs} | {b: a for a, b in pairs}
+
+
+OPPOSITE = opposite_pairs([verb for verb, _, _ in W.VERBS])
+OPPOSITE |= opposite_pairs([*W.ADJECTIVES["animate"], *W.ADJECTIVES["thing"], *W.ADVERBS])
+HOME_VERB = {"person": "worked", "animal": "lived", "food": "stood", "tool": "stood", "vehicle": "stood"}
+
+
+class Universe:
+    """The nouns and verbs in use, what goes with what, general facts, scripts, and event pools by split."""
+
+    def __init__(self, world: World):
+        rng = random.Random(f"{world.seed}/universe")
+        keep = world.vocabulary
+        self.nouns = {kind: nouns[: max(4, round(keep * len(nouns)))] for kind, nouns in W.NOUNS.items()}
+        self.verbs = W.VERBS[: max(10, round(keep * len(W.VERBS)))]
+        self.adjectives: dict[str, list[str]] = {}
+        for kind, nouns in self.nouns.items():
+            known = W.ADJECTIVES["animate" if kind in W.ANIMATE else "thing"]
+            for noun in nouns:
+                band = rng.sample(known, 4)
+                self.adjectives[noun] = [adjective for pair in band for adjective in pair.split(":")]
+        self._frames(rng)
+        self._facts(rng)
+        self.pools = self._pools(rng)
+        self.index = {name: self._index(pool) for name, pool in self.pools.items()}
+        events = frozenset(core for pool in self.pools.values() for core in pool)
+        self.reversible = {
+            name: [core for core in pool if core[::-1] in events] for name, pool in self.pools.items()
+        }
+
+    def _frames(self, rng: random.Random) -> None:
+        """Which nouns each verb takes, and which verb tends to follow it when a story goes on."""
+        self.frames: dict[str, tuple[list[str], list[str]]] = {}
+        self.next_verb: dict[str, str] = {}
+        for pair, subjects, objects in self.verbs:
+            for verb in pair.split(":"):
+                bands = []
+                for kinds in (subjects, objects):
+                    nouns = [noun for kind in kinds.split() for noun in self.nouns[kind]]
+                    bands.append(sorted(rng.sample(nouns, max(4, round(0.6 * len(nouns))))))
+                self.frames[verb] = (bands[0], bands[1])
+        for _, subjects, objects in self.verbs:
+            alike = [v for p, s, o in self.verbs for v in p.split(":") if s == subjects and o == objects]
+            alike = alike if len(alike) > 2 else [v for p, _, o in self.verbs for v in p.split(":") if o == objects]
+            for verb in alike:
+                if verb not in self.next_verb:
+                    rest = [v for v in alike if v not in (verb, OPPOSITE[verb])]
+                    self.next_verb[verb] = rng.choice(rest or [OPPOSITE[verb]])
+
+    def _facts(self, rng: random.Random) -> None:
+        """General facts: (noun, relation) to its one answer. They occur in the text of every language."""
+        self.facts: dict[tuple[str, str], str] = {}
+        movable = {kind: nouns for kind, nouns in self.nouns.items() if kind != "place"}
+        for kind, nouns in movable.items():
+            for noun in nouns:
+                self.facts[noun, "home"] = rng.choice(self.nouns["place"])
+                self.facts[noun, "trait"] = rng.choice(self.adjectives[noun])
+                if kind in W.ANIMATE:
+                    liked = "food" if kind == "animal" else "tool"
+                    self.facts[noun, "liked"] = rng.choice(self.nouns[liked])
+                    feared = [animal for animal in self.nouns["animal"] if animal != noun]
+                    self.facts[noun, "feared"] = rng.choice(feared)
+        keys = sorted(self.facts)
+        rng.shuffle(keys)
+        cut = round(0.8 * len(keys))
+        self.fact_pools = {"train": keys[:cut], "intermediate_dev": keys[cut:]}
+
+    def _pools(self, rng: random.Random) -> dict[str, list[Core]]:
+        """All events that may happen, parted into pools. Reversed and opposite events share a pool."""
+        groups: dict[Core, list[Core]] = {}
+        for verb, (subjects, objects) in self.frames.items():
+            for subject in subjects:
+                for object_ in objects:
+                    if subject != object_:
+                        key = (*sorted((subject, object_)), min(verb, OPPOSITE[verb]))
+                        groups.setdefault(key, []).append((subject, verb, object_))
+        keys = sorted(groups)
+        rng.shuffle(keys)
+        pools, start = {}, 0.0
+        for name, share in POOLS.items():
+            chosen = keys[round(start * len(keys)) : round((start + share) * len(keys))]
+            pools[name] = [core for key in chosen for core in groups[key]]
+            start += share
+        return pools
+
+    @staticmethod
+    def _index(pool: list[Core]) -> dict[tuple[str, str], list[str]]:
+        index: dict[tuple[str, str], list[str]] = {}
+        for subject, verb, object_ in pool:
+            index.setdefault((subject, verb), []).append(object_)
+            index.setdefault((verb, object_), []).append(subject)
+        return index
+
+    def fact_clause(self, noun: str, relation: str, answer: str) -> Clause:
+        """A general fact as a clause about 'a' noun."""
+        subject = NP(noun, "a")
+        if relation == "home":
+            return Clause(subject, HOME_VERB[KIND_OF[noun]], place=("in", NP(answer, "a")))
+        if relation == "trait":
+            return Clause(subject, "is", predicate=answer)
+        return Clause(subject, relation, NP(answer, "a"))
+
+    def describe(self, rng: random.Random, noun: str, adjectives: int = 0, det: str = "the") -> NP:
+        """A noun phrase about `noun` with so many compatible adjectives, none excluding another."""
+        chosen: list[str] = []
+        while len(chosen) < adjectives:
+            adjective = rng.choice(self.adjectives[noun])
+            if adjective not in chosen and OPPOSITE[adjective] not in chosen:
+                chosen.append(adjective)
+        return NP(noun, det, tuple(chosen))
+
+    def event(
+        self, rng: random.Random, pool: str, adjectives: float = 0.4, place: float = 0.4, adverb: float = 0.0
+    ) -> Clause:
+        """A random event of a pool; the numbers are the chances of an adjective per noun, a place, an adverb."""
+        subject, verb, object_ = rng.choice(self.pools[pool])
+        return Clause(
+            self.describe(rng, subject, rng.random() < adjectives),
+            verb,
+            self.describe(rng, object_, rng.random() < adjectives),
+            ("in", NP(self.whereabouts(rng, object_))) if rng.random() < place else None,
+            rng.choice(W.ADVERBS[rng.randrange(len(W.ADVERBS))].split(":")) if rng.random() < adverb else "",
+        )
+
+    def whereabouts(self, rng: random.Random, noun: str) -> str:
+        """Where something happens to a thing: mostly where it belongs."""
+        return self.facts[noun, "home"] if rng.random() < 0.6 else rng.choice(self.nouns["place"])

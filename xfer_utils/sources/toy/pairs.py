@@ -1,0 +1,233 @@
+"""Sentence pairs: inference at three difficulties, duplicate questions, paraphrases with swapped arguments."""
+
+import random
+from typing import NamedTuple
+
+from xfer_utils.sources.toy import words as W
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
+from xfer_utils.sources.toy.meaning import OPPOSITE, Universe
+
+ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
+Said = tuple[Utterance, ...]
+
+
+class Pair(NamedTuple):
+    """Two texts and their label, in no language yet."""
+
+    first: Said
+    second: Said
+    label: int
+
+
+def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
+    """The same clause, each of its words replaced by its synonym (if it has one) with some chance."""
+
+    def other(word: str) -> str:
+        return W.SYNONYMS[word] if word in W.SYNONYMS and rng.random() < chance else word
+
+    def phrase(np: NP | None) -> NP | None:
+        if np is None or np.entity:
+            return np
+        return np._replace(head=other(np.head), adjectives=tuple(map(other, np.adjectives)))
+
+    return clause._replace(
+        subject=phrase(clause.subject),
+        verb=other(clause.verb),
+        object=phrase(clause.object),
+        adverb=other(clause.adverb),
+    )
+
+
+def weaker(rng: random.Random, clause: Clause) -> Clause:
+    """A clause that says strictly less: without one of its modifiers, or with the kind in place of the noun."""
+    ways = [clause._replace(**{role: None}) for role in ("place",) if clause.place]
+    if clause.adverb:
+        ways.append(clause._replace(adverb=""))
+    for role in ("subject", "object"):
+        np: NP = getattr(clause, role)
+        if np.adjectives:
+            ways.append(clause._replace(**{role: np._replace(adjectives=())}))
+        elif np.head not in W.KINDS:
+            ways.append(clause._replace(**{role: np._replace(head=KIND_OF[np.head])}))
+    return rng.choice(ways) if ways else clause._replace(object=None)
+
+
+def stronger(universe: Universe, rng: random.Random, clause: Clause, core: Clause, strictly: bool) -> Clause:
+    """A clause that says more: modifiers added, kinds put back to the nouns of `core`."""
+    ways = []
+    for role in ("subject", "object"):
+        np: NP = getattr(clause, role)
+        if np.head in W.KINDS:
+            clause = clause._replace(**{role: np._replace(head=getattr(core, role).head)})
+            strictly = False
+        elif not np.adjectives:
+            described = universe.describe(rng, np.head, 1)
+            ways.append({role: np._replace(adjectives=described.adjectives)})
+    if not clause.place:
+        ways.append({"place": ("in", NP(universe.whereabouts(rng, core.object.head)))})
+    if not clause.adverb:
+        ways.append({"adverb": rng.choice(sorted(word for pair in W.ADVERBS for word in pair.split(":")))})
+    if not ways or not (strictly or rng.random() < 0.6):
+        return clause
+    return clause._replace(**rng.choice(ways))
+
+
+def contrary(universe: Universe, rng: random.Random, clause: Clause) -> list[Clause]:
+    """Clauses that exclude this one, each by one opposite verb, adjective, adverb or another place."""
+    ways = []
+    opposite = OPPOSITE.get(clause.verb, "")
+    subjects, objects = universe.frames.get(opposite, ((), ()))
+    if clause.subject.head in subjects and clause.object.head in objects:
+        ways += [clause._replace(verb=opposite)]
+    for role in ("subject", "object"):
+        np: NP = getattr(clause, role)
+        for adjective in np.adjectives:
+            ways.append(clause._replace(**{role: np._replace(adjectives=(OPPOSITE[adjective],))}))
+    if clause.place:
+        others = [place for place in universe.nouns["place"] if place != clause.place[1].head]
+        ways.append(clause._replace(place=(clause.place[0], NP(rng.choice(others)))))
+    if clause.adverb:
+        ways.append(clause._replace(adverb=OPPOSITE[clause.adverb]))
+    return ways
+
+
+def elsewhere(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause | None:
+    """The same event with another object from the same pool of events."""
+    objects = universe.index[pool].get((clause.subject.head, clause.verb), [])
+    others = [noun for noun in objects if noun != clause.object.head]
+    return clause._replace(object=universe.describe(rng, rng.choice(others))) if others else None
+
+
+def premise_for(
+    universe: Universe, rng: random.Random, hypothesis: Clause, core: Clause, label: int, pool: str
+) -> Clause:
+    """A premise that stands in the wanted relation to a hypothesis; the hypothesis was drawn without the label."""
+    positive = hypothesis._replace(negated=False)
+    more = stronger(universe, rng, positive, core, False)
+    if hypothesis.negated:
+        if label == ENTAILMENT:
+            return (weaker(rng, positive) if rng.random() < 0.6 else positive)._replace(negated=True)
+        if label == CONTRADICTION:
+            return more
+        swapped = elsewhere(universe, rng, more, pool) if rng.random() < 0.5 else None
+        return (swapped or stronger(universe, rng, positive, core, True))._replace(negated=True)
+    if label == ENTAILMENT:
+        return more
+    if label == CONTRADICTION:
+        ways = contrary(universe, rng, positive)
+        if not ways or rng.random() < 0.25:
+            return (weaker(rng, positive) if rng.random() < 0.5 else positive)._replace(negated=True)
+        return stronger(universe, rng, rng.choice(ways), core, False)
+    swapped = elsewhere(universe, rng, more, pool) if rng.random() < 0.4 else None
+    return swapped or _aside(universe, rng, positive, core)
+
+
+def _aside(universe: Universe, rng: random.Random, clause: Clause, core: Clause) -> Clause:
+    """A premise that lacks something the clause says and may say something else instead."""
+    less = weaker(rng, clause)
+    if rng.random() < 0.6 and not less.place and not clause.place:
+        return less._replace(place=("in", NP(universe.whereabouts(rng, core.object.head))))
+    if rng.random() < 0.6 and not less.adverb and not clause.adverb:
+        return less._replace(adverb=rng.choice(W.ADVERBS).split(":")[0])
+    return less
+
+
+def inference(universe: Universe, rng: random.Random, pool: str, hard: float) -> Pair:
+    """One inference pair; `hard` is the chance of each synonym, other form and unrelated second sentence."""
+    core = universe.event(rng, pool, adjectives=0.3, place=0.35, adverb=0.25)
+    hypothesis = core._replace(negated=rng.random() < 0.2)
+    if rng.random() < 0.2 and not core.object.adjectives:
+        hypothesis = hypothesis._replace(object=NP(KIND_OF[core.object.head]))
+    label = rng.randrange(3)
+    premise = premise_for(universe, rng, hypothesis, core, label, pool)
+    if rng.random() < hard:
+        premise = synonymous(rng, premise, 0.5)
+    if rng.random() < hard:
+        hypothesis = synonymous(rng, hypothesis, 0.5)
+    said = [Utterance(premise, _form(rng, premise, hard))]
+    if rng.random() < hard:
+        said.insert(rng.randrange(2), Utterance(universe.event(rng, pool, 0.2, 0.2)))
+    return Pair(tuple(said), (Utterance(hypothesis, _form(rng, hypothesis, hard)),), label)
+
+
+def _form(rng: random.Random, clause: Clause, hard: float) -> str:
+    forms = ["passive"] if clause.object else []
+    forms += ["fronted"] if clause.place or clause.adverb else []
+    return rng.choice(forms) if forms and rng.random() < hard * 0.6 else "plain"
+
+
+def chain(universe: Universe, rng: random.Random, depth: int) -> Pair:
+    """Adversarial inference: who outran whom follows from `depth` links, told in any order and direction."""
+    people = rng.sample(universe.nouns["person"], depth + 2)
+    links = list(zip(people[: depth + 1], people[1 : depth + 1], strict=False))
+    label = rng.randrange(3)
+    start, end = people[0], people[depth]
+    if label == NEUTRAL:
+        links[-1] = (people[depth], people[depth - 1]) if depth > 1 else (people[depth], people[depth + 1])
+    if label == CONTRADICTION:
+        start, end = end, start
+    told = [_link(rng, *link) for link in links]
+    rng.shuffle(told)
+    return Pair(tuple(map(Utterance, told)), (Utterance(_link(rng, start, end)),), label)
+
+
+def _link(rng: random.Random, ahead: str, behind: str) -> Clause:
+    verb = rng.choice(W.ORDER_VERBS)
+    return Clause(NP(ahead), verb, NP(behind)) if verb == "outran" else Clause(NP(behind), verb, NP(ahead))
+
+
+def duplicate(universe: Universe, rng: random.Random, pool: str) -> Pair:
+    """Two questions: the same one in other words, or one that differs in one thing it says or asks."""
+    event = universe.event(rng, pool, adjectives=0.3, place=0.6)
+    ask = rng.choice(("subject", "object", "place" if event.place else "subject"))
+    label, other, asked = rng.randrange(2), event, ask
+    if not label:
+        other, asked = _other_question(universe, rng, event, ask, pool)
+    first = Utterance(synonymous(rng, event, 0.4), _question_form(rng, event), ask, rng.random() < 0.4)
+    second = Utterance(synonymous(rng, other, 0.4), _question_form(rng, other), asked, rng.random() < 0.4)
+    return Pair((first,), (second,), label)
+
+
+def _question_form(rng: random.Random, clause: Clause) -> str:
+    return "fronted" if clause.place and rng.random() < 0.4 else "plain"
+
+
+def _other_question(
+    universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str
+) -> tuple[Clause, str]:
+    """A question with another answer: one visible thing changed, or another role asked."""
+    ways: list[tuple[Clause, str]] = []
+    hidden = {ask: getattr(event, ask)}
+    for changed in contrary(universe, rng, event):
+        if changed._replace(**hidden) != event:
+            ways.append((changed._replace(**hidden), ask))
+    if ask != "object" and (swapped := elsewhere(universe, rng, event, pool)):
+        ways += [(swapped, ask)] * 2
+    subjects = universe.index[pool].get((event.verb, event.object.head), [])
+    if ask != "subject" and (others := [noun for noun in subjects if noun != event.subject.head]):
+        ways += [(event._replace(subject=NP(rng.choice(others))), ask)] * 2
+    ways.append((event, "object" if ask == "subject" else "subject"))
+    return rng.choice(ways)
+
+
+def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
+    """The same words twice: told in another form, or with the arguments or their adjectives exchanged."""
+    subject, verb, object_ = rng.choice(universe.reversible[pool])
+    shared = [a for a in universe.adjectives[subject] if a in universe.adjectives[object_]]
+    described = [NP(subject), NP(object_)]
+    swap_adjectives = len(shared) > 1 and rng.random() < 0.4
+    if swap_adjectives:
+        described = [np._replace(adjectives=(a,)) for np, a in zip(described, rng.sample(shared, 2), strict=True)]
+    elif rng.random() < 0.4:
+        described = [universe.describe(rng, np.head, 1) for np in described]
+    clause = Clause(described[0], verb, described[1], ("in", NP(universe.whereabouts(rng, object_))))
+    label, other = rng.randrange(2), clause
+    if not label and swap_adjectives:
+        first, second = clause.subject.adjectives, clause.object.adjectives
+        other = clause._replace(
+            subject=clause.subject._replace(adjectives=second), object=clause.object._replace(adjectives=first)
+        )
+    elif not label:
+        other = clause._replace(subject=clause.object, object=clause.subject)
+    forms = rng.choice((("plain", "fronted"), ("fronted", "plain"), ("plain", "passive"), ("passive", "plain")))
+    return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)

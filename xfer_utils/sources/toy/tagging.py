@@ -1,0 +1,112 @@
+"""Sentences for taggers: parts of speech and supertags with words of two kinds, names of three types."""
+
+import random
+
+from xfer_utils.sources.toy import words as W
+from xfer_utils.sources.toy.grammar import NP, Clause, Utterance
+from xfer_utils.sources.toy.meaning import Universe
+
+
+def varied(universe: Universe, rng: random.Random, pool: str, constructions: int) -> Utterance:
+    """A sentence rich in words of two parts of speech; `constructions` (1-3) says how rich its grammar is."""
+    clause = universe.event(rng, pool, adjectives=0.35, place=0.4, adverb=0.3)
+    clause = clause._replace(
+        subject=_ambiguous(rng, clause.subject, 0.2),
+        object=_ambiguous(rng, clause.object, 0.4),
+        verb=rng.choice(W.NOUN_VERB) if rng.random() < 0.4 else clause.verb,
+        negated=rng.random() < 0.15,
+    )
+    if rng.random() < 0.2:
+        clause = clause._replace(adverb=rng.choice(W.ADJECTIVE_ADVERB))
+    if constructions > 1:
+        clause = _richer(universe, rng, clause, pool)
+    if constructions > 2:
+        clause = _nested(universe, rng, clause, pool)
+    forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
+    forms += ["passive"] * bool(clause.object and not clause.recipient)
+    return Utterance(clause, rng.choice(forms))
+
+
+def _ambiguous(rng: random.Random, np: NP, chance: float) -> NP:
+    """The phrase with a noun or an adjective that could be another part of speech elsewhere."""
+    plural = rng.random() < 0.25
+    np = np._replace(plural=plural, det="a" if not plural and rng.random() < 0.3 else "the")
+    if rng.random() < chance:
+        np = np._replace(head=rng.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN))
+    if rng.random() < chance:
+        np = np._replace(adjectives=(rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),))
+    return np
+
+
+def _richer(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause:
+    """Some clauses lose their object, are about giving, or have a phrase attached to a noun."""
+    draw = rng.random()
+    if draw < 0.12:
+        verb = rng.choice(W.RESTING + W.OPTIONAL_OBJECT)
+        return clause._replace(verb=verb, object=None)
+    if draw < 0.24:
+        recipient = NP(rng.choice(universe.nouns["person"]))
+        return clause._replace(verb=rng.choice(W.GIVING), recipient=recipient, negated=False)
+    if draw < 0.4:
+        word = rng.choice(("with", "near", "behind"))
+        attached = clause.subject._replace(of=(word, NP(rng.choice(universe.nouns["tool"]))))
+        return clause._replace(subject=attached)
+    if draw < 0.5 and clause.place:
+        return clause._replace(place=(rng.choice(("near", "behind")), clause.place[1]))
+    return clause
+
+
+def _nested(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause:
+    """Some noun phrases are joined by 'and' or carry a relative clause."""
+    draw = rng.random()
+    if draw < 0.12:
+        other = NP(rng.choice(universe.nouns["person"]))
+        return clause._replace(subject=clause.subject._replace(also=other, relative=None))
+    if draw < 0.26 and not clause.subject.of:
+        inner = universe.event(rng, pool, adjectives=0, place=0)
+        return clause._replace(subject=clause.subject._replace(relative=inner))
+    return clause
+
+
+class Names:
+    """Names by type. Most words name things of several types: the sentence around them tells which."""
+
+    def __init__(self, seed: int):
+        rng = random.Random(f"{seed}/names")
+        pool = W.NAMES[:]
+        rng.shuffle(pool)
+        self.sure = {"PER": pool[0:4], "ORG": pool[4:8], "LOC": pool[8:12]}
+        self.any = pool[12:]
+
+    def draw(self, rng: random.Random, entity: str, sure: bool = False) -> NP:
+        """A name of a type; with `sure` one whose form shows its type."""
+        word = rng.choice(self.sure[entity] if sure or rng.random() < 0.2 else self.any)
+        if entity == "PER" and rng.random() < 0.4:
+            word = f"{word} {rng.choice(self.any)}"
+        elif entity == "ORG" and rng.random() < 0.4:
+            word = f"{word} {rng.choice(W.NAME_PARTS['ORG'])}"
+        elif entity == "LOC" and rng.random() < 0.4:
+            word = f"{rng.choice(W.NAME_PARTS['LOC'])} {word}"
+        return NP(word, "", entity=entity)
+
+
+def named(universe: Universe, rng: random.Random, names: Names) -> Utterance:
+    """A sentence with one to three names; a verb that takes several types only meets names of one type."""
+    subject_type, object_type = rng.choice(sorted(W.NAME_VERBS))
+    verb = rng.choice(W.NAME_VERBS[subject_type, object_type])
+    shared = sum(verb in verbs for verbs in W.NAME_VERBS.values()) > 1
+    subject = names.draw(rng, subject_type, shared)
+    object_ = names.draw(rng, object_type, shared)
+    if subject_type == "PER" and rng.random() < 0.3:
+        subject = NP(rng.choice(universe.nouns["person"]))
+    elif object_type == "PER" and rng.random() < 0.3:
+        object_ = NP(rng.choice(universe.nouns["person"]))
+    place = None
+    if rng.random() < 0.65:
+        place = (rng.choice(("in", "near")), names.draw(rng, "LOC"))
+        if rng.random() < 0.2:
+            place = (place[0], NP(rng.choice(universe.nouns["place"])))
+    adverb = rng.choice(W.ADVERBS).split(":")[0] if rng.random() < 0.25 else ""
+    clause = Clause(subject, verb, object_, place, adverb)
+    draw = rng.random()
+    return Utterance(clause, "passive" if draw < 0.2 else "fronted" if draw < 0.4 and place else "plain")

@@ -1,0 +1,284 @@
+"""From a study file to a plan: a DAG of runs, each with an id made of everything that can change its result."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from xfer_utils import codehash, params, paths, records
+from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.sources.catalogue import open_source
+from xfer_utils.tasks import registry, task, training_parts
+
+NOTEBOOKS = {
+    "encoder": "10_encoder.ipynb",
+    "intermediate": "20_intermediate.ipynb",
+    "target": "30_target.ipynb",
+    "retrieval": "35_retrieval.ipynb",
+}
+UNHASHED_ROW_FIELDS = {"title", "group", "mean_tokens", "train_rows", "languages", "hub", "role"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, or one evaluation without training, by one job notebook."""
+
+    id: str
+    kind: str
+    notebook: str
+    parameters: dict[str, Any]
+    parents: tuple[str, ...]
+    labels: dict[str, Any]
+    identity: dict[str, Any]
+
+    @property
+    def slug(self) -> str:
+        """The readable part of the id: the same for every version of code, data and settings."""
+        return self.id.rpartition("-")[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives."""
+        return runs_folder() / self.id
+
+
+@dataclass
+class Plan:
+    """A study's runs in an order in which parents stand first, and what cannot be run, with the reason."""
+
+    study: params.Study
+    file: Path
+    runs: dict[str, Run] = field(default_factory=dict)
+    not_run: dict[tuple[str, str], str] = field(default_factory=dict)
+    languages_csv: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The study's own outputs: plan, tables, figures, report."""
+        return paths.outputs() / self.study.name
+
+    def done(self) -> dict[str, records.Result]:
+        """Results of the runs that are done."""
+        results = {run.id: records.read(run.folder) for run in self.runs.values()}
+        return {id: result for id, result in results.items() if result is not None}
+
+    def children(self, run_id: str) -> list[str]:
+        """Runs that build on this one directly."""
+        return [run.id for run in self.runs.values() if run_id in run.parents]
+
+
+def runs_folder() -> Path:
+    """Runs are shared by all studies."""
+    return paths.outputs() / "runs"
+
+
+def make_plan(file: str | Path, keep_stale: bool = False) -> Plan:
+    """The plan of a study file; nothing is trained or fetched for it."""
+    return Planner(params.load(file), Path(file), keep_stale).plan
+
+
+def source_of(study: params.Study) -> Any:
+    """The study's source of data."""
+    return open_source(
+        study.source, world=study.world, data_dir=paths.outputs() / "data", splits=study.splits
+    )
+
+
+class Planner:
+    """Builds a plan, phase by phase."""
+
+    def __init__(self, study: params.Study, file: Path, keep_stale: bool) -> None:
+        self.plan = Plan(study, file)
+        self.study, self.keep_stale = study, keep_stale
+        self.source = source_of(study)
+        if study.source == "toy":
+            self.plan.languages_csv = str(self.source.path / "languages.csv")
+        self._check_languages()
+        self.data = {"source": study.source, "world": study.world, "splits": study.splits}
+        for name, model in study.models.items():
+            encoder = self._encoder(name, model)
+            for intermediate in study.intermediate:
+                seeds = study.seeds.none if intermediate == "none" else study.seeds.other
+                for seed in seeds:
+                    self._branch(name, model, encoder, intermediate, seed)
+
+    def _check_languages(self) -> None:
+        known = sorted({code for name in self.study.targets for code in self.source.languages(name)} | {"en"})
+        for code in self.study.languages:
+            if code not in known:
+                line = "languages"
+                raise SettingsError(
+                    f"{self.plan.file}: `{line}`: `{code}` is no language of these targets"
+                    f" in source {self.study.source}.{closest(code, known)}"
+                )
+
+    def _encoder(self, name: str, model: params.Model) -> Run:
+        settings = (model.pretrain or params.Pretraining()).model_dump()
+        parameters = {**self.data, "load": model.load or "", "revision": model.revision, **settings}
+        data = {"text": self.source.text_revision()} if model.pretrain else {}
+        return self._add("encoder", name, parameters, (), {"model": name}, data)
+
+    def _branch(self, name: str, model: params.Model, encoder: Run, intermediate: str, seed: int) -> None:
+        """Everything that follows from one encoder, one intermediate task and one seed."""
+        labels = {"model": name, "intermediate": intermediate, "seed": seed}
+        parent = encoder if intermediate == "none" else self._intermediate(encoder, intermediate, labels)
+        targets = self.study.targets
+        if parent is None:
+            for target in targets:
+                self.plan.not_run[intermediate, target] = self.plan.not_run[intermediate, "*"]
+            return
+        trained: dict[str, list[str]] = {}
+        for target in targets:
+            if task(target).train_on:
+                trained.setdefault(task(target).train_on, []).append(target)
+        for train_task, evaluated in trained.items():
+            self._target(parent, train_task, evaluated, labels)
+        mined = [target for target in targets if not task(target).train_on]
+        if mined:
+            self._retrieval(parent, model, mined, labels)
+
+    def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
+        tasks = [name]
+        if name == "multi":
+            tasks = [
+                t for t in self.study.intermediate if t not in ("none", "multi") and not self._missing(t)
+            ]
+        elif reason := self._missing(name):
+            self.plan.not_run[name, "*"] = reason
+            return None
+        parameters = {
+            **self.data,
+            "tasks": tasks,
+            "multi_cap": self.study.multi_cap,
+            **self.study.training("intermediate", name).model_dump(),
+            "seed": labels["seed"],
+        }
+        slug = f"{name}-s{labels['seed']}"
+        return self._add("intermediate", slug, parameters, (encoder,), labels, self._revisions(tasks), tasks)
+
+    def _missing(self, name: str) -> str:
+        """Why a training set cannot be had; empty where it can."""
+        for part in training_parts(name):
+            if not self.source.has(part, "train", "en"):
+                licensed = registry()[part].open_labels
+                return "licensed data" if licensed else f"no training data for {part} in {self.study.source}"
+        return ""
+
+    def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
+        present = [t for t in targets if self.source.languages(t)]
+        reason = self._missing(train_task)
+        for target in targets:
+            if reason or target not in present:
+                why = reason or f"no evaluation data in {self.study.source}"
+                self.plan.not_run[labels["intermediate"], target] = why
+        if reason or not present:
+            return
+        parameters = {
+            **self.data,
+            "train_task": train_task,
+            "targets": present,
+            "evaluate": self._roles(present),
+            "max_eval_items": self.study.max_eval_items,
+            **self.study.training("target", train_task).model_dump(),
+            "seed": labels["seed"],
+        }
+        slug = f"{train_task}-after-{labels['intermediate']}-s{labels['seed']}"
+        used = list(dict.fromkeys([train_task, *present]))
+        labels = {**labels, "train_task": train_task, "targets": present}
+        self._add("target", slug, parameters, (parent,), labels, self._revisions(used), used)
+
+    def _retrieval(self, parent: Run, model: params.Model, targets: list[str], labels: dict) -> None:
+        present = [t for t in targets if self.source.languages(t)]
+        for target in set(targets) - set(present):
+            self.plan.not_run[labels["intermediate"], target] = f"no evaluation data in {self.study.source}"
+        if not present:
+            return
+        parameters = {
+            **self.data,
+            "targets": present,
+            "evaluate": self._roles(present),
+            "layer": -1 if model.layer is None else model.layer,
+            "pooling": model.pooling,
+            "max_length": self.study.training("target", present[0]).max_length,
+        }
+        slug = f"after-{labels['intermediate']}-s{labels['seed']}"
+        if labels["intermediate"] == "none":
+            slug, labels = "after-none", {**labels, "seed": -1}
+        labels = {**labels, "train_task": "", "targets": present}
+        self._add("retrieval", slug, parameters, (parent,), labels, self._revisions(present), present)
+
+    def _roles(self, targets: list[str]) -> dict[str, str]:
+        return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
+
+    def _revisions(self, tasks: list[str]) -> dict[str, str]:
+        return {part: self.source.revision(part) for name in tasks for part in training_parts(name)}
+
+    def _add(
+        self, kind: str, slug: str, parameters: dict, parents: tuple[Run, ...], labels: dict, data: dict,
+        tasks: list[str] = (),
+    ) -> Run:  # fmt: skip
+        identity = {
+            "kind": kind,
+            "parameters": parameters,
+            "tasks": {name: _row(name) for name in tasks},
+            "data": data,
+            "parents": [parent.id for parent in parents],
+            "code": codehash.of_notebook(paths.NOTEBOOKS / NOTEBOOKS[kind]),
+        }
+        id = f"{kind}-{slug}-{digest(identity)}".lower()
+        if self.keep_stale and not (runs_folder() / id / records.RESULT).exists():
+            id = _stale_twin(f"{kind}-{slug}".lower(), identity) or id
+        run = self.plan.runs.get(id)
+        if run is None:
+            run = Run(id, kind, NOTEBOOKS[kind], parameters, tuple(p.id for p in parents), labels, identity)
+            self.plan.runs[id] = run
+        return run
+
+
+def digest(identity: dict) -> str:
+    """The short hash of a run's identity."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@cache
+def _row(name: str) -> dict:
+    """The registry's row as data, without what cannot change a score."""
+    return json.loads(task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS))
+
+
+def _stale_twin(slug: str, identity: dict) -> str | None:
+    """A done run that differs from this one in its code only (its own or its parents')."""
+    for folder in sorted(runs_folder().glob(f"{slug}-*"), reverse=True):
+        result = records.read(folder)
+        if result and _without_code(result.identity) == _without_code(identity):
+            return folder.name
+    return None
+
+
+def _without_code(identity: dict) -> dict:
+    bare = {key: value for key, value in identity.items() if key not in ("code", "parents")}
+    return {**bare, "parents": [parent.rpartition("-")[0] for parent in identity["parents"]]}
+
+
+def differences(run: Run) -> list[str]:
+    """What sets a run apart from the other runs on disk with the same readable name, in words."""
+    lines = []
+    for folder in sorted(runs_folder().glob(f"{run.slug}-*")):
+        result = records.read(folder)
+        if result is None or folder.name == run.id:
+            continue
+        for section, new in run.identity.items():
+            old = result.identity.get(section)
+            if old == new:
+                continue
+            pairs = _flat(old, new) if isinstance(new, dict) else [(section, old, new)]
+            lines += [f"{folder.name}: {section}: {key}: {was} -> {now}" for key, was, now in pairs]
+    return lines
+
+
+def _flat(old: dict, new: dict) -> list[tuple]:
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return [(key, old.get(key, "absent"), new.get(key, "absent")) for key in keys]
