@@ -8,27 +8,33 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+
+def words(text: str) -> list[str]:
+    """A list of names, written as one line."""
+    return text.split()
+
+
 TEXT, INT = Value("string"), Value("int32")
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
 ANSWERS = {"text": List(TEXT), "answer_start": List(INT)}
 CONVERT = "refs%2Fconvert%2Fparquet"
-XTREME_TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
-UD_TAGS = "NOUN PUNCT ADP NUM SYM SCONJ ADJ PART DET CCONJ PROPN PRON X _ ADV INTJ VERB AUX".split()
+XTREME_TAGS = words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
+UD_TAGS = words("NOUN PUNCT ADP NUM SYM SCONJ ADJ PART DET CCONJ PROPN PRON X _ ADV INTJ VERB AUX")
 NER_TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
-TYDIQA = "english arabic bengali finnish indonesian korean russian swahili telugu".split()
-UDPOS = (
-    "Afrikaans Arabic Basque Bulgarian Dutch English Estonian Finnish French German Greek Hebrew Hindi Hungarian "
-    "Indonesian Italian Japanese Kazakh Korean Chinese Marathi Persian Portuguese Russian Spanish Tagalog Tamil Telugu "
-    "Thai Turkish Urdu Vietnamese Yoruba"
-).split()
-PANX = (
-    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi "
-    "yo zh"
-).split()
-TATOEBA = (
-    "afr ara ben bul cmn deu ell est eus fin fra heb hin hun ind ita jav jpn kat kaz kor mal mar nld pes por rus spa "
-    "swh tam tel tgl tha tur urd vie"
-).split()
+TYDIQA = ["english", "arabic", "bengali", "finnish", "indonesian", "korean", "russian", "swahili", "telugu"]
+UDPOS = words(
+    "Afrikaans Arabic Basque Bulgarian Dutch English Estonian Finnish French German Greek Hebrew Hindi "
+    "Hungarian Indonesian Italian Japanese Kazakh Korean Chinese Marathi Persian Portuguese Russian Spanish "
+    "Tagalog Tamil Telugu Thai Turkish Urdu Vietnamese Yoruba"
+)
+PANX = words(
+    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl "
+    "tr ur vi yo zh"
+)
+TATOEBA = words(
+    "afr ara ben bul cmn deu ell est eus fin fra heb hin hun ind ita jav jpn kat kaz kor mal mar nld pes por "
+    "rus spa swh tam tel tgl tha tur urd vie"
+)
 ROWS = 4
 Rows = tuple[Features, list[dict]]
 
@@ -95,9 +101,11 @@ def _tydiqa(config: str, split: str) -> Rows:
 
 def _hellaswag(config: str, split: str) -> Rows:
     names = ("activity_label", "ctx_a", "ctx_b", "ctx", "source_id", "split", "split_type", "label")
-    features = Features(ind=INT, endings=List(TEXT), **{name: TEXT for name in names})
+    features = Features(ind=INT, endings=List(TEXT), **dict.fromkeys(names, TEXT))
     row = dict.fromkeys(names, "text") | {"endings": [f"ending {n}" for n in range(4)]}
-    return features, [row | {"ind": n, "ctx": f"{split} {n}", "label": "" if split == "test" else str(n)} for n in range(4)]
+    return features, [
+        row | {"ind": n, "ctx": f"{split} {n}", "label": "" if split == "test" else str(n)} for n in range(4)
+    ]
 
 
 def _cosmos_qa(config: str, split: str) -> Rows:
@@ -122,12 +130,12 @@ def _commonsense_qa(config: str, split: str) -> Rows:
 def _social_i_qa(config: str, split: str) -> Rows:
     names = ("context", "question", "answerA", "answerB", "answerC", "label")
     row = {name: f"{split} {name}" for name in names}
-    return Features({name: TEXT for name in names}), [row | {"label": str(n)} for n in (1, 2, 3)]
+    return Features(dict.fromkeys(names, TEXT)), [row | {"label": str(n)} for n in (1, 2, 3)]
 
 
 def _copa(config: str, split: str) -> Rows:
     names = ("premise", "choice1", "choice2", "question")
-    features = Features(**{name: TEXT for name in names}, idx=INT, label=ClassLabel(names=["choice1", "choice2"]))
+    features = Features(**dict.fromkeys(names, TEXT), idx=INT, label=ClassLabel(names=["choice1", "choice2"]))
     row = {"premise": f"{config} {split}", "choice1": "one", "choice2": "two"}
     return features, [row | {"question": q, "idx": n, "label": n} for n, q in enumerate(("cause", "effect"))]
 
@@ -147,9 +155,11 @@ def _pawsx(config: str, split: str) -> Rows:
 
 def _tagged(column: str, tags: list[str], extra: tuple[str, ...] = ()) -> Callable[[str, str], Rows]:
     def rows(config: str, split: str) -> Rows:
-        features = Features(tokens=List(TEXT), **{column: List(ClassLabel(names=tags))}, **{e: List(TEXT) for e in extra})
+        features = Features(
+            tokens=List(TEXT), **{column: List(ClassLabel(names=tags))}, **{e: List(TEXT) for e in extra}
+        )
         words = [f"{config}-{tag}" for tag in tags]
-        more = {name: words for name in extra}
+        more = dict.fromkeys(extra, words)
         return features, [{"tokens": words, column: list(range(len(tags)))} | more for _ in range(2)]
 
     return rows
@@ -158,7 +168,7 @@ def _tagged(column: str, tags: list[str], extra: tuple[str, ...] = ()) -> Callab
 def _pairs(config: str, split: str) -> Rows:
     names = ("source_sentence", "target_sentence", "source_lang", "target_lang")
     row = {"source_lang": "/cache/3f", "target_lang": "/cache/4a"}
-    return Features({name: TEXT for name in names}), [
+    return Features(dict.fromkeys(names, TEXT)), [
         row | {"source_sentence": f"{config} {n}\n", "target_sentence": f"English {n}\n"} for n in range(3)
     ]
 
@@ -189,16 +199,22 @@ def _wikipedia(config: str, split: str) -> Rows:
     return Features(id=TEXT, url=TEXT, title=TEXT, text=TEXT), [row | {"id": str(n)} for n in range(2)]
 
 
-XNLI = "ar bg de el en es fr hi ru sw th tr ur vi zh".split()
-XQUAD = "ar de el en es hi ru th tr vi zh".split()
-MLQA = "ar de en es hi vi zh".split()
+XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
+XQUAD = words("ar de el en es hi ru th tr vi zh")
+MLQA = words("ar de en es hi vi zh")
 TRAIN_DEV, TRAIN_DEV_TEST = ("train", "validation"), ("train", "validation", "test")
 # repository, revision, configurations, maker of rows, splits
 REPOSITORIES = [
     ("nyu-mll/glue", "main", ["mnli"], _mnli, ("train", "validation_matched", "validation_mismatched", "test_matched")),
     ("nyu-mll/glue", "main", ["qqp"], _qqp, TRAIN_DEV),
     ("stanfordnlp/snli", "main", ["plain_text"], _snli, TRAIN_DEV_TEST),
-    ("facebook/anli", "main", ["plain_text"], _anli, [f"{s}_r{n}" for s in ("train", "dev", "test") for n in (1, 2, 3)]),
+    (
+        "facebook/anli",
+        "main",
+        ["plain_text"],
+        _anli,
+        [f"{s}_r{n}" for s in ("train", "dev", "test") for n in (1, 2, 3)],
+    ),
     ("rajpurkar/squad", "main", ["plain_text"], _squad, TRAIN_DEV),
     ("rajpurkar/squad_v2", "main", ["squad_v2"], _squad_v2, TRAIN_DEV),
     ("Rowan/hellaswag", "main", ["default"], _hellaswag, TRAIN_DEV_TEST),
@@ -209,7 +225,13 @@ REPOSITORIES = [
     ("aps/super_glue", CONVERT, ["rte"], _copa, TRAIN_DEV),
     ("facebook/xnli", "main", XNLI, _xnli, TRAIN_DEV_TEST),
     ("google-research-datasets/paws-x", "main", ["de", "en", "es", "fr", "ja", "ko", "zh"], _pawsx, TRAIN_DEV_TEST),
-    ("google/xtreme", "main", [f"PAN-X.{code}" for code in PANX], _tagged("ner_tags", NER_TAGS, ("langs",)), TRAIN_DEV_TEST),
+    (
+        "google/xtreme",
+        "main",
+        [f"PAN-X.{code}" for code in PANX],
+        _tagged("ner_tags", NER_TAGS, ("langs",)),
+        TRAIN_DEV_TEST,
+    ),
     ("google/xtreme", "main", [f"udpos.{name}" for name in UDPOS], _tagged("pos_tags", XTREME_TAGS), TRAIN_DEV_TEST),
     ("google/xtreme", "main", [f"MLQA.{a}.{b}" for a in MLQA for b in MLQA], _squad, ("validation", "test")),
     ("google/xtreme", "main", ["tydiqa"], _tydiqa, TRAIN_DEV),
@@ -217,12 +239,36 @@ REPOSITORIES = [
     ("google/xtreme", "main", [f"tatoeba.{code}" for code in TATOEBA], _pairs, ("validation",)),
     ("google/xquad", "main", [f"xquad.{code}" for code in [*XQUAD, "ro"]], _xquad, ("validation",)),
     ("google-research-datasets/xquad_r", "main", XQUAD, _xquad, ("validation",)),
-    ("unimelb-nlp/wikiann", "main", "az gu lt pa pl qu ro uk".split(), _tagged("ner_tags", NER_TAGS, ("langs", "spans")), TRAIN_DEV_TEST),
-    ("izhx/xtreme-r-udpos", "main", "lt pl ro uk wo".split(), _tagged("upos", UD_TAGS), TRAIN_DEV_TEST),
-    ("mteb/tatoeba-bitext-mining", CONVERT, [f"{c}-eng" for c in ("aze", "lit", "pol", "ron", "ukr")], _mteb, ("test",)),
-    ("cambridgeltl/xcopa", "main", "et ht id it qu sw ta th tr vi zh".split(), _xcopa, ("validation", "test")),
+    (
+        "unimelb-nlp/wikiann",
+        "main",
+        ["az", "gu", "lt", "pa", "pl", "qu", "ro", "uk"],
+        _tagged("ner_tags", NER_TAGS, ("langs", "spans")),
+        TRAIN_DEV_TEST,
+    ),
+    ("izhx/xtreme-r-udpos", "main", ["lt", "pl", "ro", "uk", "wo"], _tagged("upos", UD_TAGS), TRAIN_DEV_TEST),
+    (
+        "mteb/tatoeba-bitext-mining",
+        CONVERT,
+        [f"{c}-eng" for c in ("aze", "lit", "pol", "ron", "ukr")],
+        _mteb,
+        ("test",),
+    ),
+    (
+        "cambridgeltl/xcopa",
+        "main",
+        ["et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"],
+        _xcopa,
+        ("validation", "test"),
+    ),
     ("facebook/mlqa", CONVERT, [f"mlqa-translate-train.{c}" for c in MLQA if c != "en"], _xquad, TRAIN_DEV),
-    ("izhx/mewsli-x", "main", "ar de en es fa ja pl ro ta tr uk".split(), _mewslix, ("validation", "test")),
+    (
+        "izhx/mewsli-x",
+        "main",
+        ["ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"],
+        _mewslix,
+        ("validation", "test"),
+    ),
     ("izhx/mewsli-x", CONVERT, ["wikipedia_pairs"], _mewslix, TRAIN_DEV),
     ("izhx/mewsli-x", CONVERT, ["candidate_entities"], _mewslix, ("test",)),
     ("wikimedia/wikipedia", "main", ["20231101.sw", "20231101.en"], _wikipedia, ("train",)),

@@ -70,7 +70,7 @@ class Revision:
 
 
 class MiniHub:
-    """The server, a context manager. `gated` repositories refuse; files whose path holds a word of `broken` end early."""
+    """The server. `gated` repositories refuse; files with a word of `broken` in their path end early."""
 
     def __init__(self, root: Path, gated: tuple[str, ...] = (), broken: tuple[str, ...] = ()):
         self.root, self.gated, self.broken = Path(root), gated, broken
@@ -198,7 +198,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply(status, {"error": code}, headers)
 
     def reply(
-        self, status: int, body: Any = b"", headers: dict | None = None, kind: str = "application/json", cut: bool = False
+        self,
+        status: int,
+        body: Any = b"",
+        headers: dict | None = None,
+        kind: str = "application/json",
+        cut: bool = False,
     ) -> None:
         """Sends an answer; `cut` breaks off in the middle of the body."""
         body = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -41,9 +41,8 @@ def test_answers(tmp_path):
 
 
 def test_mining_writes_predicted_pairs_only(tmp_path):
-    pairs = [json.dumps(["zh-1", "en-5"]), json.dumps(["zh-2", "en-6"])]
-    (file,) = export({"bucc2018": frame("zh", pairs, n_pred=[1, 0])}, tmp_path)
-    assert file.read_text() == "zh-1\ten-5\n"
+    (file,) = export({"bucc2018": frame("zh", ["en-5", "en-6"], n_pred=[1, 0])}, tmp_path)
+    assert file.read_text() == "zh-0\ten-5\n"
 
 
 def test_tatoeba_numbers_in_the_order_of_sorted_queries(tmp_path):

@@ -31,7 +31,7 @@ def tagged(labels):
 
 
 @settings(max_examples=200, deadline=None)
-@given(tagged(IOB))
+@given(tagged((*IOB, "E-PER", "S-PER", "S-LOC")))  # IOB2, and what else seqeval takes for a prefix
 def test_names_as_seqeval(pairs):
     gold, predicted = [list(part) for part in zip(*pairs, strict=True)]
     with warnings.catch_warnings():

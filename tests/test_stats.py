@@ -74,10 +74,7 @@ def test_seed_gain_pairs_equal_seeds_and_else_is_welch():
     single = dist.ttest_1samp(list(a.values()), 70.0)
     fixed = stats.seed_gain(a, {stats.FIXED: 70.0})
     assert fixed[1:] == pytest.approx((*(single.confidence_interval() - np.array(70.0)), single.pvalue))
-
-
-def test_no_spread_gives_no_p():
-    assert math.isnan(stats.seed_gain({1: 5.0, 2: 6.0}, {1: 4.0, 2: 5.0})[3])
+    assert math.isnan(stats.seed_gain({1: 5.0, 2: 6.0}, {1: 4.0, 2: 5.0})[3])  # no spread, so no p
 
 
 @pytest.mark.parametrize(("a", "b"), [(3, 3), (5, 3), (2, 2), (10, 10)])
@@ -87,17 +84,16 @@ def test_min_detectable_gain(a, b):
     assert stats.min_detectable_gain(1.5, 1, b) == math.inf
 
 
-@given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), min_size=1, max_size=12))
-def test_corrections(p):
-    known = [value for value in p if not math.isnan(value)]
-    for ours, name in ((stats.holm, "holm"), (stats.benjamini_hochberg, "fdr_bh")):
-        found = ours(p)
-        assert np.isnan(found).tolist() == np.isnan(p).tolist()
-        if known:
-            np.testing.assert_allclose(found[~np.isnan(p)], multipletests(known, method=name)[1])
-
-
-def test_binomial():
+def test_corrections_and_binomial():
+    rng = np.random.default_rng(3)
+    for n in (1, 2, 5, 12):
+        p = rng.random(n) ** 3
+        p[n // 2] = p[0]  # ties
+        holes = np.insert(p, [0, n], math.nan)  # NaN stays where it is and does not count
+        for ours, name in ((stats.holm, "holm"), (stats.benjamini_hochberg, "fdr_bh")):
+            expected = np.insert(multipletests(p, method=name)[1], [0, n], math.nan)
+            np.testing.assert_allclose(ours(holes), expected)
+    assert np.isnan(stats.holm([math.nan])).all()
     assert stats.binomial_p(10, 10, 50) == pytest.approx(2**-10)
     assert stats.binomial_p(33, 100, 100 / 3) > 0.5
 
@@ -143,9 +139,9 @@ def test_paired_difference_is_narrower_than_two_samples():
 
 
 def test_clusters_join_translations_and_paragraphs():
-    frame = pd.DataFrame({"item": ["1", "2", "1", "3", "4"], "cluster": ["en-p", "en-p", "de-p", "de-p", None]})
-    assert stats.joint_clusters(frame).tolist() == [0, 0, 0, 0, 1]
-    assert stats.joint_clusters(frame.assign(item=list("12345"))).tolist() == [0, 0, 1, 1, 2]
+    clusters = ["en-p", "en-p", "de-p", "de-p", None, None]
+    assert stats.joint_clusters(list("121344"), clusters).tolist() == [0, 0, 0, 0, 1, 1]
+    assert stats.joint_clusters(list("123456"), clusters).tolist() == [0, 0, 1, 1, 2, 3]
 
 
 # ----- gains -----
@@ -251,6 +247,16 @@ def test_mining_runs_may_predict_different_pairs():
     assert 0 < row.low < row.gain < row.high
 
 
+def test_unknown_chance_counts_as_zero():
+    zeros = np.zeros((2, 4), dtype=int)
+    table = Study().add("none", "xquad", 0, zeros, chance=None).add("mnli", "xquad", 0, ONES, chance=None)
+    for frame in table.tables.values():
+        frame["em"] = frame["f1"] = frame["correct"]
+    found = table.gains(draws=20)
+    assert found.chance.isna().all()
+    assert found.loc["mnli", "xquad"].above_chance and not found.loc["none", "xquad"].above_chance
+
+
 def test_what_is_refused():
     study = Study().add("none", "xnli", 0, ONES).add("mnli", "xnli", 0, ONES[:, :3])
     with pytest.raises(ValueError, match="xnli: runs none-xnli-0 and mnli-xnli-0 were not evaluated on the same"):
@@ -284,7 +290,7 @@ def test_seed_intervals_cover_and_a_a_tests_reject_as_promised(seeds, base_seeds
 def test_item_intervals_cover_with_clusters_and_translations():
     """Items of a paragraph, and translations of an item, are alike; both systems find the same items hard."""
     rng = np.random.default_rng(5)
-    paragraphs, each, languages, trials = 60, 4, 3, 250
+    paragraphs, each, languages, trials = 60, 4, 3, 150
     cluster = np.repeat([f"p{i}" for i in range(paragraphs)], each)
     truth = 100 * (dist.norm.cdf(0.8 / math.sqrt(3)) - dist.norm.cdf(0.2 / math.sqrt(3)))
     covered = 0
@@ -296,19 +302,17 @@ def test_item_intervals_cover_with_clusters_and_translations():
             study.add("none", "xnli", seed, right, cluster=cluster)
         row = study.add("mnli", "xnli", 0, systems[2], cluster=cluster).gains(draws=300).loc["mnli", "xnli"]
         covered += row.low < truth < row.high
-    assert covered / trials == pytest.approx(0.95, abs=0.035)
+    assert covered / trials == pytest.approx(0.95, abs=0.045)
 
 
 def test_a_a_studies_find_nothing_after_correction():
-    """Six cells, no true gain: some corrected p below 0.05 in about 5% of the studies."""
+    """Eight cells without a true gain: some corrected p is below 0.05 in about 5% of the studies, not in 30%."""
     rng = np.random.default_rng(7)
     found = uncorrected = 0
-    for _ in range(120):
-        study = Study()
-        for name, target, seed in itertools.product(["none", "mnli", "qqp", "squad"], ["xnli", "pawsx"], range(3)):
-            study.add(name, target, seed, ONES[:1], 60 + rng.normal())
-        table = study.gains(draws=10)
-        found += (table.p_adjusted[table.index.get_level_values(1) != "mean"] < 0.05).any()
-        uncorrected += (table.p < 0.05).any()
-    assert found / 120 < 0.12
-    assert uncorrected / 120 > 0.12
+    for _ in range(400):
+        gaps = rng.normal(60, 1, (8, 2, 3))
+        p = [stats.seed_gain(*(dict(enumerate(side)) for side in cell))[3] for cell in gaps]
+        found += stats.holm(p).min() < 0.05
+        uncorrected += min(p) < 0.05
+    assert found / 400 == pytest.approx(0.05, abs=0.03)
+    assert uncorrected / 400 > 0.25

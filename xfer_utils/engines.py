@@ -11,11 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import papermill
-
-from xfer_utils import kernels, paths, records
+from xfer_utils import paths, records
 from xfer_utils.claims import Claims
-from xfer_utils.kernels import WarmKernelManager
 from xfer_utils.settings_file import SettingsError, closest
 from xfer_utils.study import Plan, Run
 
@@ -106,8 +103,10 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
                 if not futures and waiting:
                     time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
+            from xfer_utils.kernels import kill_all
+
             pool.shutdown(wait=False, cancel_futures=True)
-            kernels.kill_all()
+            kill_all()
             raise
 
 
@@ -175,13 +174,8 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     for leftover in (records.DRAFT, ERROR, "predictions", "encoder"):
         _remove(run.folder / leftover)
     begun = time.time()
-    papermill.execute_notebook(
-        str(paths.NOTEBOOKS / run.notebook),
-        str(run.folder / EXECUTED),
-        parameters=notebook_parameters(run),
-        progress_bar=False,
-        autosave_cell_every=0,
-        km=WarmKernelManager(run.folder / "kernel.log", kernel_environment(threads, slot)),
+    execute_notebook(
+        paths.NOTEBOOKS / run.notebook, run.folder / EXECUTED, notebook_parameters(run), threads, slot
     )
     labels = {**run.labels, "notebook": run.notebook}
     records.accept(
@@ -189,6 +183,24 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
         seconds=time.time() - begun,
     )  # fmt: skip
     _remove(run.folder / "checkpoints")
+
+
+def execute_notebook(notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0) -> None:
+    """One notebook through papermill, in a warm kernel; what the kernel's process prints goes beside it."""
+    # Imported here: a command that executes nothing need not wait for them.
+    import papermill
+
+    from xfer_utils.kernels import WarmKernelManager
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    papermill.execute_notebook(
+        str(notebook),
+        str(executed),
+        parameters=parameters,
+        progress_bar=False,
+        autosave_cell_every=0,
+        km=WarmKernelManager(executed.with_suffix(".log"), kernel_environment(threads, slot)),
+    )
 
 
 def kernel_environment(threads: int, slot: int) -> dict[str, str]:

@@ -15,9 +15,10 @@ def export(predictions: Mapping[str, pd.DataFrame], folder: str | Path, split: s
 
     `predictions` holds each task's examples table, of which the rows of `split` are used, in their order.
     Labels: names for XNLI, numbers for PAWS-X and multiple choice; tags: one a line, an empty line between
-    sentences; answers: an object from question id to text; mining: pairs of ids; Tatoeba: the number, from 0,
-    of the sentence found for each English query. XTREME sorts its English sentences, so where a column `text`
-    holds the queries, rows are written in that order.
+    sentences; answers: an object from question id to text; mining: pairs of ids (`id` is the source's,
+    `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query.
+    XTREME sorts its English sentences, so where a column `text` holds the queries, rows are written in that
+    order.
     """
     written = []
     for name, frame in predictions.items():
@@ -37,7 +38,8 @@ def export(predictions: Mapping[str, pd.DataFrame], folder: str | Path, split: s
 def _file(task: Task, rows: pd.DataFrame) -> tuple[str, str]:
     """One file's text and ending."""
     if task.metric == "mining_f1":
-        pairs = (json.loads(pair) for pair in rows["prediction"][rows["n_pred"] > 0])
+        mined = rows[rows["n_pred"] > 0]
+        pairs = zip(mined["id"], mined["prediction"], strict=True)
         return "".join(f"{source}\t{target}\n" for source, target in pairs), "tsv"
     if task.metric == "map_at_20":
         ranked = {i: json.loads(p)[:20] for i, p in zip(rows["id"], rows["prediction"], strict=True)}

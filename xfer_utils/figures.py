@@ -9,10 +9,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from scipy.stats import linregress
 
 from xfer_utils.languages import FEATURES
-from xfer_utils.tables import MEAN, MEAN_OTHER, NOT_RUN, MainTable, number
+from xfer_utils.stats import MEAN, MEAN_OTHER
+from xfer_utils.tables import NOT_RUN, MainTable, number
 from xfer_utils.tasks import registry
 
 BLUE, ORANGE, GREY = "#2166ac", "#b25806", "#8a8f98"
@@ -108,7 +109,7 @@ def _panel(axes: Axes, points: pd.DataFrame, feature: str) -> None:
         axes.annotate(_text(point.language), place, offset, textcoords="offset points", fontsize=letters)
     note = f"n = {len(others)}"
     if len(others) > 2 and others[feature].nunique() > 1 and others.value.nunique() > 1:
-        fit = stats.linregress(others[feature], others.value)
+        fit = linregress(others[feature], others.value)
         ends = np.array([others[feature].min(), others[feature].max()])
         axes.plot(ends, fit.intercept + fit.slope * ends, color=GREY, linewidth=1.2, zorder=0)
         note = f"r = {fit.rvalue:.2f}".replace("-", "−") + f", n = {len(others)}"

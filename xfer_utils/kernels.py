@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
+from tqdm import tqdm
 
 PRELOAD = ["xfer_utils.warm"]
 PROVISIONER = "xfer-warm"
@@ -27,9 +29,7 @@ class ForkedKernel:
 
     stdin = stdout = stderr = None
 
-    def __init__(
-        self, connection_file: str, arguments: list[str], environment: dict[str, str], log: str
-    ) -> None:
+    def __init__(self, connection_file: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         with _no_main_module():
@@ -126,6 +126,8 @@ def serve(connection_file: str, arguments: list[str], environment: dict[str, str
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+    # Progress bars would share a lock between processes, a semaphore that an ended kernel leaves behind.
+    tqdm.set_lock(threading.RLock())
     if threads := environment.get("OMP_NUM_THREADS"):
         import torch
 

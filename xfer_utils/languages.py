@@ -15,7 +15,8 @@ TABLE = Path(__file__).parent / "languages.csv"
 COLUMNS = """code name family script origin word_order adjective_order adposition determiners case number
 cognate_share text_share text_size text_unit resource resource_class
 syntactic_distance lexical_distance distance"""
-WORDS = {"code", "name", "family", "script", "word_order", "adjective_order", "adposition"}
+NUMBERS = """cc100_gib cognate_share distance family_cosine inventory_cosine lexical_distance phonology_cosine
+resource script_distance subword_overlap syntactic_distance syntax_cosine text_lines text_share"""
 REQUIRED = ("code", "name", "family", "script", "syntactic_distance", "lexical_distance")
 FEATURES = {
     "distance": "distance from English",
@@ -28,8 +29,7 @@ FEATURES = {
 def _read(path: Path) -> pd.DataFrame:
     """A CSV with `#` lines before the header. Text stays text: the code `no` and the name `None` too."""
     frame = pd.read_csv(path, comment="#", keep_default_na=False, dtype=str)
-    numbers = frame.columns.difference([*WORDS, "determiners", "case", "number", "benchmark"])
-    for column in numbers:
+    for column in frame.columns.intersection(NUMBERS.split()):
         values = frame[column].replace("", np.nan)
         try:
             frame[column] = values.astype(float)
@@ -47,6 +47,7 @@ def _real() -> pd.DataFrame:
         text_size=size,
         text_unit="GiB of CC-100",
         resource=np.log10(size.where(size > 0)),
+        resource_class=frame.resource_class.astype(int),
         lexical_distance=1 - frame.subword_overlap,
         distance=(frame.syntactic_distance + 1 - frame.subword_overlap) / 2,
     )

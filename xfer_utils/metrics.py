@@ -55,9 +55,7 @@ def normalise_mlqa(text: str, language: str) -> str:
 
     A language that MLQA does not cover has no articles and is split at spaces.
     """
-    kept = "".join(
-        c for c in text.lower() if c not in string.punctuation and unicodedata.category(c)[0] != "P"
-    )
+    kept = "".join(c for c in text.lower() if c not in string.punctuation and unicodedata.category(c)[0] != "P")
     if language in ARTICLES:
         kept = re.sub(ARTICLES[language], " ", kept)
     if language == "zh":
@@ -97,7 +95,7 @@ def chunks(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     A tag's first letter is its prefix; what follows its last hyphen, or the whole tag, is its type. POS tags
     have no prefix, so a run of equal tags is one chunk, except that SCONJ and SYM, which begin with S
     ("single"), are one chunk a token. This is seqeval 0.0.12, of XTREME's time. Since 1.0 the first letter is
-    cut off a tag without hyphen, which makes CCONJ and SCONJ one type and loses most chunks of X.
+    cut off a tag without hyphen, which makes CCONJ and SCONJ one type and loses X at the end of a sentence.
     """
     found, first = set(), None
     for i, tag in enumerate([*tags, "O"]):
@@ -220,9 +218,7 @@ def random_tags_f1(gold: Sequence[Sequence[str]], seed: int = 0) -> float:
     return scores("span_f1", pd.DataFrame(counts))["f1"]
 
 
-def random_span_qa(
-    rows: Sequence[Mapping], metric: str = "squad", language: str = "en", seed: int = 0
-) -> float:
+def random_span_qa(rows: Sequence[Mapping], metric: str = "squad", language: str = "en", seed: int = 0) -> float:
     """(F1 + EM) / 2 of random spans, each as long (in words) as the gold answer of some random question.
 
     Words are what stands between spaces; where a text has hardly any (Thai, Chinese), its characters.

@@ -41,14 +41,14 @@ def plan_text(plan: Plan) -> str:
 
 def save_plan(plan: Plan) -> None:
     """The plan as data in the study's folder: the summary notebooks and the report start from it."""
-    done = plan.done()
+    stale = _stale(plan)
     runs = [
         {
             "id": run.id,
             "kind": run.kind,
             "parents": list(run.parents),
             "labels": run.labels,
-            "stale": run.id in done and done[run.id].identity["code"] != run.identity["code"],
+            "stale": run.id in stale,
         }
         for run in plan.runs.values()
     ]
@@ -59,6 +59,16 @@ def save_plan(plan: Plan) -> None:
     ]
     content = {"study": plan.study.model_dump(mode="json"), "runs": runs, "not_run": not_run}
     records.write_json(plan.folder / "plan.json", {**content, "languages_csv": plan.languages_csv})
+
+
+def _stale(plan: Plan) -> set[str]:
+    """Runs of older code, and what builds on them."""
+    done, found = plan.done(), set()
+    for run in plan.runs.values():
+        older = run.id in done and done[run.id].identity["code"] != run.identity["code"]
+        if older or found & set(run.parents):
+            found.add(run.id)
+    return found
 
 
 def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> None:

@@ -91,11 +91,24 @@ def gains_panel() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sources(*panels: str) -> list[str]:
-    """The distinct sources behind the named panels (all of them without a name), in order of appearance."""
+def xtreme_notes() -> list[str]:
+    """Where the XTREME test scores are from."""
+    frame = figures().query("panel == 'xtreme_test'")
+    return [f"{'; '.join(dict.fromkeys(own.system))}: {source}." for source, own in frame.groupby("source", sort=False)]
+
+
+def gains_notes() -> list[str]:
+    """Where the figures of the panel of gains are from, and the published gains that are of no single row."""
     frame = figures()
-    chosen = frame[frame.panel.isin(panels)] if panels else frame
-    return list(dict.fromkeys(chosen.source))
+    base = frame.query("panel == 'retrieval_dev' and language == 'mean'")
+    gains = frame[frame.panel == "gains"]
+    notes = [f"none: {source}." for source in dict.fromkeys(base.source)]
+    for source, own in gains[gains.split == "dev"].groupby("source", sort=False):
+        notes.append(f"{'; '.join(own.system)}: {source}.")
+    for line in gains[gains.split != "dev"].itertuples():
+        split = line.split or "split not stated"
+        notes.append(f"Not in the table: {line.system}, +{line.value:.1f} ({split}; {line.source}).")
+    return notes
 
 
 def retrieval_by_language() -> pd.DataFrame:

@@ -25,12 +25,6 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i
 img ins kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul"""
 ATTRIBUTES = "class id style title alt width height colspan rowspan scope headers start"
-NOTES = {
-    "toy": (
-        "This study ran in a generated world of made-up languages. It is a controlled model of the "
-        "phenomenon: what it shows holds in that world, and is no evidence about real languages."
-    ),
-}
 STATES = ("done", "failed", "running", "waiting", "stale")
 RUN_HEADS = "<th>run</th><th>status</th><th>score</th><th>time</th><th>id</th>"
 KINDS = {
@@ -235,14 +229,12 @@ def _figure(path: Path) -> str:
 
 
 def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs: str) -> str:
-    notes = [NOTES[study["source"]]] if study.get("source") in NOTES else []
-    notes += [study["notes"]] if isinstance(study.get("notes"), str) else list(study.get("notes") or [])
     title = html.escape(str(study.get("title") or study["name"]))
     parts = [f'<header class="front"><p class="kicker">{html.escape(str(study["name"]))}</p><h1>{title}</h1>']
     for key, label in (("question", "Question"), ("estimand", "Primary estimand")):
         if study.get(key):
             parts.append(f'<p class="{key}"><span>{label}</span> {html.escape(str(study[key]))}</p>')
-    parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in notes]
+    parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in study.get("notes") or ()]
     parts.append("</header>\n<main>")
     if tables:
         parts += ['<section><h2 id="tables">Tables</h2>', *(_table(path) for path in tables), "</section>"]
@@ -271,7 +263,8 @@ def build(
 ) -> Path:
     """Write `study_dir/report/`; the path of its index.html.
 
-    `study` has name, title, question, estimand and source, and may have notes. Each of `notebooks` has title,
+    `study` has name, title, question, estimand and source, and may have notes
+    (a list). Each of `notebooks` has title,
     path (None where it has not run), kind and status, and may have id, score, seconds and error. Tables
     (HTML) and figures are those in `study_dir/tables` and `study_dir/figures` unless given.
     """

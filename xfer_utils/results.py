@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from xfer_utils import paths, records
+from xfer_utils.settings_file import SettingsError
 from xfer_utils.tasks import task, training_parts
 
 SCORE_COLUMNS = ("task", "language", "split", "metric", "value", "n", "main", "chance", "layer", "pooling")
@@ -54,7 +55,7 @@ def scores(study_dir: Path) -> pd.DataFrame:
                 }
             )
     if not rows:
-        raise FileNotFoundError(f"{study_dir}: no run of this study is done yet. `xfer run` makes them.")
+        raise SettingsError(f"{study_dir}: no run of this study is done yet. `xfer run` makes them.")
     return pd.DataFrame(rows).rename(columns={"task": "target"})
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import TrainerCallback
 
 from xfer_utils import evaluation
@@ -26,6 +28,13 @@ class EnglishDev(TrainerCallback):
         if state.global_step % self.every == 0:
             self._look()
             control.should_training_stop |= self.looks_without_gain >= self.patience
+        if control.should_save:
+            self._keep(Path(args.output_dir), state.global_step)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A resumed training goes on with the best weights that it had at its checkpoint."""
+        if state.global_step:
+            self._restore(_best_file(Path(args.output_dir), state.global_step))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A last look, then the best weights."""
@@ -33,15 +42,34 @@ class EnglishDev(TrainerCallback):
             self._look()
         self.model.load_state_dict(self.weights)
 
+    def _keep(self, folder: Path, step: int) -> None:
+        """The best so far, stored before the checkpoint of this step; the one before stays until this one is whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {"best": str(self.best), "looks": str(self.looks_without_gain)}
+        save_file(self.weights, _best_file(folder, step), metadata=found)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The checkpoint is whole: what belongs to earlier ones can go."""
+        for path in Path(args.output_dir).glob("best-*.safetensors"):
+            if path != _best_file(Path(args.output_dir), state.global_step):
+                path.unlink()
+
+    def _restore(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as stored:
+            self.weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            self.best, self.looks_without_gain = (float(stored.metadata()["best"]), int(stored.metadata()["looks"]))
+
     def _look(self) -> None:
         score = dev_mean(self.model, self.data, self.names, self.settings)
         if score > self.best:
             self.best, self.looks_without_gain = score, 0
-            self.weights = {
-                name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
-            }
+            self.weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         else:
             self.looks_without_gain += 1
+
+
+def _best_file(folder: Path, step: int) -> Path:
+    return folder / f"best-{step}.safetensors"
 
 
 def callbacks(

@@ -52,9 +52,7 @@ def best_spans(
     order = np.lexsort((windows, -score, window_example))
     examples, place = np.unique(window_example[order], return_index=True)
     chosen = order[place]
-    answers = Answers(
-        *(np.zeros(n, dtype=np.int64) for _ in range(2)), np.full(n, -np.inf), np.full(n, np.nan)
-    )
+    answers = Answers(*(np.zeros(n, dtype=np.int64) for _ in range(2)), np.full(n, -np.inf), np.full(n, np.nan))
     answers.score[examples] = score[chosen]
     answers.start[examples] = offsets_start[chosen, first[chosen]]
     answers.end[examples] = offsets_end[chosen, last[chosen]]

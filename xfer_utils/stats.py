@@ -23,6 +23,7 @@ MEAN, MEAN_OTHER = "mean", "mean_other"  # targets of the summary rows: all targ
 ITEMS, SEEDS = "test items", "seeds"
 FIXED = -1  # the seed of a run in which nothing is random
 DRAWS = 1000
+Examples = Callable[[str, str], pd.DataFrame]  # (run, task) -> the run's examples table
 
 # ----- single statistics -----
 
@@ -35,7 +36,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     return _t(values.mean(), values.std(ddof=1) / math.sqrt(len(values)), len(values) - 1, level)[:3]
 
 
-def _t(mean: float, error: float, df: float, level: float) -> tuple[float, float, float, float]:
+def _t(mean: float, error: float, df: float, level: float = 0.95) -> tuple[float, float, float, float]:
     """Mean, bounds, two-sided p of a t statistic; without spread the bounds are the mean and p is NaN."""
     if not error > 0:
         return float(mean), float(mean), float(mean), math.nan
@@ -43,7 +44,7 @@ def _t(mean: float, error: float, df: float, level: float) -> tuple[float, float
     return float(mean), float(mean - reach), float(mean + reach), float(2 * dist.t.sf(abs(mean) / error, df))
 
 
-def seed_gain(row: dict[int, float], base: dict[int, float], level: float = 0.95) -> tuple[float, float, float, float]:
+def seed_gain(row: dict[int, float], base: dict[int, float]) -> tuple[float, float, float, float]:
     """Gain, bounds and p from scores by seed. The base may be a single fixed score (seed -1).
 
     The same seeds on both sides are paired; else Welch's interval for two independent samples.
@@ -52,11 +53,11 @@ def seed_gain(row: dict[int, float], base: dict[int, float], level: float = 0.95
         base = dict.fromkeys(row, base[FIXED])
     if set(row) == set(base):
         gaps = np.array([row[seed] - base[seed] for seed in row])
-        return _t(gaps.mean(), gaps.std(ddof=1) / math.sqrt(len(gaps)), len(gaps) - 1, level)
+        return _t(gaps.mean(), gaps.std(ddof=1) / math.sqrt(len(gaps)), len(gaps) - 1)
     ours, theirs = np.array(list(row.values())), np.array(list(base.values()))
     a, b = ours.var(ddof=1) / len(ours), theirs.var(ddof=1) / len(theirs)
     df = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1)) if a + b > 0 else 1.0
-    return _t(ours.mean() - theirs.mean(), math.sqrt(a + b), df, level)
+    return _t(ours.mean() - theirs.mean(), math.sqrt(a + b), df)
 
 
 def min_detectable_gain(sd: float, n_seeds_a: int, n_seeds_b: int, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -68,7 +69,6 @@ def min_detectable_gain(sd: float, n_seeds_a: int, n_seeds_b: int, power: float 
         return math.inf
     df, scale = n_seeds_a + n_seeds_b - 2, math.sqrt(1 / n_seeds_a + 1 / n_seeds_b)
     critical = dist.t.ppf(1 - alpha / 2, df)
-
     reach = brentq(lambda shift: dist.nct.sf(critical, df, shift) - power, 0, 4 * critical + 4)
     return sd * scale * reach
 
@@ -125,7 +125,7 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
     """Draws [draws, pairs] of the ratio of neighbouring columns of `sums` [clusters, 2 * pairs]."""
     rng, n = np.random.default_rng(seed), sums.shape[0]
-    step, parts = max(1, 8_000_000 // n), []
+    step, parts = max(1, 2_000_000 // n), []
     for at in range(0, draws, step):
         size = min(step, draws - at)
         picked = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
@@ -136,16 +136,15 @@ def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def joint_clusters(frame: pd.DataFrame) -> np.ndarray:
-    """A cluster number per row: rows that share an `item` (translations) or a `cluster` belong together.
+def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
+    """A cluster number per row: rows that share an item (translations) or a cluster belong together.
 
-    Clusters so reach across languages, as resampling must.
+    Clusters so reach across languages, as resampling must. A row without a cluster has only its item.
     """
-    item = pd.factorize(frame["item"].astype(str))[0]
-    cluster = pd.factorize(frame["cluster"].fillna(frame["item"]).astype(str))[0]
-    n = item.max(initial=-1) + 1
+    item, cluster = (pd.factorize(np.asarray(part, dtype=object))[0] for part in (item, cluster))
+    n, has = item.max(initial=-1) + 1, cluster >= 0
     size = n + cluster.max(initial=-1) + 1
-    graph = coo_matrix((np.ones(len(item)), (item, n + cluster)), shape=(size, size))
+    graph = coo_matrix((np.ones(has.sum()), (item[has], n + cluster[has])), shape=(size, size))
     return pd.factorize(connected_components(graph, directed=False)[1][item])[0]
 
 
@@ -171,11 +170,7 @@ class Cell:
 
 
 def gains(
-    scores: pd.DataFrame,
-    examples: Callable[[str, str], pd.DataFrame],
-    baseline: str = "none",
-    draws: int = DRAWS,
-    seed: int = 0,
+    scores: pd.DataFrame, examples: Examples, baseline: str = "none", draws: int = DRAWS, seed: int = 0
 ) -> pd.DataFrame:
     """One row per model, intermediate task and target with the gain over `baseline`; and rows for the means.
 
@@ -221,7 +216,7 @@ def _main_rows(scores: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _cells(rows: pd.DataFrame, examples: Callable, draws: int, seed: int) -> dict[str, Cell]:
+def _cells(rows: pd.DataFrame, examples: Examples, draws: int, seed: int) -> dict[str, Cell]:
     """All cells of one model's target, resampled together so that differences are paired."""
     runs, languages = list(dict.fromkeys(rows["run"])), sorted(set(rows["language"]))
     for run, own in rows.groupby("run"):
@@ -233,7 +228,7 @@ def _cells(rows: pd.DataFrame, examples: Callable, draws: int, seed: int) -> dic
         found[name] = Cell(
             by_seed=own.groupby("seed")["value"].mean().to_dict(),
             draws=drawn[:, [runs.index(run) for run in dict.fromkeys(own["run"])]].mean(axis=1),
-            chance=float(own["chance"].mean()),
+            chance=float(pd.to_numeric(own["chance"]).mean()),
             n_items=n_items,
             split="/".join(dict.fromkeys(own["split"])),
             same_data=bool(own["same_data"].any()),
@@ -243,34 +238,32 @@ def _cells(rows: pd.DataFrame, examples: Callable, draws: int, seed: int) -> dic
 
 
 def _draw(
-    rows: pd.DataFrame, runs: list[str], languages: list[str], examples: Callable, draws: int, seed: int
+    rows: pd.DataFrame, runs: list[str], languages: list[str], examples: Examples, draws: int, seed: int
 ) -> tuple[np.ndarray, int]:
     """Bootstrap draws [draws, runs] of the task score (0..100), and the number of items of one run."""
     target, split = rows["target"].iloc[0], rows["split"].iloc[0]
-    metric, parts, known = task_of(target).metric, [], None
+    metric, known, parts = task_of(target).metric, None, []
     for place, run in enumerate(runs):
         frame = examples(run, target)
-        frame = frame[frame["language"].isin(languages) & (frame["split"] == split)]
-        keys = frame["language"].astype(str) + "\t" + frame["id"].astype(str)
-        keys = sorted(keys[frame["n_gold"] > 0] if metric == "mining_f1" else keys)
+        frame = frame[(frame["split"] == split) & frame["language"].isin(languages)]
+        own = frame[frame["n_gold"] > 0] if metric == "mining_f1" else frame
+        keys = sorted(zip(own["language"], own["id"], strict=True))
         if known not in (None, keys):
             raise ValueError(f"{target}: runs {runs[0]} and {run} were not evaluated on the same items.")
         known = keys
-        top, bottom = metrics.ratio_parts(metric, frame)
-        column = place * len(languages) + pd.Categorical(frame["language"], languages).codes.astype(int)
-        part = pd.DataFrame({"column": column, "top": top, "bottom": bottom}, index=frame.index)
-        parts.append(part.join(frame[["item", "cluster"]]))
-    every = pd.concat(parts, ignore_index=True)
-    cluster, columns = joint_clusters(every), 2 * every["column"].to_numpy()
+        column = place * len(languages) + np.searchsorted(languages, frame["language"].to_numpy(dtype=str))
+        parts.append((2 * column, *metrics.ratio_parts(metric, frame), frame["item"], frame["cluster"]))
+    column, top, bottom, item, cluster = (np.concatenate(part) for part in zip(*parts, strict=True))
+    cluster = joint_clusters(item, cluster)
     shape = (cluster.max() + 1, 2 * len(runs) * len(languages))
-    values, places = np.concatenate([every["top"], every["bottom"]]), np.concatenate([columns, columns + 1])
-    sums = coo_matrix((values, (np.tile(cluster, 2), places)), shape).tocsr()
+    places = (np.tile(cluster, 2), np.concatenate([column, column + 1]))
+    sums = coo_matrix((np.concatenate([top, bottom]), places), shape).tocsr()
     drawn = _ratios(sums, draws, seed).reshape(draws, len(runs), len(languages))
     return 100 * np.nanmean(drawn, axis=2), len(known)
 
 
 def _pairs(cells: dict[str, dict[str, Cell]], name: str, baseline: str) -> dict[str, tuple[Cell, Cell]]:
-    """By target, the cell of one intermediate task and its baseline; and the means if no target lacks."""
+    """By target, the cell of one intermediate task and its baseline; and the means if no target is missing."""
     pairs = {target: (found[name], found[baseline]) for target, found in cells.items() if name in found}
     other = {target: pair for target, pair in pairs.items() if not pair[0].same_data}
     means = {MEAN: pairs, MEAN_OTHER: other} if len(pairs) == len(cells) else {}
@@ -303,18 +296,7 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     else:
         low, high = percentiles(cell.draws if own else cell.draws - base.draws)
     above = np.nanpercentile(cell.draws, 5) > (0 if math.isnan(cell.chance) else cell.chance)
-    line = {
-        "score": cell.score,
-        "base": base.score,
-        "gain": cell.score - base.score,
-        "low": low,
-        "high": high,
-    }
-    line |= {"interval": SEEDS if by_seeds else ITEMS, "n_seeds": n, "n_base_seeds": n_base}
-    line |= {"n_items": cell.n_items, "p": p, "p_adjusted": math.nan, "same_data": cell.same_data}
-    return line | {
-        "above_chance": bool(above),
-        "chance": cell.chance,
-        "split": cell.split,
-        "stale": cell.stale,
-    }
+    line = {"score": cell.score, "base": base.score, "gain": cell.score - base.score, "low": low, "high": high}
+    line |= {"interval": SEEDS if by_seeds else ITEMS, "n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items}
+    line |= {"p": p, "p_adjusted": math.nan, "same_data": cell.same_data, "above_chance": bool(above)}
+    return line | {"chance": cell.chance, "split": cell.split, "stale": cell.stale}

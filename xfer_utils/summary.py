@@ -4,18 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
-import papermill
+from papermill.exceptions import PapermillExecutionError
 
 from xfer_utils import engines, overview, paths, records, report, results
-from xfer_utils.kernels import WarmKernelManager
 from xfer_utils.study import Plan
 
 SUMMARIES = ("50_main_table.ipynb",)
-TOY_NOTE = (
-    "The languages of this study are made up. The toy world is a controlled model of the phenomenon; its numbers are "
-    "no evidence about real languages."
-)
-
 
 def build(plan: Plan) -> Path:
     """Tables, figures and the report from the runs that are done; its front page."""
@@ -24,8 +18,7 @@ def build(plan: Plan) -> Path:
     pages = [_summary(plan, name) for name in SUMMARIES]
     pages += [_job(plan, run_id) for run_id in plan.runs]
     study = results.study(plan.folder)
-    notes = [note for note in (plan.study.note, TOY_NOTE if plan.study.source == "toy" else "") if note]
-    return report.build(plan.folder, {**study, "notes": notes}, pages)
+    return report.build(plan.folder, {**study, "notes": [plan.study.note] * bool(plan.study.note)}, pages)
 
 
 def _summary(plan: Plan, name: str) -> dict:
@@ -37,17 +30,9 @@ def _summary(plan: Plan, name: str) -> dict:
         return page
     parameters = {"study_dir": str(plan.folder)}
     engines.check_parameters(notebook, parameters)
-    executed.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters=parameters,
-            progress_bar=False,
-            autosave_cell_every=0,
-            km=WarmKernelManager(executed.with_suffix(".log"), engines.kernel_environment(1, 0)),
-        )
-    except papermill.PapermillExecutionError as error:
+        engines.execute_notebook(notebook, executed, parameters, threads=1)
+    except PapermillExecutionError as error:
         return {**page, "status": "failed", "error": engines.last_line(str(error))}
     stamp.write_text(mark)
     return page

@@ -14,10 +14,10 @@ from great_tables import GT, loc, style
 from great_tables import html as raw_html
 
 from xfer_utils import published
+from xfer_utils.stats import MEAN, MEAN_OTHER
 from xfer_utils.tasks import registry
 
 ROWS = (*published.ROWS, "multi")
-MEAN, MEAN_OTHER = "mean", "mean_other"
 TITLES = {"none": "none", "multi": "multi-task", MEAN: "mean", MEAN_OTHER: "mean without same data"}
 NOT_RUN = "not run"
 UNMARKED = {"same_data": False, "above_chance": True, "stale": False}
@@ -120,9 +120,10 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
     """The notes that the cells themselves call for."""
     kinds = set(cells.get("interval", pd.Series(dtype=str)).dropna())
     notes = ["The row none shows scores (0 to 100); every other row its gain over none, in points."]
-    seeds = cells.dropna(subset="n_seeds").groupby("row", sort=False).n_seeds.max().astype(int)
-    groups = [f"{', '.join(seeds.index[seeds == count])} {count}" for count in dict.fromkeys(seeds)]
-    notes.append(f"Seeds: {'; '.join(groups)}.")
+    if "n_seeds" in cells:
+        seeds = cells.dropna(subset="n_seeds").groupby("row", sort=False).n_seeds.max().astype(int)
+        groups = [f"{', '.join(seeds.index[seeds == count])} {count}" for count in dict.fromkeys(seeds)]
+        notes.append(f"Seeds: {'; '.join(groups)}.")
     if "test items" in kinds:
         notes.append("Intervals (95%) of rows with one seed cover the choice of test items only, not training.")
     if "seeds" in kinds:

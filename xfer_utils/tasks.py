@@ -8,9 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 Format = Literal["sequence", "token", "span", "choice", "sentence"]
-Metric = Literal[
-    "accuracy", "tag_f1", "span_f1", "squad", "mlqa", "mining_f1", "retrieval_accuracy", "map_at_20"
-]
+Metric = Literal["accuracy", "tag_f1", "span_f1", "squad", "mlqa", "mining_f1", "retrieval_accuracy", "map_at_20"]
 Columns = dict[str, str | list[str]]
 
 
@@ -29,7 +27,7 @@ class Place(Row):
 
 
 class Hub(Place):
-    """Where the hub keeps a task; `{language}` and `{name}` in config and data_dir are filled in per language."""
+    """Where the hub keeps a task; {language} and {name} in config and data_dir are filled in per language."""
 
     id: str
     names: dict[str, str] = {}
@@ -52,11 +50,7 @@ class Hub(Place):
         """Config, folder and revision of a split, with the language filled in."""
         found = self.configs.get(language) or self.configs.get(split) or self
         fill = {"language": language, "name": self.names.get(language, language)}
-        named = {
-            key: value and value.format(**fill)
-            for key, value in vars(found).items()
-            if key in Place.model_fields
-        }
+        named = {key: value and value.format(**fill) for key, value in vars(found).items() if key in Place.model_fields}
         return Place(**named)
 
 

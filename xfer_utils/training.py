@@ -1,5 +1,6 @@
 """One Trainer subclass for everything that is trained: single tasks, mixtures, and masked LM (alone or alongside)."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils import batches
 from xfer_utils.features import Features
@@ -77,6 +77,14 @@ class BatchTrainer(Trainer):
         """The loss of the batch's own task."""
         return model(**inputs)["loss"]
 
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """Weights that are tied (masked LM's output layer to the embeddings) are stored once."""
+        places: dict[int, str] = {}
+        weights = self.model.state_dict()
+        for name, value in weights.items():
+            places.setdefault(value.data_ptr(), name)
+        super()._save(output_dir, {name: weights[name] for name in places.values()})
+
     def floating_point_ops(self, inputs: dict) -> int:
         """Not counted: the plan's cost model uses tokens."""
         return 0
@@ -129,25 +137,35 @@ def train(
         units=units, sampler=sampler, model=model, args=_arguments(settings, checkpoints),
         callbacks=[_Checkpoints(settings.checkpoint_minutes), *callbacks],
     )  # fmt: skip
-    last = get_last_checkpoint(checkpoints) if checkpoints.is_dir() else None
+    trainer.remove_callback(PrinterCallback)  # the record has the losses
+    last = last_checkpoint(checkpoints)
     begun = time.perf_counter()
-    outcome = trainer.train(resume_from_checkpoint=last)
+    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
     seconds = time.perf_counter() - begun
     model.eval()
     steps = trainer.state.global_step
     mean_tokens = float(np.mean([features.lengths.mean() for features in tasks.values()]))
     return {
         "steps": steps,
-        "resumed_from": Path(last).name if last else "",
+        "resumed_from": last.name if last else "",
         "batch_size": settings.batch_size,
         "examples": steps * settings.batch_size * settings.accumulation,
         "mean_row_tokens": round(mean_tokens, 2),
         "loss": round(outcome.training_loss, 4),
         "seconds": round(seconds, 2),
-        "losses": [
-            [row["step"], round(row["loss"], 4)] for row in trainer.state.log_history if "loss" in row
-        ],
+        "losses": [[row["step"], round(row["loss"], 4)] for row in trainer.state.log_history if "loss" in row],
     }
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that was written to its end: the Trainer writes its own state last."""
+    whole = {}
+    for path in folder.glob("checkpoint-*"):
+        try:
+            whole[json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]] = path
+        except (OSError, ValueError, KeyError):
+            continue
+    return whole[max(whole)] if whole else None
 
 
 def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
@@ -166,6 +184,7 @@ def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
         bf16=cuda and settings.precision in ("auto", "bf16"),
         seed=settings.seed,
         save_strategy="no",
+        save_total_limit=1,
         logging_strategy="steps",
         logging_steps=0.05,
         logging_nan_inf_filter=False,

@@ -14,7 +14,12 @@ import transformers.models.xlm_roberta.tokenization_xlm_roberta
 
 import xfer_utils.evaluation
 import xfer_utils.retrieval
+import xfer_utils.selection
 import xfer_utils.sources.folder
+import xfer_utils.sources.toy.write
 import xfer_utils.training
+from xfer_utils import codehash
 
+for _name in ("xfer_utils.features", "xfer_utils.sources.schema", "xfer_utils.sources.toy"):
+    codehash.of_package(_name)  # parsed once here; the kernels inherit what it remembers
 gc.freeze()

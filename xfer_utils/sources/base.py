@@ -1,4 +1,4 @@
-"""What every source can do, given where its tables are: reading, label names, and the report of what was read."""
+"""What every source can do, given where its tables are: read, name labels, report what was read."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ Splits = dict[str, dict[str, str | list[str]]]
 
 
 class TableSource:
-    """A source that finds the tables of one task, split and language; subclasses say how (`tables`, `holds`)."""
+    """A source made of tables, one per task, split and language; its subclasses know where they are."""
 
     def __init__(self, spec: str, splits: Splits | None = None):
         self.spec = spec
@@ -26,7 +26,7 @@ class TableSource:
 
     # ----- what a subclass provides -----
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        """The tables of a split: {"rows": table}, or the three of a mining pool. MissingData where there are none."""
+        """The tables of a split: `rows`, or a mining pool's three. MissingData where there are none."""
         raise NotImplementedError
 
     def holds(self, row: Task, split: str, language: str) -> bool:
@@ -53,8 +53,8 @@ class TableSource:
 
     def languages(self, name: str, role: str | None = None) -> list[str]:
         """Languages with data for a role, by default the one the task is evaluated on; English first."""
-        row = task(name)
-        found = [code for code in self.candidates(row) if self.has(name, role or row.evaluate, code)]
+        known = set.intersection(*(set(self.candidates(task(part))) for part in training_parts(name)))
+        found = [code for code in known if self.has(name, role or task(name).evaluate, code)]
         return sorted(found, key=lambda code: (code != "en", code))
 
     def has(self, name: str, role: str, language: str = "en") -> bool:
@@ -77,6 +77,7 @@ class TableSource:
             converter = Converter(task(part), language, self.label_names(part))
             for split in splits:
                 several = [part] * (part != name) + [split] * (len(splits) > 1)
+                converter.rows = 0
                 converter.prefix = "".join(f"{piece}:" for piece in several)
                 batches += self._read_split(converter, role, split)
             key[part] = splits
@@ -87,7 +88,8 @@ class TableSource:
         tables = self.tables(row, split, language)
         entry = row.hub_for(language)
         where = ", ".join(table.where for table in tables.values())
-        expected = entry.expected(split, language) if entry else None
+        # The toy world is no sample of the official release.
+        expected = entry.expected(split, language) if entry and self.spec != "toy" else None
         reading = Reading(row.name, role, split, language, where, expected)
         self._readings[row.name, role, split, language] = reading
         if "rows" in tables:
@@ -99,9 +101,7 @@ class TableSource:
         if row.aligned and converter.numbered:
             rows = self.aligned_rows(row, split, language)
             if rows is not None and rows != reading.rows:
-                reading.notes.append(
-                    f"not row-aligned ({rows} rows expected): items are not shared between languages"
-                )
+                reading.notes.append(f"not row-aligned ({rows} rows expected): items are not shared between languages")
                 found = [_own_items(batch, language) for batch in found]
         return found
 
@@ -127,9 +127,7 @@ class TableSource:
         return [reading.as_row() for reading in self._readings.values()]
 
     def _no_role(self, row: Task, role: str, language: str) -> str:
-        hint = (
-            f"it trains on {row.train_on}" if role == "train" and row.train_on else "the registry names none"
-        )
+        hint = f"it trains on {row.train_on}" if role == "train" and row.train_on else "the registry names none"
         return f"{row.title} ({row.name}) has no {role} split for {language!r} in {self.spec}: {hint}"
 
 

@@ -1,6 +1,5 @@
 """Opens a source by its name in a study file: `toy`, `hub` or `folder:PATH`."""
 
-import ast
 import hashlib
 import importlib
 import json
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from datasets import Dataset
 
+from xfer_utils import codehash
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.sources.raw import MalformedRow, MissingData
 
@@ -24,7 +24,7 @@ class Source(Protocol):
     spec: str
 
     def languages(self, name: str, role: str | None = None) -> list[str]:
-        """Languages with data for a role (default: the split that the task is evaluated on), English first."""
+        """Languages with data for a role (default: the one the task is evaluated on), English first."""
 
     def read(self, name: str, role: str, language: str = "en") -> Dataset:
         """Canonical rows of a task for `train`, `dev` or `test`; MissingData where there are none."""
@@ -51,10 +51,12 @@ class Source(Protocol):
         """What was read so far: rows found and expected, dropped rows and why."""
 
 
-def open_source(
-    spec: str, *, world: dict | None = None, data_dir: Path, splits: dict | None = None
-) -> Source:
-    """The source that a study names; `world` are the toy world's settings, `splits` the study's other split names."""
+def open_source(spec: str, *, world: dict | None = None, data_dir: Path, splits: dict | None = None) -> Source:
+    """The source that a study names.
+
+    `world` are the toy world's settings. `data_dir` is where it is written, and where licensed data (CCG) are looked
+    for when the source is the hub. `splits` are the study's own split names: {task: {role: split}}.
+    """
     if spec == "toy":
         return _toy(world or {}, Path(data_dir), splits)
     if spec == "hub":
@@ -72,8 +74,8 @@ def _toy(world: dict, data_dir: Path, splits: dict | None) -> FolderSource:
     # Loaded by name: a run depends on the world's hash, not on every line of the code that generates it.
     module = importlib.import_module("xfer_utils.sources.toy.write")
     settings = module.World(**world)
-    content = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + _code_hash(
-        Path(module.__file__).parent
+    content = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + codehash.of_package(
+        "xfer_utils.sources.toy"
     )
     mark = hashlib.sha256(content.encode()).hexdigest()[:12]
     folder = data_dir / f"toy-{mark}"
@@ -83,7 +85,7 @@ def _toy(world: dict, data_dir: Path, splits: dict | None) -> FolderSource:
 
 
 def _write_once(folder: Path, write) -> None:
-    """Writes a folder beside its place and renames it, so that what stands there is whole; the first writer wins."""
+    """Writes a folder beside its place, then renames it: what stands there is whole, and the first writer wins."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -95,24 +97,3 @@ def _write_once(folder: Path, write) -> None:
             raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _code_hash(folder: Path) -> str:
-    """A hash of the package's code without comments and docstrings, and of its data files."""
-    mark = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
-        content = path.read_bytes()
-        if path.suffix == ".py":
-            content = ast.dump(_without_docstrings(ast.parse(content))).encode()
-        mark.update(path.relative_to(folder).as_posix().encode() + b"\0" + content)
-    return mark.hexdigest()
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            node.body = node.body[1:]
-    return tree

@@ -8,10 +8,10 @@ from pathlib import Path
 from xfer_utils.sources.raw import BATCH, Batch, Raw, open_table
 
 HOW_TO_GET = (
-    "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, put it in this folder as "
-    "en.train and en.validation with one of the endings .tsv (tokens TAB supertags), .auto (derivations as released; a "
-    "folder of .auto files also works), .pipe (word|pos|supertag) or .jsonl/.parquet (tokens, supertags): training is "
-    "sections 02-21, validation is section 00"
+    "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, put it in this "
+    "folder as en.train and en.validation with one of the endings .tsv (tokens TAB supertags), .auto (derivations "
+    "as released, or a folder of them), .pipe (word|pos|supertag) or .jsonl and .parquet (tokens, supertags): "
+    "training is sections 02-21, validation is section 00"
 )
 ENDINGS = (".tsv", ".tsv.gz", ".auto", ".auto.gz", ".pipe", ".pipe.gz")
 _LEAF = re.compile(r"<L (\S+) (\S+) (\S+) (\S+) (\S+)>")
@@ -39,11 +39,7 @@ def _batches(raw: Raw, files: list[Path], parse, columns: list[str]) -> Iterator
     rows: list[dict[str, list[str]]] = []
     numbers: list[int] = []
     for path in files:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
-        ):
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
                     row = parse(line.strip())

@@ -1,4 +1,4 @@
-"""Source `folder:PATH`: `<task>/<language>.<split>.parquet`, `.jsonl` or `.jsonl.gz`, in the hub's schemas."""
+"""Source `folder:PATH`: files `<task>/<language>.<split>` (.parquet, .jsonl, .jsonl.gz) in the hub's schemas."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ TEXT_SUFFIXES = (".txt", ".txt.xz", ".txt.gz")
 
 
 class FolderSource(TableSource):
-    """Tables in a local folder. `pinned` stands for the revision where the whole folder is known to be fixed."""
+    """Tables in a local folder. `pinned` is the revision of a folder that is known not to change."""
 
     def __init__(self, path: Path, spec: str = "", splits: Splits | None = None, pinned: str = ""):
         super().__init__(spec or f"folder:{path}", splits)
@@ -86,11 +86,10 @@ class FolderSource(TableSource):
 
     def _message(self, row: Task, split: str, language: str, absent: list[str]) -> str:
         files = ", ".join(f"{stem}.parquet, .jsonl or .jsonl.gz" for stem in absent)
-        text = f"{row.title} ({row.name}): no {split} data for {language!r} in {self.path / row.folder}: looked for {files}"
+        where = self.path / row.folder
+        text = f"{row.title} ({row.name}): no {split} data for {language!r} in {where}: looked for {files}"
         has = ", ".join(self.candidates(row))
-        advice = (
-            f"; there are files for: {has}" if has else "; add the files, or leave the task out of the study"
-        )
+        advice = f"; there are files for: {has}" if has else "; add the files, or leave the task out of the study"
         return f"{text}; {ccg.HOW_TO_GET}" if row.name == "ccg" else text + advice
 
 

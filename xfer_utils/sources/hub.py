@@ -41,8 +41,9 @@ class HubSource(TableSource):
         if row.hub is None:
             return self._local.tables(row, split, language)
         if not self.holds(row, split, language):
-            known = ", ".join(self.candidates(row))
-            raise MissingData(f"{row.title} ({row.name}) has no {split} data for {language!r} on the hub; it has {known}")
+            known = ", ".join(code for code in self.candidates(row) if self.holds(row, split, code))
+            title = f"{row.title} ({row.name})"
+            raise MissingData(f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}")
         entry = row.hub_for(language)
         place = entry.place(split, language)
         data = self._load(entry, split, language)

@@ -146,4 +146,3 @@ def clean_text(lines: Iterable[str], banned: set[str]) -> tuple[list[str], int]:
         else:
             kept.append(line)
     return kept, dropped
-

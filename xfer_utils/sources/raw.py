@@ -115,9 +115,7 @@ def _json_rows(raw: Raw, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (EOFError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise raw.malformed(
-            number + 1, 1, f"the file ends or breaks here ({error}); copy it again"
-        ) from error
+        raise raw.malformed(number + 1, 1, f"the file ends or breaks here ({error}); copy it again") from error
 
 
 def _json_batches(raw: Raw, path: Path, columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
@@ -125,9 +123,7 @@ def _json_batches(raw: Raw, path: Path, columns: list[str]) -> Iterator[tuple[Ba
     for number, row in _json_rows(raw, path):
         for column in columns:
             if column not in row:
-                raise raw.malformed(
-                    number, repr(column), f"missing; the row has {', '.join(row) or 'nothing'}"
-                )
+                raise raw.malformed(number, repr(column), f"missing; the row has {', '.join(row) or 'nothing'}")
             batch[column].append(row[column])
         numbers.append(number)
         if len(numbers) == BATCH:

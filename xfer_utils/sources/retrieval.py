@@ -1,6 +1,7 @@
 """Sentences to be matched: aligned pairs, mining pools, answers to questions, mentions of entities."""
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,7 +18,8 @@ _END = re.compile(r"(?<=[.!?。！？؟।])[\s]+|(?<=[。！？])")
 def pairs(batch: Batch, columns: dict, rows: list[str]) -> dict[str, list]:
     """Row i of one side is the translation of row i of the other; either side may be absent.
 
-    Ids are those stored (`source_id`, `target_id`) or made from `rows`; `match` is the other side's id, or the one stored.
+    Ids are those stored (`source_id`, `target_id`) or made from `rows`; `match` is the other side's id, or the
+    one stored.
     """
     found: dict[str, list] = {name: [] for name in ("id", "item", "side", "text", "match")}
     ids = {side: [f"{row}-{side}" for row in rows] for side in ("source", "target")}
@@ -39,7 +41,7 @@ def pairs(batch: Batch, columns: dict, rows: list[str]) -> dict[str, list]:
 
 
 def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, list]:
-    """Questions (source) and the sentences of their paragraphs (target); the match holds the answer's first character.
+    """Questions (source) and the sentences of their paragraphs (target); a match holds the answer's start.
 
     Where the data has no sentence breaks, paragraphs are split after sentence-final punctuation.
     """
@@ -53,8 +55,7 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
         keys = [f"{converter.language}:{paragraph}#{n}" for n in range(len(spans))]
         if paragraph == name:
             rows += [
-                (k, k, paragraph, "target", context[a:b], None, context)
-                for k, (a, b) in zip(keys, spans, strict=True)
+                (k, k, paragraph, "target", context[a:b], None, context) for k, (a, b) in zip(keys, spans, strict=True)
             ]
         start = gold["answer_start"][0]
         match = next((k for k, (a, b) in zip(keys, spans, strict=True) if a <= start < b), keys[-1])
@@ -64,9 +65,9 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of sentences by sentence-final punctuation: a stand-in where a data set's own breaks are missing."""
+    """Spans of sentences by sentence-final punctuation: a stand-in for a data set's own breaks."""
     cuts = [0, *(found.end() for found in _END.finditer(text)), len(text)]
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if text[a:b].strip()] or [(0, len(text))]
+    return [(a, b) for a, b in pairwise(cuts) if text[a:b].strip()] or [(0, len(text))]
 
 
 def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: str = "") -> pa.RecordBatch:
@@ -104,9 +105,7 @@ def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: 
 def _columns(raw: Raw, names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in names}
     if raw.columns and not set(names) <= set(raw.columns):
-        raise ValueError(
-            f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}"
-        )
+        raise ValueError(f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}")
     for part, numbers in raw.read(names) if raw.columns else ():
         for name in names:
             try:

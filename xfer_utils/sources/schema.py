@@ -1,8 +1,8 @@
 """From the hub's schemas to one canonical form per format, steered by the registry's row of a task.
 
-Every canonical row has `id` (its own), `item` (shared with the translations of the same item) and `cluster` (the first row
-that shares its premise or context, or its article: what must be resampled together). Rows are read and converted in
-batches, so that memory holds one copy of the result and little else.
+Every canonical row has `id` (its own), `item` (shared with the translations of the same item) and `cluster` (its
+article, or the first row that shares its premise or context: what must be resampled together). Rows are read and
+converted in batches, so that memory holds one copy of the result and little else.
 """
 
 import hashlib
@@ -22,16 +22,10 @@ from xfer_utils.tasks import Task
 _NAMES = {"id": Value("string"), "item": Value("string"), "cluster": Value("string")}
 _ANSWERS = {"text": List(Value("string")), "answer_start": List(Value("int32"))}
 FEATURES = {
-    "sequence": Features(
-        _NAMES | {key: Value("string") for key in ("text_a", "text_b")} | {"label": Value("int32")}
-    ),
+    "sequence": Features(_NAMES | {key: Value("string") for key in ("text_a", "text_b")} | {"label": Value("int32")}),
     "token": Features(_NAMES | {"tokens": List(Value("string")), "tags": List(Value("int32"))}),
-    "span": Features(
-        _NAMES | {key: Value("string") for key in ("question", "context")} | {"answers": _ANSWERS}
-    ),
-    "choice": Features(
-        _NAMES | {"text_a": Value("string"), "choices": List(Value("string")), "label": Value("int32")}
-    ),
+    "span": Features(_NAMES | {key: Value("string") for key in ("question", "context")} | {"answers": _ANSWERS}),
+    "choice": Features(_NAMES | {"text_a": Value("string"), "choices": List(Value("string")), "label": Value("int32")}),
     "sentence": Features(_NAMES | {key: Value("string") for key in ("side", "text", "match", "context")}),
 }
 OPTIONAL = ("id", "cluster", "breaks")
@@ -107,15 +101,15 @@ class Converter:
                 rows = getattr(self, f"_{self.task.format}")(batch, columns, stored, reading)
             except BadValue as error:
                 raise raw.malformed(numbers[error.index], error.column, error.problem) from error
+            except ValueError as error:
+                raise ValueError(f"{raw.where}: {error}") from error
             self.rows += len(numbers)
             reading.kept += len(rows["id"])
             rows = {name: rows.get(name) or [None] * len(rows["id"]) for name in schema.names}
             yield pa.RecordBatch.from_pydict(rows, schema=schema)
         reading.notes.extend(raw.notes)
 
-    def _names(
-        self, batch: Batch, columns: dict, count: int, shared: list[str] | None = None
-    ) -> dict[str, list]:
+    def _names(self, batch: Batch, columns: dict, count: int, shared: list[str] | None = None) -> dict[str, list]:
         """id, item and cluster of a batch; `shared` is the text that makes rows one cluster."""
         if "id" in columns:
             own = values.ids(batch[columns["id"]], columns["id"])
@@ -126,13 +120,11 @@ class Converter:
         if "cluster" in columns:
             clusters = [str(name) for name in batch[columns["cluster"]]]
         else:
-            clusters = (
-                [self.first(text, row) for text, row in zip(shared, rows, strict=True)] if shared else rows
-            )
+            clusters = [self.first(text, row) for text, row in zip(shared, rows, strict=True)] if shared else rows
         return {"id": rows, "item": items, "cluster": clusters}
 
     def _own(self, item: str) -> str:
-        """The item's id, with a number from its second row on: ids are unique even where a data set repeats them."""
+        """The item's id, numbered from its second row on, since some data sets repeat ids."""
         self.seen[item] += 1
         return item if self.seen[item] == 1 else f"{item}#{self.seen[item]}"
 
@@ -146,9 +138,7 @@ class Converter:
         if all(keep):
             return rows
         reading.dropped["no label"] += keep.count(False)
-        return {
-            name: [v for v, kept in zip(column, keep, strict=True) if kept] for name, column in rows.items()
-        }
+        return {name: [v for v, kept in zip(column, keep, strict=True) if kept] for name, column in rows.items()}
 
     def _sequence(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
         rows = {key: values.texts(batch[columns[key]], columns[key]) for key in ("text_a", "text_b")}
@@ -203,7 +193,7 @@ class Converter:
 
 
 def dataset(task: Task, batches: list[pa.RecordBatch], key: object) -> Dataset:
-    """A Dataset of canonical batches. `key` names its content, so that nothing need be hashed to fingerprint it."""
+    """A Dataset of canonical batches; `key` names its content and so saves hashing it."""
     features = FEATURES[task.format]
     table = pa.Table.from_batches(batches, schema=features.arrow_schema)
     mark = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]

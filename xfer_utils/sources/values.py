@@ -35,7 +35,7 @@ def labels(values: list, column: str, names: Sequence[str], stored: Sequence[str
     for index, value in enumerate(values):
         if value in NO_LABEL:
             found.append(None)
-        elif isinstance(value, bool) or value not in table:
+        elif isinstance(value, bool) or not isinstance(value, str | int) or value not in table:
             known = ", ".join(map(str, table))
             raise BadValue(index, repr(column), f"label {value!r} is not one of {known}")
         else:
@@ -67,16 +67,14 @@ def tags(
     table |= {number: table.get(name, IGNORE) for number, name in enumerate(numbers)}
     for number, name in enumerate(stored):
         if name not in table and name != "_":
-            raise ValueError(
-                f"column {column}: the stored tag {name!r} (number {number}) is none of {list(names)}"
-            )
+            raise ValueError(f"column {column}: the stored tag {name!r} (number {number}) is none of {list(names)}")
     table["_"] = IGNORE
     converted, ignored = [], Counter()
     for index, (words, row) in enumerate(zip(tokens, values, strict=True)):
         _check_pair(index, column, words, row)
         new = []
         for tag in row:
-            if tag not in table and not open_set:
+            if not isinstance(tag, str | int) or (tag not in table and not open_set):
                 raise BadValue(index, repr(column), f"tag {tag!r} is not one of {', '.join(names)}")
             new.append(table.get(tag, IGNORE))
             if new[-1] == IGNORE:

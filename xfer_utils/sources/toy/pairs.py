@@ -92,7 +92,9 @@ def contrary(universe: Universe, rng: random.Random, clause: Clause) -> list[Cla
 
 
 def elsewhere(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause | None:
-    """The same event with another object from the same pool of events."""
+    """The same event with another object from the same pool of events; no choice if only its kind is told."""
+    if clause.object.head in W.KINDS:
+        return None
     objects = universe.index[pool].get((clause.subject.head, clause.verb), [])
     others = [noun for noun in objects if noun != clause.object.head]
     return clause._replace(object=universe.describe(rng, rng.choice(others))) if others else None
@@ -109,7 +111,7 @@ def premise_for(
             return (weaker(rng, positive) if rng.random() < 0.6 else positive)._replace(negated=True)
         if label == CONTRADICTION:
             return more
-        swapped = elsewhere(universe, rng, more, pool) if rng.random() < 0.5 else None
+        swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.5 else None
         return (swapped or stronger(universe, rng, positive, core, True))._replace(negated=True)
     if label == ENTAILMENT:
         return more
@@ -118,7 +120,7 @@ def premise_for(
         if not ways or rng.random() < 0.25:
             return (weaker(rng, positive) if rng.random() < 0.5 else positive)._replace(negated=True)
         return stronger(universe, rng, rng.choice(ways), core, False)
-    swapped = elsewhere(universe, rng, more, pool) if rng.random() < 0.4 else None
+    swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.4 else None
     return swapped or _aside(universe, rng, positive, core)
 
 

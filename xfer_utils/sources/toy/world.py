@@ -44,7 +44,7 @@ class Language(BaseModel):
         return {
             **self.model_dump(),
             "text_lines": text_lines,
-            "resource": resource,
+            "resource_class": resource,
             "syntactic_distance": round(syntactic, 4),
             "lexical_distance": round(lexical, 4),
             "script_distance": script,

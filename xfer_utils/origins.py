@@ -1,0 +1,135 @@
+"""Where an encoder comes from: a run's own folder, a folder on this machine, or a published model at one commit."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors import SafetensorError
+
+from xfer_utils import paths
+
+POINTER = "pointer.json"
+OFFLINE_WORDS = ("couldn't connect", "offline", "cached files", "connection", "timed out", "name resolution")
+
+
+class ModelProblem(RuntimeError):
+    """An encoder that cannot be had or used; the message says what to do."""
+
+
+class MissingEncoder(FileNotFoundError):
+    """There is no encoder where one was expected; the message says which command makes it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What from_pretrained is asked for, and how the study wants the encoder to be used."""
+
+    model: str
+    revision: str = ""
+    head_pooling: str = "auto"
+    attention: str = "auto"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of from_pretrained: the commit, and never code from elsewhere."""
+        return {"trust_remote_code": False, **({"revision": self.revision} if self.revision else {})}
+
+
+def of_run(run_dir: Path) -> Origin:
+    """The run's own encoder folder, or the model that it points to."""
+    folder = run_dir / "encoder"
+    if (folder / POINTER).exists():
+        return Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
+    if not (folder / "config.json").exists():
+        raise MissingEncoder(
+            f"There is no encoder in {folder}. `xfer run params/smoke.yaml` makes the runs of a small study in order; "
+            "to work by hand, run notebooks/10_encoder.ipynb (and 20_intermediate.ipynb) first."
+        )
+    return Origin(str(folder))
+
+
+def write(folder: Path, origin: Origin) -> None:
+    """An encoder folder that only names a model, so that no weights are copied."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{POINTER}"
+    temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+    temporary.replace(folder / POINTER)
+
+
+def local_folder(load: str) -> Path | None:
+    """The folder that `load` names, relative ones from the project; None for a hub id."""
+    folder = paths.resolve(load)
+    if (folder / "config.json").is_file():
+        return folder
+    if load.startswith(("/", "./", "../", "~")) or load.count("/") > 1 or folder.is_dir():
+        raise ModelProblem(
+            f"{folder} holds no model: a folder with config.json, the weights (*.safetensors) and the tokenizer is "
+            "needed. A model on the hub is named owner/name."
+        )
+    return None
+
+
+def fingerprint(load: str) -> str:
+    """A hash of a local model's files, for the ids of runs that build on it; empty for a hub id."""
+    folder = local_folder(load)
+    if folder is None:
+        return ""
+    mark = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        with path.open("rb") as file:
+            mark.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return mark.hexdigest()[:16]
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns what the libraries raise while a model is fetched or read into one sentence that says what to do."""
+    try:
+        yield
+    except (ModelProblem, MissingEncoder):
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError, EOFError) as error:
+        raise ModelProblem(_sentence(name, error)) from error
+    except Exception as error:
+        # A pickled checkpoint that needs more than plain tensors; `pickle` is not imported to name its error.
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise ModelProblem(
+            f"The weights of {name} hold more than tensors and are not loaded: use a *.safetensors copy."
+        ) from error
+
+
+def _sentence(name: str, error: BaseException) -> str:
+    chain = list(_chain(error))
+    text = " ".join(str(error).split())
+    if any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in chain):
+        return f"The disk is full while {name} is fetched: free space, or set HF_HOME to a larger disk, and run again."
+    if any(isinstance(e, GatedRepoError) for e in chain) or "gated" in text:
+        return f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`."
+    if any(isinstance(e, RevisionNotFoundError) for e in chain):
+        return f"{name} has no such revision: correct `revision:` in the study file ({text[:200]})."
+    if any(isinstance(e, RepositoryNotFoundError) for e in chain):
+        return f"{name} is not on the hub (any more), or you may not read it: correct `load:`, or name a local folder."
+    if any(isinstance(e, SafetensorError) for e in chain):
+        return f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again."
+    if "trust_remote_code" in text or "custom code" in text:
+        return f"{name} needs code of its own, which is never run here: choose a model that transformers knows."
+    if any(word in f"{type(e).__name__} {e}".lower() for e in chain for word in OFFLINE_WORDS):
+        return (
+            f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, or copy the "
+            "cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1."
+        )
+    return f"{name} cannot be loaded: {text[:400]}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
