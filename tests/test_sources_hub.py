@@ -249,12 +249,16 @@ def test_gated_and_vanished_repositories(root, tmp_path):
     assert "MissingData: stanfordnlp/snli" in problems["snli/dev/en"] and "not on the hub" in problems["snli/dev/en"]
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_is_not_trusted_later(root, tmp_path):
-    wanted = [("squad", "dev", "en")]
-    with MiniHub(root, broken=("plain_text/validation",)) as hub:
-        assert "squad/dev/en" in drive(hub, tmp_path, wanted)["problems"]
+    wanted = [("squad", "dev", "en"), ("cosmos_qa", "dev", "en")]
+    keys = ["squad/dev/en", "cosmos_qa/dev/en"]
+    with MiniHub(root, broken=("plain_text/validation", "default/validation")) as hub:
+        assert list(drive(hub, tmp_path, wanted)["problems"]) == keys
+        assert list(drive(hub, tmp_path, wanted, HF_HUB_OFFLINE="1")["problems"]) == keys
     with MiniHub(root) as hub:
-        assert len(drive(hub, tmp_path, wanted)["rows"]["squad/dev/en"]) == 4
+        found = drive(hub, tmp_path, wanted)
+    assert [len(found["rows"][key]) for key in keys] == [4, 4]
 
 
 @pytest.mark.slow

@@ -10,12 +10,14 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, Features, List, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 from httpx2 import HTTPError
+from huggingface_hub import snapshot_download
+from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from xfer_utils.sources.base import Splits, TableSource, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
 from xfer_utils.sources.raw import BATCH, Batch, MissingData, Raw
-from xfer_utils.tasks import Hub, Task, registry, task, text_on_hub, training_parts
+from xfer_utils.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
 
 OFFLINE = (
     "cannot reach the hub for {name}: {error}. Without a connection use `source: folder:PATH`, or copy the cache of a "
@@ -34,7 +36,7 @@ class HubSource(TableSource):
     def __init__(self, splits: Splits | None = None, local: Path | None = None):
         super().__init__("hub", splits)
         self._local = FolderSource(local or Path("data"), "hub", splits)
-        self._loaded: dict[tuple, Dataset] = {}
+        self._loaded: dict[tuple, tuple[Dataset, str]] = {}
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         """The data set of one split, downloaded where the cache does not have it."""
@@ -46,11 +48,11 @@ class HubSource(TableSource):
             raise MissingData(f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}")
         entry = row.hub_for(language)
         place = entry.place(split, language)
-        data = self._load(entry, split, language)
+        data, commit = self._load(entry, split, language)
         raw = _table(data, f"{entry.id} ({place.config or place.data_dir}, {split})")
         if entry.prefix_column:
             raw = _only(raw, entry.prefix_column, f"{entry.names[language]}-")
-        raw.notes = [note for note in (entry.note, _commit(data)) if note]
+        raw.notes = [note for note in (entry.note, commit and f"commit {commit}") if note]
         return {"rows": raw}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
@@ -68,7 +70,7 @@ class HubSource(TableSource):
     def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
         """The rows of the English table; where there is none, those of the official release."""
         if "en" in row.languages and language != "en":
-            return self._load(row.hub, split, "en").num_rows
+            return self._load(row.hub, split, "en")[0].num_rows
         return None if "en" in row.languages else row.hub_for(language).expected(split, language)
 
     def revision(self, name: str) -> str:
@@ -95,16 +97,38 @@ class HubSource(TableSource):
         """A hash of the registry's entry for text."""
         return digest(_entry(text_on_hub()))
 
-    def _load(self, entry: Hub, split: str, language: str) -> Dataset:
+    def _load(self, entry: Hub, split: str, language: str) -> tuple[Dataset, str]:
+        """A split and the commit it came from."""
         place = entry.place(split, language)
         stored = "test" if language == ENTITIES else entry.splits.get(split, split)
         key = (entry.id, place, stored)
         if key not in self._loaded:
             with _errors(f"{entry.id} ({place.config or place.data_dir}, {stored})"):
-                self._loaded[key] = load_dataset(
-                    entry.id, place.config, data_dir=place.data_dir, revision=place.revision, split=stored
-                )
+                load = _converted if place.data_dir else _configured
+                self._loaded[key] = load(entry.id, place, stored)
         return self._loaded[key]
+
+
+def _configured(name: str, place: Place, split: str) -> tuple[Dataset, str]:
+    data = load_dataset(name, place.config, revision=place.revision, split=split)
+    # The client names the folder of its prepared files by the commit.
+    found = re.search(r"\b[0-9a-f]{40}\b", " ".join(str(file["filename"]) for file in data.cache_files))
+    return data, found[0] if found else ""
+
+
+def _converted(name: str, place: Place, split: str) -> tuple[Dataset, str]:
+    """A split from the branch of converted files, where a folder is a configuration and a subfolder a split.
+
+    The files are fetched by name: given a folder, the client would not find them again in its cache when offline.
+    """
+    wanted = [f"{place.data_dir}/{prefix}{split}/*.parquet" for prefix in ("", "partial-")]
+    folder = Path(snapshot_download(name, repo_type="dataset", revision=place.revision, allow_patterns=wanted))
+    files = sorted(str(path) for pattern in wanted for path in folder.glob(pattern))
+    if not files and HF_HUB_OFFLINE:
+        raise ConnectionError("the cache does not have these files")
+    if not files:
+        raise FileNotFoundError(f"no files {wanted[0]} at revision {place.revision}")
+    return load_dataset("parquet", data_files={split: files}, split=split), folder.name
 
 
 @contextmanager
@@ -140,13 +164,6 @@ def _not_found(name: str, text: str) -> str:
 
 def _entry(hub: Hub | None) -> dict | None:
     return hub and hub.model_dump(exclude=PROSE)
-
-
-def _commit(data: Dataset) -> str:
-    """The commit that was read: the client names the folder of its prepared files by it."""
-    paths = " ".join(str(file["filename"]) for file in data.cache_files)
-    found = re.search(r"\b[0-9a-f]{40}\b", paths)
-    return f"commit {found[0]}" if found else ""
 
 
 def _table(data: Dataset, where: str) -> Raw:
