@@ -50,9 +50,10 @@ def test_points_are_means_over_seeds_and_gains_are_differences(scores):
 
 def test_of_two_splits_only_the_one_that_tables_show_counts(scores):
     other = scores.assign(split="test", value=0.0)
-    shown = scores.assign(split="dev")
-    base = figures.by_language(pd.concat([shown, other]), languages()).set_index("language")
-    assert base.value["en"] == pytest.approx(80)
+    for name in ("dev", "validation"):
+        shown = scores.assign(split=name)
+        base = figures.by_language(pd.concat([shown, other]), languages()).set_index("language")
+        assert base.value["en"] == pytest.approx(80)
 
 
 def test_missing_rows_and_two_models_are_refused(scores):

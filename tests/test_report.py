@@ -57,6 +57,7 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
         {"title": "two", "path": None, "kind": "target", "status": "failed", "error": "ValueError: <b>"},
     ]
     text = body(report.build(study, {**STUDY, "notes": ["Not <real>."]}, runs).read_text())
+    assert "no evidence about real languages" in text
     for part in ("A &lt;study&gt;", "Does it &amp; help?", "Not &lt;real&gt;.", "<td>+1.2</td>", "71.2", "3 min 20 s"):
         assert part in text
     assert 'href="notebooks/r1-executed.html"' in text

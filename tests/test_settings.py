@@ -1,11 +1,12 @@
 """Study files are read strictly, and what is wrong is named with file, key, line and the closest spelling."""
 
 import re
+import sys
 
 import pytest
 from conftest import SMOKE, study_file, xfer
 
-from xfer_utils import params, settings_file
+from xfer_utils import cli, params, settings_file
 from xfer_utils.settings_file import SettingsError
 
 VALID = """\
@@ -80,6 +81,9 @@ WRONG = [
     ("title: Mine\n", "", "title", None, "missing"),
     ("title: Mine", "title: Mine\nsource: hob", "source", 3, "toy, hub or folder:PATH"),
     ("title: Mine", "title: Mine\nseeds: {none: [1, two]}", "seeds.none.1", 3, "two"),
+    ("title: Mine", "title: Mine\nevaluate: {xnly: test}", "evaluate", 3, "Did you mean `xnli`?"),
+    ("title: Mine", "title: Mine\nevaluate: {xnli: tset}", "evaluate.xnli", 3, "'dev' or 'test'"),
+    ("title: Mine", "title: Mine\nsplits: {pawxs: {train: a}}", "splits", 3, "Did you mean `pawsx`?"),
     ("title: Mine", "title: [Mine", "", None, "not valid YAML"),
 ]
 
@@ -157,6 +161,15 @@ def test_mistakes_in_the_base_name_the_base(write):
     assert second.startswith(f"{child}, line 2") and "question" in second
 
 
+def test_mistakes_in_a_section_of_both_files_name_the_right_one(write):
+    base = write("    epochs: 7", "    epoch: 7", name="base.yaml")
+    child = base.with_name("child.yaml")
+    child.write_text("extends: base.yaml\ntarget_training:\n  udpos: {epochs: 0}\n")
+    ours, theirs = sorted(refused(child).splitlines(), key=lambda line: "base" in line)
+    assert ours.startswith(f"{child}, line 3: `target_training.udpos.epochs`")
+    assert theirs.startswith(f"{base}, line 12: `target_training.mnli.epoch`")
+
+
 def test_extends_is_one_level_and_its_file_must_exist(write):
     base = write(name="base.yaml")
     middle, child = base.with_name("middle.yaml"), base.with_name("child.yaml")
@@ -172,7 +185,7 @@ def test_extends_is_one_level_and_its_file_must_exist(write):
     [
         ("titel: x\n", ["line 3", "`titel` is no known key", "Did you mean `title`?"]),
         ("languages: [en, qqq]\n", ["line 3", "languages", "`qqq`"]),
-        ("world: {sises: tiny}\n", ["line 3", "sises"]),
+        ("world: {sises: tiny}\n", ["line 3", "`world.sises` is no known key", "Did you mean `sizes`?"]),
         ("max_eval_items: 1e2\n", ["line 3", "Write 1.0e+2"]),
     ],
 )
@@ -185,17 +198,29 @@ def test_through_the_command_line(tmp_path, text, told):
         assert part in ended.stderr
 
 
-def test_wrong_requests_through_the_command_line(tmp_path):
-    outputs = tmp_path / "outputs"
-    missing = xfer("status", SMOKE.with_name("smok.yaml"), outputs=outputs)
+def test_wrong_requests_through_the_command_line(tmp_path, command):
+    missing = xfer("status", SMOKE.with_name("smok.yaml"), outputs=tmp_path)
     assert missing.returncode == 2 and "Did you mean `smoke.yaml`?" in missing.stderr
-    option = xfer("run", SMOKE, "--onyl", "x", outputs=outputs)
-    assert option.returncode == 2 and "--only" in option.stderr
-    nothing = xfer("run", SMOKE, "--only", "no-such-run", outputs=outputs)
-    assert nothing.returncode == 2 and "no run matches `no-such-run`" in nothing.stderr
-    why = xfer("plan", SMOKE, "--why", "encoder-xlmr-tinny", outputs=outputs)
-    assert why.returncode == 2 and "Did you mean `encoder-xlmr-tiny" in why.stderr
-    report = xfer("report", SMOKE, outputs=outputs)
-    assert report.returncode == 2 and "no run of this study is done" in report.stderr
-    for ended in (missing, option, nothing, why, report):
-        assert "Traceback" not in ended.stderr
+    assert "Traceback" not in missing.stderr
+    for arguments, told in [
+        (("run", SMOKE, "--onyl", "x"), "--only"),
+        (("run", SMOKE, "--only", "no-such-run"), "no run matches `no-such-run`"),
+        (("plan", SMOKE, "--why", "encoder-xlmr-tinny"), "Did you mean `encoder-xlmr-tiny"),
+        (("report", SMOKE), "no run of this study is done"),
+    ]:
+        code, printed = command(*arguments)
+        assert code == 2 and printed.out == "" and told in printed.err
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """The command line within this process: its exit code, and what it printed."""
+
+    def call(*arguments):
+        monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+        monkeypatch.setattr(sys, "argv", ["xfer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, capsys.readouterr()
+
+    return call

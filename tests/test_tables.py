@@ -92,7 +92,7 @@ def test_only_what_survives_correction_is_bold(gains):
 def test_notes_say_what_the_marks_mean_only_where_they_stand(gains):
     notes = " ".join(tables.main_table(gains).notes)
     assert "†" in notes and "‡" in notes and "Grey" in notes and "Bold" in notes
-    assert "Seeds: none 3; MNLI 1." in notes
+    assert "Seeds: 3 for none; 1 for MNLI." in notes
     clean = gains.assign(same_data=False, stale=False, above_chance=True, p_adjusted=1.0)
     notes = " ".join(tables.main_table(clean).notes)
     assert not any(mark in notes for mark in ("†", "‡", "Grey", "Bold"))

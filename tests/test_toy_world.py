@@ -17,8 +17,9 @@ from test_toy_reader import Reader
 
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.lexicon import Lexicon
+from xfer_utils.sources.toy.questions import Choice
 from xfer_utils.sources.toy.world import DEFAULT12, ENGLISH, SIZES, Language, Sizes, World
-from xfer_utils.sources.toy.write import write_world
+from xfer_utils.sources.toy.write import Writer, write_world
 
 TINY = World(seed=1, family="tiny", sizes="tiny")
 ROWS = SIZES["tiny"]
@@ -63,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_same_world_same_bytes_in_another_process(folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from xfer_utils.sources.toy.world import World; "
-        "from xfer_utils.sources.toy.write import write_world; "
+        "from xfer_utils.sources.toy.write import Writer, write_world; "
         "write_world(World.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     arguments = [sys.executable, "-c", code, TINY.model_dump_json(), str(tmp_path)]
@@ -146,7 +147,7 @@ def test_features_of_a_language_by_hand() -> None:
         cognate_share=0.4, text_share=0.5,
     )  # fmt: skip
     row = one.features(500)
-    assert row["syntactic_distance"] == 0.5 and row["lexical_distance"] == 0.6 and row["resource"] == "low"
+    assert row["syntactic_distance"] == 0.5 and row["lexical_distance"] == 0.6 and row["resource_class"] == "low"
     assert row["distance"] == pytest.approx((2 * 0.5 + 2 * 0.6 + 1) / 5)
     assert ENGLISH.features(10)["distance"] == 0
 
@@ -168,7 +169,7 @@ def test_shipped_languages() -> None:
             assert abs(dials[a].corr(dials[b])) <= 0.3, (a, b, dials[a].corr(dials[b]))
     assert abs(table.distance.corr(np.log(table.text_share))) < 0.3
     assert (table.groupby("family").distance.mean().sort_index().diff().dropna() > 0.08).all()
-    assert table.groupby("family").resource.nunique().eq(3).all() and table.cognate_share.min() >= 0.15
+    assert table.groupby("family").resource_class.nunique().eq(3).all() and table.cognate_share.min() >= 0.15
     assert table.script.nunique() >= 3
 
 
@@ -190,9 +191,9 @@ def test_wrong_languages_are_refused() -> None:
 
 
 def test_too_many_rows_is_said_plainly(tmp_path: Path) -> None:
-    sizes = ROWS.model_copy(update={"intermediate_dev": 50000})
-    with pytest.raises(ValueError, match=r"has only \d+ of 50000 different items"):
-        write_world(TINY.model_copy(update={"sizes": sizes}), tmp_path)
+    writer = Writer(TINY, tmp_path)
+    with pytest.raises(ValueError, match=r"toy world: few train has only 1 of 9 different items"):
+        writer.draw("few", "train", 9, lambda rng, pool: iter([Choice((), None, (pool,), 0)]), "train")
 
 
 DIALS = st.builds(

@@ -36,13 +36,15 @@ def _text(value: object) -> str:
 
 
 def heat_map(table: MainTable) -> Figure:
-    """Gains as colours and numbers. Hatched: cannot be told from chance; empty: not run; †: same data."""
+    """Gains as colours and numbers. Grey and hatched: cannot be told from chance; †: same data."""
     gains = table.cells[table.cells.intermediate != "none"]
     rows = list(dict.fromkeys(gains.row))
     columns = list(dict.fromkeys(gains.column))
     values = gains.pivot(index="row", columns="column", values="value").loc[rows, columns]
     gains = gains.assign(label=[_label(cell) for cell in gains.itertuples()])
     labels = gains.pivot(index="row", columns="column", values="label").loc[rows, columns]
+    hidden = ~gains.pivot(index="row", columns="column", values="above_chance").loc[rows, columns].astype(bool)
+    values = values.mask(hidden)
     limit = max(2.0, float(np.nanmax(np.abs(values.to_numpy()), initial=0.0)))
     with plt.rc_context(STYLE):
         size = (2.2 + 0.82 * len(columns), 1.5 + 0.46 * len(rows))
@@ -51,12 +53,12 @@ def heat_map(table: MainTable) -> Figure:
         bar = {"label": "gain over none, points", "shrink": 0.8}
         look = {"cmap": palette, "vmin": -limit, "vmax": limit, "linewidths": 1, "linecolor": "white"}
         sns.heatmap(values, annot=labels, fmt="", ax=axes, cbar_kws=bar, annot_kws={"size": 9}, **look)
-        for cell in gains[gains.value.isna()].itertuples():
-            place = (columns.index(cell.column) + 0.5, rows.index(cell.row) + 0.5)
-            axes.text(*place, _label(cell), ha="center", va="center", fontsize=8, color=GREY, style="italic")
-        for cell in gains[~gains.above_chance].itertuples():
-            place = (columns.index(cell.column), rows.index(cell.row))
-            axes.add_patch(plt.Rectangle(place, 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0))
+        for cell in gains[gains.value.isna() | ~gains.above_chance].itertuples():
+            x, y = columns.index(cell.column), rows.index(cell.row)
+            if not cell.above_chance:
+                look = {"facecolor": "#ececec", "edgecolor": "white", "hatch": "////", "linewidth": 1}
+                axes.add_patch(plt.Rectangle((x, y), 1, 1, **look))
+            axes.text(x + 0.5, y + 0.5, _label(cell), ha="center", va="center", fontsize=8.5, color="#5d6470")
         axes.set(xlabel="", ylabel="")
         names = [name.replace(" without ", " without\n") for name in columns]
         axes.set_xticks(axes.get_xticks(), [_text(name) for name in names], rotation=40, ha="right")
@@ -72,6 +74,12 @@ def _label(cell: tuple) -> str:
     return number(cell.value, signed=True) + "†" * bool(cell.same_data)
 
 
+def _shown(target: str, split: str) -> bool:
+    """Whether the tables show this split of the target; a split bears our name or the data set's."""
+    task = registry()[target]
+    return split in (task.evaluate, task.splits.get(task.evaluate))
+
+
 def by_language(scores: pd.DataFrame, languages: pd.DataFrame, intermediate: str | None = None) -> pd.DataFrame:
     """Main scores by target and language, with the features of each language: the points of a scatter plot.
 
@@ -79,9 +87,9 @@ def by_language(scores: pd.DataFrame, languages: pd.DataFrame, intermediate: str
     `none` (the mean over seeds of each). Languages that `languages` lacks keep empty features.
     """
     main = scores[scores.main.astype(bool)]
-    shown = {name: task.evaluate for name, task in registry().items()}
     several = main.groupby("target").split.transform("nunique") > 1
-    main = main[~several | (main.split == main.target.map(shown))]
+    shown = np.array([_shown(*pair) for pair in zip(main.target, main.split, strict=True)], dtype=bool)
+    main = main[~several | shown]
     if "model" in main and main.model.nunique() > 1:
         raise ValueError(f"scores: {main.model.nunique()} models; choose one of {sorted(set(main.model))}.")
     keys = ["target", "language"]
@@ -127,7 +135,7 @@ def scatter(points: pd.DataFrame, feature: str, titles: dict[str, str], label: s
     targets = [target for target in titles if target in set(points.target)]
     if not targets:
         raise ValueError("points: none of the targets named in `titles` has a row.")
-    across = min(3, len(targets))
+    across = 2 if len(targets) in (2, 4) else min(3, len(targets))
     down = -(-len(targets) // across)
     with plt.rc_context(STYLE):
         size = (3.3 * across + 0.4, 2.65 * down + 0.4)
@@ -138,8 +146,11 @@ def scatter(points: pd.DataFrame, feature: str, titles: dict[str, str], label: s
             _panel(axes, points[points.target == target], feature)
             axes.set_title(_text(titles[target]), loc="left")
             axes.set(xlabel="", ylabel="")
-        for axes in grid.flat[len(targets) :]:
-            axes.remove()
+        for place, axes in enumerate(grid.flat):
+            if place >= len(targets):
+                axes.remove()
+            elif place + across >= len(targets):
+                axes.tick_params(labelbottom=True)
         figure.supxlabel(FEATURES[feature], fontsize=10)
         figure.supylabel(_text(label), fontsize=10)
     return figure

@@ -58,6 +58,7 @@ def save_plan(plan: Plan) -> None:
         if target != "*"
     ]
     content = {"study": plan.study.model_dump(mode="json"), "runs": runs, "not_run": not_run}
+    content["mixture"] = plan.study.mixture()
     records.write_json(plan.folder / "plan.json", {**content, "languages_csv": plan.languages_csv})
 
 

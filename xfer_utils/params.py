@@ -101,6 +101,7 @@ class Study(Section):
     splits: dict[str, dict[str, str | list[str]]] = {}
     models: dict[Name, Model]
     intermediate: list[str] = ["none"]
+    multi_tasks: list[str] = []
     multi_cap: Annotated[int, Field(ge=1)] = 2**17
     targets: list[str]
     languages: list[str] = []
@@ -119,12 +120,12 @@ class Study(Section):
             return value
         raise ValueError(f"`{value}` is no source: write toy, hub or folder:PATH")
 
-    @field_validator("intermediate", "targets")
+    @field_validator("intermediate", "multi_tasks", "targets")
     @classmethod
     def _known_tasks(cls, names: list[str], info: Any) -> list[str]:
         role = "target" if info.field_name == "targets" else "intermediate"
         known = [name for name, row in registry().items() if row.role == role]
-        known += ["none", "multi"] if role == "intermediate" else []
+        known += ["none", "multi"] if info.field_name == "intermediate" else []
         for name in names:
             if name not in known:
                 raise ValueError(f"`{name}` is no {role} task.{closest(name, known)}")
@@ -132,14 +133,18 @@ class Study(Section):
             raise ValueError("a task stands twice")
         return names
 
-    @field_validator("intermediate_training", "target_training")
+    @field_validator("intermediate_training", "target_training", "evaluate", "splits")
     @classmethod
-    def _known_training(cls, sections: dict[str, Training]) -> dict[str, Training]:
-        known = ["default", "multi", *registry()]
+    def _known_sections(cls, sections: dict[str, Any], info: Any) -> dict[str, Any]:
+        known = [*registry(), *(("default", "multi") if info.field_name.endswith("training") else ())]
         for name in sections:
             if name not in known:
                 raise ValueError(f"`{name}` is no task.{closest(name, known)}")
         return sections
+
+    def mixture(self) -> list[str]:
+        """The tasks of the row `multi`: `multi_tasks`, or every single task among the study's rows."""
+        return self.multi_tasks or [name for name in self.intermediate if name not in ("none", "multi")]
 
     def training(self, phase: Literal["intermediate", "target"], task: str) -> Training:
         """The settings of one training: the section's `default`, then the task's own lines."""
@@ -151,27 +156,38 @@ class Study(Section):
 def load(path: str | Path) -> Study:
     """A study from its file; a SettingsError says file, key, line and the closest valid spelling."""
     path = Path(path)
-    content, origin = _with_base(path)
+    content, _ = _with_base(path)
     try:
         return Study(**content)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(e, path, origin) for e in error.errors())) from None
+        raise refusals(path, error) from None
 
 
-def _with_base(path: Path) -> tuple[dict, dict[str, Path]]:
-    """The file's content over its base's, section by section, and which file each top-level key came from."""
+def refusals(path: str | Path, error: ValidationError, inside: tuple = (), known: list[str] = ()) -> SettingsError:
+    """All that pydantic found wrong in a study file, or in the section `inside` it, whose keys are the `known` ones."""
+    files = _with_base(Path(path))[1]
+    found = [{**one, "loc": (*inside, *one["loc"])} for one in error.errors()]
+    return SettingsError("\n".join(_explain(one, files, known) for one in found))
+
+
+def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
+    """The error for a value that only its user can judge, such as a language that the source does not have."""
+    return SettingsError(f"{_place(keys, _with_base(Path(path))[1])}: `{'.'.join(map(str, keys))}`: {message}")
+
+
+def _with_base(path: Path) -> tuple[dict, list[Path]]:
+    """The file's content over its base's, section by section, and the files that it came from."""
     content = settings_file.load(path)
-    origin = dict.fromkeys(content, path)
     base_name = content.pop("extends", None)
     if base_name is None:
-        return content, origin
+        return content, [path]
     base_path = path.parent / str(base_name)
     base = settings_file.load(base_path)
     if "extends" in base:
         raise SettingsError(
             f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
         )
-    return _merge(base, content), {**dict.fromkeys(base, base_path), **origin}
+    return _merge(base, content), [path, base_path]
 
 
 def _merge(base: dict, over: dict) -> dict:
@@ -182,16 +198,21 @@ def _merge(base: dict, over: dict) -> dict:
     return merged
 
 
-def _explain(error: dict, path: Path, origin: dict[str, Path]) -> str:
+def _place(keys: tuple, files: list[Path]) -> str:
+    """File and line of the file that holds most of the keys; the one that extends comes first."""
+    found = [(settings_file.line_of(file, keys), file) for file in files]
+    (_, line), file = max(found, key=lambda one: one[0][0])
+    return f"{file}, line {line}" if line else str(file)
+
+
+def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     keys = tuple(k for k in error["loc"] if k != "[key]")
-    file = origin.get(str(keys[0]), path) if keys else path
-    line = settings_file.line_of(file, keys) if keys else None
-    place = f"{file}{f', line {line}' if line else ''}"
+    place = _place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
-        return f"{place}: `{name}` is no known key.{closest(str(keys[-1]), _siblings(keys))}"
+        return f"{place}: `{name}` is no known key.{closest(str(keys[-1]), list(known) or _siblings(keys))}"
     if error["type"] == "missing":
-        return f"{path}: the key `{name}` is missing."
+        return f"{place}: the key `{name}` is missing."
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] == "value_error" else f" (it reads as {error['input']!r})"
     return f"{place}: `{name}`: {message}{got}."

@@ -25,14 +25,20 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i
 img ins kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul"""
 ATTRIBUTES = "class id style title alt width height colspan rowspan scope headers start"
+NOTES = {
+    "toy": (
+        "This study ran in a generated world of made-up languages. It is a controlled model of the phenomenon: "
+        "what it shows holds in that world, and is no evidence about real languages."
+    ),
+}
 STATES = ("done", "failed", "running", "waiting", "stale")
 RUN_HEADS = "<th>run</th><th>status</th><th>score</th><th>time</th><th>id</th>"
 KINDS = {
+    "summary": "Summaries",
     "encoder": "Encoders",
     "intermediate": "Intermediate training",
     "target": "Target training and evaluation",
     "retrieval": "Retrieval",
-    "summary": "Summaries",
 }
 
 
@@ -195,7 +201,7 @@ def _run_row(notebook: Mapping, page: Path | None, root: Path) -> str:
 def _runs(notebooks: Sequence[Mapping], pages: Sequence[Path | None], root: Path) -> str:
     """The list of runs, by kind of job. What failed stands open, so that it is seen."""
     parts = []
-    for kind in dict.fromkeys(str(notebook["kind"]) for notebook in notebooks):
+    for kind in sorted({str(n["kind"]) for n in notebooks}, key=lambda kind: [*KINDS, kind].index(kind)):
         own = [(n, page) for n, page in zip(notebooks, pages, strict=True) if str(n["kind"]) == kind]
         rows = "\n".join(_run_row(notebook, page, root) for notebook, page in own)
         states = [str(notebook["status"]) for notebook, _ in own]
@@ -234,7 +240,8 @@ def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs
     for key, label in (("question", "Question"), ("estimand", "Primary estimand")):
         if study.get(key):
             parts.append(f'<p class="{key}"><span>{label}</span> {html.escape(str(study[key]))}</p>')
-    parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in study.get("notes") or ()]
+    notes = [*(study.get("notes") or ()), *([NOTES[study["source"]]] if study.get("source") in NOTES else [])]
+    parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in notes]
     parts.append("</header>\n<main>")
     if tables:
         parts += ['<section><h2 id="tables">Tables</h2>', *(_table(path) for path in tables), "</section>"]

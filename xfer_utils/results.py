@@ -49,7 +49,7 @@ def scores(study_dir: Path) -> pd.DataFrame:
                     "study": made["study"]["name"],
                     "run": run["id"],
                     **{key: labels[key] for key in ("model", "intermediate", "train_task", "seed")},
-                    "same_data": same_data(labels["intermediate"], labels["train_task"], made["study"]),
+                    "same_data": same_data(labels["intermediate"], labels["train_task"], made["mixture"]),
                     "stale": run["stale"],
                     **values,
                 }
@@ -83,13 +83,11 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     return reasons
 
 
-def same_data(intermediate: str, train_task: str, settings: dict) -> bool:
+def same_data(intermediate: str, train_task: str, mixture: list[str]) -> bool:
     """Whether phase 2 holds the very training data that phase 3 uses."""
     if not train_task or intermediate == "none":
         return False
-    names = [intermediate]
-    if intermediate == "multi":
-        names = [name for name in settings["intermediate"] if name not in ("none", "multi")]
+    names = mixture if intermediate == "multi" else [intermediate]
     return train_task in {part for name in names for part in training_parts(name)}
 
 

@@ -84,22 +84,22 @@ def load(path: Path) -> dict:
     return content
 
 
-def line_of(path: Path, keys: tuple) -> int | None:
-    """The line in which a nested key stands in a file, if it stands there."""
+def line_of(path: Path, keys: tuple) -> tuple[int, int | None]:
+    """How many of some nested keys stand in a file, and the line of the last of those."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     line = None
-    for key in keys:
+    for depth, key in enumerate(keys):
         if isinstance(node, yaml.MappingNode):
             found = [(k, v) for k, v in node.value if k.value == str(key)]
             if not found:
-                break
+                return depth, line
             line, node = found[0][0].start_mark.line + 1, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             node = node.value[key]
             line = node.start_mark.line + 1
         else:
-            break
-    return line
+            return depth, line
+    return len(keys), line
 
 
 def closest(word: str, known: list[str]) -> str:

@@ -122,7 +122,9 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
     notes = ["The row none shows scores (0 to 100); every other row its gain over none, in points."]
     if "n_seeds" in cells:
         seeds = cells.dropna(subset="n_seeds").groupby("row", sort=False).n_seeds.max().astype(int)
-        groups = [f"{', '.join(seeds.index[seeds == count])} {count}" for count in dict.fromkeys(seeds)]
+        groups = [f"{count} for {', '.join(seeds.index[seeds == count])}" for count in dict.fromkeys(seeds)]
+        if len(groups) == 1:
+            groups = [f"{seeds.iloc[0]} for every row"]
         notes.append(f"Seeds: {'; '.join(groups)}.")
     if "test items" in kinds:
         notes.append("Intervals (95%) of rows with one seed cover the choice of test items only, not training.")
