@@ -152,6 +152,10 @@ def test_cross_fit_never_uses_the_fold_it_judges():
     changed = np.where(folds == 0, -margins, margins)
     again = search.cross_fit(pairs, changed, gold)[1]
     assert again[0] == limits[0] and again[1] != limits[1]
+    # gold pairs of fold 0 that were not mined make its threshold, which judges fold 1, more generous
+    unmined = [(f"u{i}", "x") for i in range(4000) if search.fold(f"u{i}") == 0]
+    again = search.cross_fit(pairs, margins, gold + unmined)[1]
+    assert again[0] == limits[0] and again[1] < limits[1]
     right = np.array([pair in set(gold) for pair in pairs])
     assert f1_at(0.5, accepted.astype(float), right, 200) > 0.75
     assert {search.fold(source) for source, _ in gold} == {0, 1}

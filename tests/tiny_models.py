@@ -21,8 +21,10 @@ SHAPES: dict[str, dict[str, Any]] = {
                    "position_buckets": 16, "norm_rel_ebd": "layer_norm", "share_att_key": True, "pad_token_id": 0,
                    "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
     "mt5": {"d_model": 16, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 2, "d_kv": 8, "d_ff": 32},
-    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64},
-    "eurobert": {**SMALL, "max_position_embeddings": 64, "num_key_value_heads": 2},
+    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "bos_token_id": 0,
+             "eos_token_id": 0},
+    "eurobert": {**SMALL, "max_position_embeddings": 64, "num_key_value_heads": 2, "pad_token_id": 0,
+                 "bos_token_id": 2, "eos_token_id": 1, "mask_token_id": 4},
 }  # fmt: skip
 ARCHITECTURES = list(SHAPES)
 WITH_MLM = [name for name in ARCHITECTURES if name not in ("mt5", "gpt2")]
@@ -34,6 +36,8 @@ def make(folder: Path, architecture: str, dtype: torch.dtype = torch.float32, ml
     words = tokenizer(architecture)
     config = AutoConfig.for_model(architecture, vocab_size=len(words), **SHAPES[architecture])
     kind = AutoModelForMaskedLM if mlm else AutoModel
+    if architecture == "deberta-v2":
+        config.legacy = False  # the published checkpoint's names, of which its configuration says nothing
     model = kind.from_config(config)
     for parameter in model.parameters():  # biases and norms too: as published ones are not zero and one
         parameter.data += 0.05 * torch.randn_like(parameter)

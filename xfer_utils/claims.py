@@ -42,17 +42,21 @@ class Claims:
             return True
 
     def release(self, run_id: str) -> None:
-        """Gives a claim back."""
+        """Gives a claim back, unless somebody who took this process for dead holds it by now."""
         self.held.discard(run_id)
-        self._path(run_id).unlink(missing_ok=True)
+        with self._lock():
+            holder = self.holder(run_id)
+            if holder and (holder["host"], holder["process"]) == (socket.gethostname(), os.getpid()):
+                self._path(run_id).unlink(missing_ok=True)
 
     def holder(self, run_id: str) -> dict | None:
         """Who holds a run: host, process, last heartbeat; None where nobody does."""
         path = self._path(run_id)
         try:
-            return {**json.loads(path.read_text()), "beat": path.stat().st_mtime}
-        except (OSError, json.JSONDecodeError):
+            found = {**json.loads(path.read_text()), "beat": path.stat().st_mtime}
+        except (OSError, ValueError, TypeError):
             return None
+        return found if {"host", "process"} <= set(found) else None
 
     def running(self, run_id: str) -> bool:
         """Whether a living process holds the run."""

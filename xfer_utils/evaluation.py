@@ -1,5 +1,6 @@
 """From a trained model to predictions on disk and scores: all languages of a task in one pass."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,7 +137,7 @@ def _classes(part: Features, output: np.ndarray) -> np.ndarray:
     if part.format == "sequence":
         return output.argmax(1)
     bounds = part.units
-    return np.array([output[a:b, 0].argmax() for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    return np.array([output[a:b, 0].argmax() for a, b in itertools.pairwise(bounds)])
 
 
 def _label(names: list[str], number: int) -> str:

@@ -68,8 +68,8 @@ class MlmHead(nn.Module):
                 )
         else:
             whole = AutoModelForMaskedLM.from_config(config, dtype=torch.float32)
-        setattr(whole, whole.base_model_prefix, _PassThrough(encoder))
         output, words = whole.get_output_embeddings(), encoder.get_input_embeddings()
+        setattr(whole, whole.base_model_prefix, _PassThrough(encoder))
         if output.weight.shape == words.weight.shape and getattr(config, "tie_word_embeddings", True):
             output.weight = words.weight
         self.whole = whole

@@ -24,6 +24,7 @@ COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod
                   "longformer", "data2vec-text", "luke", "mpnet", "lilt", "esm"}  # fmt: skip
 # A pickled checkpoint is read as plain tensors; nobody is asked to convert it elsewhere.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+logging.disable_progress_bar()
 
 
 class TaskModel(nn.Module):
@@ -79,19 +80,20 @@ class TaskModel(nn.Module):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """What state_dict gave: shared tensors come once."""
-        missing = set(self.state_dict()) - set(state_dict)
+        missing = sorted(set(self.state_dict()) - set(state_dict))
         if missing and strict:
-            raise RuntimeError(f"weights are missing: {', '.join(sorted(missing))}")
-        return super().load_state_dict(state_dict, strict=False, assign=assign)
+            raise RuntimeError(f"weights are missing: {', '.join(missing)}")
+        found = super().load_state_dict(state_dict, strict=False, assign=assign)
+        return type(found)(missing, found.unexpected_keys)
 
 
 def new_encoder(
-    tokenizer: Any, *, layers: int, width: int, heads: int, positions: int, dropout: float
+    tokenizer: Any, *, layers: int, width: int, heads: int, feedforward: int, positions: int, dropout: float
 ) -> nn.Module:
     """A small XLM-R of transformers' own architecture with random weights."""
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer), num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads,
-        intermediate_size=4 * width, max_position_embeddings=positions + tokenizer.pad_token_id + 1,
+        intermediate_size=feedforward, max_position_embeddings=positions + tokenizer.pad_token_id + 1,
         hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, type_vocab_size=1,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -117,12 +119,8 @@ def save_pointer(
     """
     local = origins.local_folder(model)
     asked = Origin(str(local or model), "" if local else revision, head_pooling, attention)
-    with origins.explained(model):
-        commit = getattr(AutoConfig.from_pretrained(asked.model, **asked.options), "_commit_hash", None)
-    origin = Origin(asked.model, "" if local else commit or revision, head_pooling, attention)
-    _load_encoder(origin)
-    _load_tokenizer(origin)
-    origins.write(folder, origin)
+    _load_encoder(asked)
+    origins.write(folder, origins.pinned(asked))
 
 
 def load_tokenizer(run_dir: Path) -> Any:
@@ -175,8 +173,7 @@ def load_encoder(run_dir: Path) -> nn.Module:
 def _load_encoder(origin: Origin) -> nn.Module:
     with origins.explained(origin.model):
         config = _config(origin)
-        # Of an encoder-decoder only the encoder: its AutoModel is both.
-        kind = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
+        kind = AutoModelForTextEncoding if _half_of_two(config) else AutoModel
         before = logging.get_verbosity()
         logging.set_verbosity_error()  # the report of a masked-LM checkpoint's unused head; what lacks is checked below
         encoder, info = kind.from_pretrained(
@@ -206,7 +203,7 @@ def _config(origin: Origin) -> Any:
             f"{pad}. Correct pad_token in the tokenizer's files."
         )
     config.pad_token_id = pad
-    decoder = type(config) in AutoModelForCausalLM._model_mapping and not config.is_encoder_decoder
+    decoder = type(config) in AutoModelForCausalLM._model_mapping and not _half_of_two(config)
     decoder &= type(config) not in AutoModelForMaskedLM._model_mapping
     chosen = origin.attention if origin.attention != "auto" else getattr(config, "xfer_attention", "auto")
     config.xfer_attention = chosen if chosen != "auto" else "causal" if decoder else "bidirectional"
@@ -215,7 +212,7 @@ def _config(origin: Origin) -> Any:
     if decoder:
         config.is_causal = config.xfer_attention == "causal"
     chosen = origin.head_pooling if origin.head_pooling != "auto" else getattr(config, "xfer_head_pooling", "auto")
-    natural = "mean" if config.is_encoder_decoder else "last" if config.xfer_attention == "causal" else "first"
+    natural = "mean" if _half_of_two(config) else "last" if config.xfer_attention == "causal" else "first"
     config.xfer_head_pooling = natural if chosen == "auto" else chosen
     if config.xfer_head_pooling == "first" and config.xfer_attention == "causal":
         raise ModelProblem(f"{origin.model} is causal: its first token sees nothing. Use head_pooling last or mean.")
@@ -271,9 +268,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _half_of_two(config: Any) -> bool:
+    """Whether the architecture is an encoder-decoder, of which only the encoder is used (AutoModel would be both)."""
+    return type(config)().is_encoder_decoder
+
+
 def _no_pooler(config: Any) -> dict[str, bool]:
     """Leaves out the untrained pooling layer where the architecture lets us."""
-    if config.is_encoder_decoder:
+    if _half_of_two(config):
         return {}
     accepted = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}

@@ -5,10 +5,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 
@@ -60,6 +61,12 @@ def write(folder: Path, origin: Origin) -> None:
     temporary = folder / f".{POINTER}"
     temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
     temporary.replace(folder / POINTER)
+
+
+def pinned(origin: Origin) -> Origin:
+    """The origin at the commit that its revision stood for when it was fetched: later runs read the same weights."""
+    stored = try_to_load_from_cache(origin.model, "config.json", revision=origin.revision) if origin.revision else None
+    return replace(origin, revision=Path(stored).parent.name) if isinstance(stored, str) else origin
 
 
 def local_folder(load: str) -> Path | None:

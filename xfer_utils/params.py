@@ -51,6 +51,7 @@ class Pretraining(Section):
     layers: Annotated[int, Field(ge=1)] = 3
     width: Annotated[int, Field(ge=16)] = 96
     heads: Annotated[int, Field(ge=1)] = 4
+    feedforward: Annotated[int, Field(ge=16)] = 384
     vocabulary: Annotated[int, Field(ge=100)] = 2000
     positions: Annotated[int, Field(ge=16)] = 128
     steps: Annotated[int, Field(ge=1)] = 3000
@@ -58,7 +59,9 @@ class Pretraining(Section):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
     max_length: Annotated[int, Field(ge=8)] = 64
     masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.98
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout_later: Annotated[float, Field(ge=0, lt=1)] = 0.1
     lines_per_language: Count = 0
     seed: int = 0
 

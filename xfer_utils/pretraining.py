@@ -1,14 +1,14 @@
 """Phase 1 where no published model is used: a Unigram tokenizer and the text for a small XLM-R."""
 
+import io
 import itertools
-import json
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+import sentencepiece
 from transformers import XLMRobertaTokenizer
 
-SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # <s> <pad> </s> <unk>, as XLM-R numbers them
 
 
 def sample_text(source: Any, most: int) -> dict[str, list[str]]:
@@ -16,14 +16,32 @@ def sample_text(source: Any, most: int) -> dict[str, list[str]]:
     return {code: list(itertools.islice(source.text(code), most or None)) for code in source.text_languages()}
 
 
-def train_tokenizer(lines: Iterable[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
-    """A Unigram tokenizer of XLM-R's kind, trained on the text that the encoder will read."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocabulary, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+def set_dropout(encoder: Any, dropout: float) -> None:
+    """Writes the dropout of phases 2 and 3 into the encoder's config; a saved encoder is trained on with it."""
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
+
+
+def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
+    """A Unigram tokenizer made by sentencepiece, as XLM-R's was, on the text that the encoder will read.
+
+    Unigram only considers pieces that stand in two different words, so that a frequent word which has one form
+    would be cut up. Every word that occurs twice is therefore shown once more with a full stop behind it.
+    """
+    counts = Counter(word for line in lines for word in line.split())
+    shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=itertools.chain(lines, shown_again),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=vocabulary,
+        hard_vocab_limit=False,
+        character_coverage=0.9999,
+        shrinking_factor=0.6,
+        num_threads=1,  # more threads add up in another order: another tokenizer every time
+        minloglevel=2,
+        **SPECIAL,
     )
-    tokenizer.train_from_iterator(lines, trainer)
-    pieces = json.loads(tokenizer.to_str())["model"]["vocab"]
-    return XLMRobertaTokenizer(vocab=[tuple(piece) for piece in pieces], model_max_length=max_length)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    scored = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
+    return XLMRobertaTokenizer(vocab=scored, model_max_length=max_length)

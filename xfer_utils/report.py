@@ -31,6 +31,8 @@ NOTES = {
         "what it shows holds in that world, and is no evidence about real languages."
     ),
 }
+PUBLISHED = "published"  # how the names of tables of published figures begin
+PUBLISHED_NOTE = "Of large models on real languages, each with its source. They are no part of this study."
 STATES = ("done", "failed", "running", "waiting", "stale")
 RUN_HEADS = "<th>run</th><th>status</th><th>score</th><th>time</th><th>id</th>"
 KINDS = {
@@ -243,8 +245,10 @@ def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs
     notes = [*(study.get("notes") or ()), *([NOTES[study["source"]]] if study.get("source") in NOTES else [])]
     parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in notes]
     parts.append("</header>\n<main>")
-    if tables:
-        parts += ['<section><h2 id="tables">Tables</h2>', *(_table(path) for path in tables), "</section>"]
+    known = [path for path in tables if path.stem.startswith(PUBLISHED)]
+    own = [path for path in tables if path not in known]
+    if own:
+        parts += ['<section><h2 id="tables">Tables</h2>', *(_table(path) for path in own), "</section>"]
     else:
         parts.append("<section><p>There is no table yet: the summary notebook has not run.</p></section>")
     if figures:
@@ -253,6 +257,9 @@ def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs
             *(_figure(path) for path in figures),
             "</section>",
         ]
+    if known:
+        parts += [f'<section><h2 id="published">Published figures</h2><p>{PUBLISHED_NOTE}</p>']
+        parts += [*(_table(path) for path in known), "</section>"]
     parts.append(f'<section><h2 id="runs">Runs and their notebooks</h2>\n{runs}</section></main>')
     return "\n".join(parts)
 

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, set_seed
+from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, XLMRobertaTokenizer, set_seed
 
-from xfer_utils import batches, evaluation, models, pretraining, training
+from xfer_utils import batches, evaluation, models, training
 from xfer_utils.features import Features
 
 TASK = "sentences"
 
 
-def tokenizer(vocabulary: int = 2000) -> Any:
-    """A tokenizer of the asked size; its pieces do not matter here."""
-    words = [f"w{number}" for number in range(vocabulary)]
-    return pretraining.train_tokenizer(words * 2, vocabulary, 512)
+def tokenizer(vocabulary: int) -> Any:
+    """A tokenizer with so many pieces; which ones does not matter here."""
+    special = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+    return XLMRobertaTokenizer(vocab=[*special, *((f"w{number}", -1.0) for number in range(vocabulary - 5))])
 
 
 def examples(count: int, mean: float, longest: int, vocabulary: int, seed: int = 0) -> Features:
@@ -39,7 +39,8 @@ def examples(count: int, mean: float, longest: int, vocabulary: int, seed: int =
 def new_model(words: Any, layers: int, width: int, heads: int, positions: int) -> models.TaskModel:
     """A fresh model of XLM-R's architecture with a three-way head."""
     set_seed(0)
-    encoder = models.new_encoder(words, layers=layers, width=width, heads=heads, positions=positions, dropout=0.1)
+    shape = {"layers": layers, "width": width, "heads": heads, "feedforward": 4 * width, "positions": positions}
+    encoder = models.new_encoder(words, **shape, dropout=0.1)
     return models.TaskModel(encoder, {TASK: "sequence"}, {TASK: 3}).to(models.device())
 
 

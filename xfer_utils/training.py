@@ -28,6 +28,7 @@ class Settings:
     warmup: float = 0.1
     weight_decay: float = 0.01
     adam_epsilon: float = 1.0e-8
+    beta2: float = 0.999
     max_grad_norm: float = 1.0
     batching: str = "length"
     precision: str = "auto"
@@ -180,6 +181,7 @@ def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
         warmup_steps=settings.warmup,
         weight_decay=settings.weight_decay,
         adam_epsilon=settings.adam_epsilon,
+        adam_beta2=settings.beta2,
         max_grad_norm=settings.max_grad_norm,
         bf16=cuda and settings.precision in ("auto", "bf16"),
         seed=settings.seed,

@@ -173,12 +173,6 @@ def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
     return [*words, Word("?" if said.ask else ".", "PUNCT", ".")]
 
 
-def text(lexicon: Lexicon, utterances: tuple[Utterance, ...]) -> str:
-    """Several utterances as running text, words parted by spaces."""
-    return " ".join(word.form for said in utterances for word in speak(lexicon, said))
-
-
-
 def phrase(lexicon: Lexicon, np: NP) -> str:
     """A noun phrase by itself, as in an option of a multiple choice."""
     return " ".join(word.form for word in _phrase(lexicon, np, ""))

@@ -57,13 +57,12 @@ class Universe:
                     nouns = [noun for kind in kinds.split() for noun in self.nouns[kind]]
                     bands.append(sorted(rng.sample(nouns, max(4, round(0.6 * len(nouns))))))
                 self.frames[verb] = (bands[0], bands[1])
-        for _, subjects, objects in self.verbs:
-            alike = [v for p, s, o in self.verbs for v in p.split(":") if s == subjects and o == objects]
-            alike = alike if len(alike) > 2 else [v for p, _, o in self.verbs for v in p.split(":") if o == objects]
-            for verb in alike:
-                if verb not in self.next_verb:
-                    rest = [v for v in alike if v not in (verb, OPPOSITE[verb])]
-                    self.next_verb[verb] = rng.choice(rest or [OPPOSITE[verb]])
+        by_kind: dict[str, list[str]] = {}
+        for pair, _, objects in self.verbs:
+            by_kind.setdefault(objects.split()[-1], []).extend(pair.split(":"))
+        for alike in by_kind.values():
+            rng.shuffle(alike)
+            self.next_verb |= dict(zip(alike, alike[1:] + alike[:1], strict=True))
 
     def _facts(self, rng: random.Random) -> None:
         """General facts: (noun, relation) to its one answer. They occur in the text of every language."""
@@ -84,13 +83,13 @@ class Universe:
         self.fact_pools = {"train": keys[:cut], "intermediate_dev": keys[cut:]}
 
     def _pools(self, rng: random.Random) -> dict[str, list[Core]]:
-        """All events that may happen, parted into pools. Reversed and opposite events share a pool."""
-        groups: dict[Core, list[Core]] = {}
+        """All events that may happen, parted into pools. All events between two share a pool."""
+        groups: dict[tuple[str, str], list[Core]] = {}
         for verb, (subjects, objects) in self.frames.items():
             for subject in subjects:
                 for object_ in objects:
                     if subject != object_:
-                        key = (*sorted((subject, object_)), min(verb, OPPOSITE[verb]))
+                        key = (min(subject, object_), max(subject, object_))
                         groups.setdefault(key, []).append((subject, verb, object_))
         keys = sorted(groups)
         rng.shuffle(keys)

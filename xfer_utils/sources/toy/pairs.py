@@ -125,13 +125,27 @@ def premise_for(
 
 
 def _aside(universe: Universe, rng: random.Random, clause: Clause, core: Clause) -> Clause:
-    """A premise that lacks something the clause says and may say something else instead."""
-    less = weaker(rng, clause)
-    if rng.random() < 0.6 and not less.place and not clause.place:
-        return less._replace(place=("in", NP(universe.whereabouts(rng, core.object.head))))
-    if rng.random() < 0.6 and not less.adverb and not clause.adverb:
-        return less._replace(adverb=rng.choice(W.ADVERBS).split(":")[0])
-    return less
+    """A premise that lacks something the clause says, mostly with something else said in its stead."""
+    ways = []
+    for role in ("subject", "object"):
+        np: NP = getattr(clause, role)
+        for adjective in np.adjectives:
+            others = [a for a in universe.adjectives[np.head] if a not in (adjective, OPPOSITE[adjective])]
+            ways.append({role: np._replace(adjectives=(rng.choice(others),))})
+    if clause.adverb:
+        others = [a for pair in W.ADVERBS for a in pair.split(":") if a not in (clause.adverb, OPPOSITE[clause.adverb])]
+        ways.append({"adverb": rng.choice(others)})
+    else:
+        more = {"adverb": rng.choice(rng.choice(W.ADVERBS).split(":"))}
+        if clause.place:
+            ways.append({"place": None, **more})
+    if not clause.place:
+        more = {"place": ("in", NP(universe.whereabouts(rng, core.object.head)))}
+        if clause.adverb:
+            ways.append({"adverb": "", **more})
+    if ways:
+        return clause._replace(**rng.choice(ways))
+    return weaker(rng, clause)._replace(**more)
 
 
 def inference(universe: Universe, rng: random.Random, pool: str, hard: float) -> Pair:
@@ -148,7 +162,9 @@ def inference(universe: Universe, rng: random.Random, pool: str, hard: float) ->
         hypothesis = synonymous(rng, hypothesis, 0.5)
     said = [Utterance(premise, _form(rng, premise, hard))]
     if rng.random() < hard:
-        said.insert(rng.randrange(2), Utterance(universe.event(rng, pool, 0.2, 0.2)))
+        other = universe.event(rng, pool, 0.2, 0.2)
+        if other.verb not in (core.verb, OPPOSITE[core.verb]):
+            said.insert(rng.randrange(2), Utterance(other))
     return Pair(tuple(said), (Utterance(hypothesis, _form(rng, hypothesis, hard)),), label)
 
 
@@ -158,8 +174,10 @@ def _form(rng: random.Random, clause: Clause, hard: float) -> str:
     return rng.choice(forms) if forms and rng.random() < hard * 0.6 else "plain"
 
 
-def chain(universe: Universe, rng: random.Random, depth: int) -> Pair:
-    """Adversarial inference: who outran whom follows from `depth` links, told in any order and direction."""
+def adversarial(universe: Universe, rng: random.Random, pool: str, depth: int) -> Pair:
+    """Half hard sentence inference, half races: who outran whom follows from `depth` links, told in any order."""
+    if rng.random() < 0.5:
+        return inference(universe, rng, pool, 0.6)
     people = rng.sample(universe.nouns["person"], depth + 2)
     links = list(zip(people[: depth + 1], people[1 : depth + 1], strict=False))
     label = rng.randrange(3)

@@ -26,11 +26,14 @@ class Prose:
     def story(self, rng: random.Random) -> Said:
         """Two events about the same things; the second mostly follows the world's script."""
         first = self.universe.event(rng, POOL, 0.4, 0.4, 0.15)
-        second = Clause(NP(first.subject.head), self.universe.next_verb[first.verb], NP(first.object.head))
-        if rng.random() < 0.3:
-            second = self.universe.event(rng, POOL, 0.3, 0.3)
-            return Utterance(first), Utterance(second._replace(subject=NP(first.subject.head)))
-        return Utterance(first), Utterance(second, opening="then")
+        subject, object_ = NP(first.subject.head), NP(first.object.head)
+        verb = self.universe.next_verb[first.verb]
+        if rng.random() < 0.25:
+            verb = rng.choice([verb for _, verb, _ in self.universe.pools[POOL]])
+            objects = self.universe.index[POOL].get((subject.head, verb))
+            if objects:
+                return Utterance(first), Utterance(Clause(subject, verb, NP(rng.choice(objects))))
+        return Utterance(first), Utterance(Clause(subject, verb, object_), opening="then")
 
     def restated(self, rng: random.Random) -> Said:
         """An event, told again in other words or in another order."""

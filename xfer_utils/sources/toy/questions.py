@@ -41,12 +41,11 @@ def _answered(question: Clause, ask: str, told: Clause) -> bool:
 
 
 def spans(
-    universe: Universe, rng: random.Random, pool: str, sentences: int = 2, unanswerable: float = 0.0, which=0.3
+    universe: Universe, rng: random.Random, pool: str, unanswerable: float = 0.0, which: float = 0.3
 ) -> Iterator[Span]:
     """Two questions on one new text, about different sentences or roles; none if the draw is ambiguous."""
     told = [universe.event(rng, pool, adjectives=0.3, place=0.4)]
-    while len(told) < sentences:
-        told.append(_another(universe, rng, told[0], pool))
+    told.append(_another(universe, rng, told[0], pool))
     rng.shuffle(told)
     context = tuple(map(Utterance, told))
     seen = set()
@@ -98,8 +97,8 @@ def continuation(universe: Universe, rng: random.Random, pool: str) -> Choice:
     first = universe.event(rng, pool, adjectives=0.2, place=0.4)
     right = universe.next_verb[first.verb]
     kind = KIND_OF[first.object.head]
-    verbs = [v for v, (_, objects) in universe.frames.items() if KIND_OF[objects[0]] == kind]
-    verbs = [v for v in verbs if v not in (right, first.verb, OPPOSITE[right])] or [OPPOSITE[right]]
+    kinds = {v: objects.split() for pair, _, objects in universe.verbs for v in pair.split(":")}
+    verbs = [v for v in kinds if kind in kinds[v] and v not in (right, first.verb)]
     nouns = [noun for noun in universe.nouns[kind] if noun not in (first.object.head, first.subject.head)]
     subject = NP(first.subject.head)
     objects = (NP(first.object.head), NP(rng.choice(nouns)))
@@ -146,14 +145,14 @@ def _options(rng: random.Random, right: str, wrong: list[str], others: list[str]
     return options
 
 
-def commonsense(universe: Universe, rng: random.Random, pool: str) -> tuple[str, Choice]:
-    """A question for a general fact, five options of the right kind; with the noun it is about."""
+def commonsense(universe: Universe, rng: random.Random, pool: str) -> Choice:
+    """A question for a general fact, and five options of the right kind."""
     noun, relation = rng.choice(universe.fact_pools[pool])
     right = universe.facts[noun, relation]
     clause = universe.fact_clause(noun, relation, right)
     if relation == "trait":
         options = _options(rng, right, [], universe.adjectives[noun], 5)
-        return noun, Choice((), Utterance(clause, ask="predicate"), tuple(options), options.index(right))
+        return Choice((), Utterance(clause, ask="predicate"), tuple(options), options.index(right))
     options = _options(rng, right, [], [n for n in universe.nouns[KIND_OF[right]] if n != noun], 5)
     role = "place" if relation == "home" else "object"
-    return noun, Choice((), Utterance(clause, ask=role), tuple(map(NP, options)), options.index(right))
+    return Choice((), Utterance(clause, ask=role), tuple(map(NP, options)), options.index(right))

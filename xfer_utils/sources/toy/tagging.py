@@ -11,9 +11,9 @@ def varied(universe: Universe, rng: random.Random, pool: str, constructions: int
     """A sentence rich in words of two parts of speech; `constructions` (1-3) says how rich its grammar is."""
     clause = universe.event(rng, pool, adjectives=0.35, place=0.4, adverb=0.3)
     clause = clause._replace(
-        subject=_ambiguous(rng, clause.subject, 0.2),
-        object=_ambiguous(rng, clause.object, 0.4),
-        verb=rng.choice(W.NOUN_VERB) if rng.random() < 0.4 else clause.verb,
+        subject=_ambiguous(rng, clause.subject, 0.4),
+        object=_ambiguous(rng, clause.object, 0.45),
+        verb=rng.choice(W.NOUN_VERB) if rng.random() < 0.55 else clause.verb,
         negated=rng.random() < 0.15,
     )
     if rng.random() < 0.2:

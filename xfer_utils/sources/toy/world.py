@@ -95,7 +95,9 @@ class Sizes(BaseModel):
 
     intermediate_train: int = Field(4000, ge=8)
     intermediate_dev: int = Field(250, ge=8)
+    choice_train: int = Field(2000, ge=8)
     target_train: int = Field(2000, ge=8)
+    tagging_train: int = Field(1000, ge=8)
     target_dev: int = Field(250, ge=8)
     target_test: int = Field(250, ge=8)
     tydiqa_train: int = Field(800, ge=8)
@@ -106,8 +108,8 @@ class Sizes(BaseModel):
 SIZES = {
     "full": Sizes(),
     "tiny": Sizes(
-        intermediate_train=80, intermediate_dev=40, target_train=80, target_dev=40, target_test=40, tydiqa_train=60,
-        bucc_pool=40, text_lines=60,
+        intermediate_train=80, intermediate_dev=40, choice_train=80, target_train=80, tagging_train=80, target_dev=40,
+        target_test=40, tydiqa_train=60, bucc_pool=40, text_lines=60,
     ),
 }  # fmt: skip
 
@@ -125,7 +127,7 @@ class World(BaseModel):
     constructions: int = Field(3, ge=1, le=3)
     nli_depth: int = Field(2, ge=1, le=4)
     romanised: float = Field(0.3, ge=0, le=1)
-    bilingual: float = Field(0.05, ge=0, le=0.5)
+    bilingual: float = Field(0.15, ge=0, le=0.5)
 
     @model_validator(mode="after")
     def _check_languages(self) -> "World":

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xfer_utils.sources.toy import pairs, questions, rows, tagging
+from xfer_utils.sources.toy.grammar import Utterance
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Universe
 from xfer_utils.sources.toy.prose import Prose
 from xfer_utils.sources.toy.world import World
 
 Item = Any
-Draw = Callable[[random.Random, str], Iterator[Item]]
+Maker = Callable[[random.Random, str], Iterator[Item]]
 
 
 class Writer:
@@ -26,18 +27,16 @@ class Writer:
         self.world, self.folder, self.sizes = world, folder, world.rows()
         self.universe, self.names = Universe(world), tagging.Names(world.seed)
         self.lexicons = {one.code: Lexicon(world, one) for one in world.tongues()}
-        self.english = self.lexicons["en"]
         self._drawn: dict[str, set[Item]] = {}
 
-    def draw(self, task: str, split: str, count: int, maker: Draw, pool: str, group: str = "") -> list[Item]:
-        """`count` different items; an item of one split (or of another task of the group) never comes again."""
+    def draw(self, task: str, split: str, count: int, maker: Maker, pool: str, group: str = "") -> list[Item]:
+        """`count` different items; what one split (or another task of the group) has drawn never comes again."""
         rng = random.Random(f"{self.world.seed}/{task}/{split}")
         seen = self._drawn.setdefault(group or task, set())
         items: list[Item] = []
         for _ in range(count * 60):
             for item in maker(rng, pool):
-                key = rows.meaning(item)
-                if key not in seen:
+                if (key := rows.meaning(item)) not in seen:
                     seen.add(key)
                     items.append(item)
             if len(items) >= count:
@@ -47,200 +46,128 @@ class Writer:
             "ask for fewer rows or a larger vocabulary"
         )
 
-    def put(self, task: str, name: str, records: list[dict[str, Any]], schema: str = "") -> None:
+    def put(self, task: str, name: str, records: list[dict[str, Any]]) -> None:
         """One file `<task>/<name>.parquet`."""
         path = self.folder / task / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(records, schema=rows.SCHEMAS[schema or task]), path)
+        pq.write_table(pa.Table.from_pylist(records, schema=rows.SCHEMAS.get(task)), path)
 
-    def spoken(self, task: str, split: str, items: list[Item], row: Callable, everywhere: bool = False) -> None:
-        """The same items in English, or in every language."""
-        for code, lexicon in self.lexicons.items():
-            if everywhere or code == "en":
-                self.put(task, f"{code}.{split}", [row(lexicon, i, item) for i, item in enumerate(items)])
+    def spoken(self, task: str, split: str, items: list[Item], codes: list[str] | None = None) -> None:
+        """The same items in some languages, or in all; MLQA leaves a fifth of them untranslated, as the real one."""
+        for number, code in enumerate(self.lexicons):
+            if codes is None or code in codes:
+                chosen = [
+                    (i, item) for i, item in enumerate(items) if task != "mlqa" or code == "en" or (i + number) % 5
+                ]
+                self.put(task, f"{code}.{split}", [rows.row(task, self.lexicons[code], split, *one) for one in chosen])
 
 
 def write_world(world: World, folder: Path) -> None:
     """Write all tasks, texts and `languages.csv` of a world; the same world gives the same bytes."""
-    folder = Path(folder)
-    writer = Writer(world, folder)
-    for write in (_inference, _question_pairs, _paraphrases, _spans, _tydiqa, _choices, _tagging, _retrieval, _text):
-        write(writer)
+    writer = Writer(world, Path(folder))
+    _english(writer)
+    _everywhere(writer)
+    for code, lexicon in writer.lexicons.items():
+        _of_its_own(writer, code, lexicon)
     table = [one.features(world.text_lines(one)) for one in world.tongues()]
-    pd.DataFrame(table).to_csv(folder / "languages.csv", index=False)
+    pd.DataFrame(table).to_csv(Path(folder) / "languages.csv", index=False)
 
 
-def _inference(w: Writer) -> None:
-    sizes, depth = w.sizes, w.world.nli_depth
+def _one(make: Callable[..., Item | None], *arguments: Any) -> Maker:
+    """A maker of single items from a function of universe, random numbers and pool."""
+    universe, *rest = arguments
 
-    def maker(hard: float) -> Draw:
-        return lambda rng, pool: iter([pairs.inference(w.universe, rng, pool, hard)])
-
-    def adversarial(deep: int) -> Draw:
-        def draw(rng: random.Random, pool: str) -> Iterator[pairs.Pair]:
-            chained = rng.random() < 0.5
-            yield pairs.chain(w.universe, rng, deep) if chained else pairs.inference(w.universe, rng, pool, 0.6)
-
-        return draw
-
-    for task, hard, dev in (("snli", 0.0, "validation"), ("mnli", 0.25, "validation_matched")):
-        for split, count, pool in (
-            ("train", sizes.intermediate_train, "train"),
-            (dev, sizes.intermediate_dev, "intermediate_dev"),
-        ):
-            items = w.draw(task, split, count, maker(hard), pool)
-            w.spoken(task, split, items, rows.nli)
-    for number, deep in enumerate(sorted((1, (1 + depth + 1) // 2, depth)), 1):
-        for split, count, pool in (
-            ("train", sizes.intermediate_train // 3, "train"),
-            ("dev", max(8, sizes.intermediate_dev // 3), "intermediate_dev"),
-        ):
-            items = w.draw("anli", f"{split}_r{number}", count, adversarial(deep), pool)
-            w.spoken("anli", f"{split}_r{number}", items, rows.nli)
-    for split, count, pool in (
-        ("validation", sizes.target_dev, "target_dev"),
-        ("test", sizes.target_test, "target_test"),
-    ):
-        w.spoken("xnli", split, w.draw("xnli", split, count, maker(0.25), pool), rows.nli, everywhere=True)
-
-
-def _question_pairs(w: Writer) -> None:
-    def maker(rng: random.Random, pool: str) -> Iterator[pairs.Pair]:
-        return iter([pairs.duplicate(w.universe, rng, pool)])
-
-    train, dev = w.sizes.intermediate_train, w.sizes.intermediate_dev
-    for split, count, pool in (("train", train, "train"), ("validation", dev, "intermediate_dev")):
-        w.spoken("qqp", split, w.draw("qqp", split, count, maker, pool), rows.qqp)
-
-
-def _target_splits(w: Writer) -> tuple[tuple[str, int, str], ...]:
-    sizes = w.sizes
-    return (
-        ("train", sizes.target_train, "train"),
-        ("validation", sizes.target_dev, "target_dev"),
-        ("test", sizes.target_test, "target_test"),
-    )
-
-
-def _paraphrases(w: Writer) -> None:
-    def maker(rng: random.Random, pool: str) -> Iterator[pairs.Pair]:
-        return iter([pairs.paraphrase(w.universe, rng, pool)])
-
-    for split, count, pool in _target_splits(w):
-        items = w.draw("pawsx", split, count, maker, pool)
-        w.spoken("pawsx", split, items, rows.pawsx, everywhere=split != "train")
-
-
-def _spans(w: Writer) -> None:
-    def maker(unanswerable: float) -> Draw:
-        return lambda rng, pool: questions.spans(w.universe, rng, pool, 2, unanswerable)
-
-    sizes = w.sizes
-    for task, unanswerable in (("squad", 0.0), ("squad_v2", 0.4)):
-        for split, count, pool in (
-            ("train", sizes.intermediate_train, "train"),
-            ("validation", sizes.intermediate_dev, "intermediate_dev"),
-        ):
-            items = w.draw(task, split, count, maker(unanswerable), pool)
-            w.spoken(task, split, items, rows.span(f"{task}-{split}", titled=True))
-    for task, split, count, pool in (
-        ("xquad", "validation", sizes.target_dev, "target_dev"),
-        ("mlqa", "validation", sizes.target_dev, "target_dev"),
-        ("mlqa", "test", sizes.target_test, "target_test"),
-    ):
-        items = w.draw(task, split, count, maker(0.0), pool, group="xquad")
-        w.spoken(task, split, items, rows.span(f"{task}-{split}"), everywhere=True)
-
-
-def _tydiqa(w: Writer) -> None:
-    """Every language asks about events of its own."""
-
-    def maker(rng: random.Random, pool: str) -> Iterator[questions.Span]:
-        return questions.spans(w.universe, rng, pool, 2, which=0.6)
-
-    items = w.draw("tydiqa", "train", w.sizes.tydiqa_train, maker, "train")
-    w.spoken("tydiqa", "train", items, rows.span("tydiqa-train", titled=True))
-    for code, lexicon in w.lexicons.items():
-        items = w.draw("tydiqa", f"validation/{code}", w.sizes.target_dev, maker, "target_dev", group="xquad")
-        row = rows.span(f"tydiqa-{code}", titled=True)
-        w.put("tydiqa", f"{code}.validation", [row(lexicon, i, item) for i, item in enumerate(items)])
-
-
-def _choices(w: Writer) -> None:
-    def story(rng: random.Random, pool: str) -> Iterator[questions.Choice]:
-        yield questions.continuation(w.universe, rng, pool)
-
-    def inferred(rng: random.Random, pool: str) -> Iterator[questions.Choice]:
-        if choice := questions.inferred(w.universe, rng, pool):
-            yield choice
-
-    def commonsense(rng: random.Random, pool: str) -> Iterator[tuple[str, questions.Choice]]:
-        yield questions.commonsense(w.universe, rng, pool)
-
-    train, dev = w.sizes.intermediate_train, w.sizes.intermediate_dev
-    for task, maker, row in (
-        ("hellaswag", story, rows.hellaswag),
-        ("cosmos_qa", inferred, rows.cosmos_qa),
-        ("commonsense_qa", commonsense, rows.commonsense_qa),
-    ):
-        for split, count, pool in (("train", train, "train"), ("validation", dev, "intermediate_dev")):
-            w.spoken(task, split, w.draw(task, split, count, maker, pool), row)
-
-
-def _tagging(w: Writer) -> None:
-    def varied(rng: random.Random, pool: str) -> Iterator[Item]:
-        yield tagging.varied(w.universe, rng, pool, w.world.constructions)
-
-    def named(rng: random.Random, pool: str) -> Iterator[Item]:
-        yield tagging.named(w.universe, rng, w.names)
-
-    for task, maker, row in (("udpos", varied, rows.udpos), ("panx", named, rows.panx)):
-        for split, count, pool in _target_splits(w):
-            items = w.draw(task, split, count, maker, pool, group="tagging")
-            w.spoken(task, split, items, row, everywhere=split != "train")
-    train, dev = w.sizes.intermediate_train, w.sizes.intermediate_dev
-    for split, count, pool in (("train", train, "train"), ("validation", dev, "intermediate_dev")):
-        w.spoken("ccg", split, w.draw("ccg", split, count, varied, pool, group="tagging"), rows.ccg)
-
-
-def _retrieval(w: Writer) -> None:
-    """Parallel sentences, and for each language two comparable corpora that share a third of their sentences."""
-    items = w.draw("tatoeba", "test", w.sizes.target_dev, _maker_of_events(w), "target_dev")
-    for code, lexicon in w.lexicons.items():
-        if code == "en":
-            continue
-        parallel = [rows.tatoeba(lexicon, w.english, item) for item in items]
-        w.put("tatoeba", f"{code}.test", parallel)
-        for split, pool in (("validation", "target_dev"), ("test", "target_test")):
-            _corpora(w, lexicon, split, pool)
-
-
-def _maker_of_events(w: Writer) -> Draw:
     def maker(rng: random.Random, pool: str) -> Iterator[Item]:
-        yield rows.plain(w.universe.event(rng, pool, 0.5, 0.6, 0.3))
+        item = make(universe, rng, pool, *rest)
+        return iter([item] if item else [])
 
     return maker
 
 
-def _corpora(w: Writer, lexicon: Lexicon, split: str, pool: str) -> None:
-    code, size = lexicon.language.code, w.sizes.bucc_pool
-    drawn = w.draw(f"bucc2018/{code}", split, 2 * size - size // 3, _maker_of_events(w), pool)
-    rng = random.Random(f"{w.world.seed}/{code}/{split}/order")
-    own, english = drawn[:size], drawn[:size // 3] + drawn[size:]
-    gold = []
-    for side, items, speaker in ((code, own, lexicon), ("en", english, w.english)):
-        order = rng.sample(range(size), size)
-        texts = [{"id": f"{side}-{n:06d}", "sentence": rows.said(speaker, items[i])} for n, i in enumerate(order)]
-        w.put("bucc2018", f"{code}-en.{side}.{split}", texts)
-        gold.append({i: f"{side}-{n:06d}" for n, i in enumerate(order)})
-    pairs_ = [{"source_id": gold[0][i], "target_id": gold[1][i]} for i in range(size // 3)]
-    w.put("bucc2018", f"{code}-en.gold.{split}", pairs_, "bucc2018.gold")
+def _spans(w: Writer, unanswerable: float = 0.0, which: float = 0.3) -> Maker:
+    return lambda rng, pool: questions.spans(w.universe, rng, pool, unanswerable, which)
 
 
-def _text(w: Writer) -> None:
-    prose = Prose(w.world, w.universe, w.names)
-    folder = w.folder / "text"
-    folder.mkdir(parents=True, exist_ok=True)
-    for code, lexicon in w.lexicons.items():
-        lines = prose.lines(lexicon, w.english, w.world.text_lines(lexicon.language))
-        (folder / f"{code}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _english(w: Writer) -> None:
+    """The intermediate tasks: one training and one development set each, ANLI in three rounds."""
+    sizes, u, depth = w.sizes, w.universe, w.world.nli_depth
+    dev, rounds = sizes.intermediate_dev, sorted((1, (2 + depth) // 2, depth))
+    tasks = [
+        ("snli", "train", "validation", sizes.intermediate_train, dev, _one(pairs.inference, u, 0.0)),
+        ("mnli", "train", "validation_matched", sizes.intermediate_train, dev, _one(pairs.inference, u, 0.25)),
+        ("qqp", "train", "validation", sizes.intermediate_train, dev, _one(pairs.duplicate, u)),
+        ("squad", "train", "validation", sizes.intermediate_train, dev, _spans(w)),
+        ("squad_v2", "train", "validation", sizes.intermediate_train, dev, _spans(w, unanswerable=0.4)),
+        ("hellaswag", "train", "validation", sizes.choice_train, dev, _one(questions.continuation, u)),
+        ("cosmos_qa", "train", "validation", sizes.choice_train, dev, _one(questions.inferred, u)),
+        ("commonsense_qa", "train", "validation", sizes.choice_train, dev, _one(questions.commonsense, u)),
+        ("ccg", "train", "validation", sizes.choice_train, dev, _one(tagging.varied, u, w.world.constructions)),
+    ]
+    tasks += [
+        (
+            "anli", f"train_r{i}", f"dev_r{i}", sizes.intermediate_train // 3, max(8, dev // 3),
+            _one(pairs.adversarial, u, deep),
+        ) for i, deep in enumerate(rounds, 1)
+    ]  # fmt: skip
+    for task, *splits, train_rows, dev_rows, maker in tasks:
+        group = "tagging" if task == "ccg" else ""
+        for split, count, pool in zip(splits, (train_rows, dev_rows), ("train", "intermediate_dev"), strict=True):
+            w.spoken(task, split, w.draw(task, split, count, maker, pool, group), ["en"])
+
+
+def _everywhere(w: Writer) -> None:
+    """The target tasks whose evaluation sets are the same in all languages, and English training sets."""
+    sizes, u = w.sizes, w.universe
+    named = _one(tagging.named, u, w.names)
+    for task, train_rows, maker, group in (
+        ("xnli", 0, _one(pairs.inference, u, 0.25), ""),
+        ("pawsx", sizes.target_train, _one(pairs.paraphrase, u), ""),
+        ("udpos", sizes.tagging_train, _one(tagging.varied, u, w.world.constructions), "tagging"),
+        ("panx", sizes.tagging_train, named, "tagging"),
+        ("xquad", 0, _spans(w), "spans"),
+        ("mlqa", 0, _spans(w), "spans"),
+        ("tydiqa", sizes.tydiqa_train, _spans(w, which=0.6), ""),
+    ):
+        if train_rows:
+            w.spoken(task, "train", w.draw(task, "train", train_rows, maker, "train", group), ["en"])
+        if task != "tydiqa":
+            w.spoken(task, "validation", w.draw(task, "validation", sizes.target_dev, maker, "target_dev", group))
+        if task not in ("tydiqa", "xquad"):
+            w.spoken(task, "test", w.draw(task, "test", sizes.target_test, maker, "target_test", group))
+
+
+def _event(universe: Universe, rng: random.Random, pool: str) -> Utterance:
+    return Utterance(universe.event(rng, pool, 0.5, 0.6, 0.3))
+
+
+def _of_its_own(w: Writer, code: str, lexicon: Lexicon) -> None:
+    """What each language has for itself: text, TyDiQA's events, parallel sentences, comparable corpora."""
+    sizes, english = w.sizes, w.lexicons["en"]
+    items = w.draw("tydiqa", f"validation/{code}", sizes.target_dev, _spans(w, which=0.6), "target_dev", "spans")
+    w.spoken("tydiqa", "validation", items, [code])
+    path = w.folder / "text" / f"{code}.txt"
+    path.parent.mkdir(exist_ok=True)
+    lines = Prose(w.world, w.universe, w.names).lines(lexicon, english, w.world.text_lines(lexicon.language))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if code == "en":
+        return
+    maker, half = _one(_event, w.universe), sizes.bucc_pool // 3
+    items = w.draw(f"tatoeba/{code}", "test", sizes.target_dev, maker, "target_dev")
+    sides = [(rows.said(lexicon, item), rows.said(english, item)) for item in items]
+    names = ("source_sentence", "target_sentence", "source_lang", "target_lang")
+    w.put("tatoeba", f"{code}.test", [dict(zip(names, (*side, code, "en"), strict=True)) for side in sides])
+    for split, pool in (("validation", "target_dev"), ("test", "target_test")):
+        drawn = w.draw(f"bucc2018/{code}", split, 2 * sizes.bucc_pool - half, maker, pool)
+        own, other = drawn[: sizes.bucc_pool], drawn[:half] + drawn[sizes.bucc_pool :]
+        ids = [_corpus(w, f"{code}-en.{code}.{split}", lexicon, own), _corpus(w, f"{code}-en.en.{split}", english, other)]
+        gold = [{"source_id": ids[0][i], "target_id": ids[1][i]} for i in range(half)]
+        w.put("bucc2018", f"{code}-en.gold.{split}", gold)
+
+
+def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Utterance]) -> list[str]:
+    """One side of two comparable corpora, in an order of its own; gives the id of each item."""
+    order = random.Random(f"{w.world.seed}/{name}/order").sample(range(len(items)), len(items))
+    ids = [f"{lexicon.language.code}-{place:06d}" for place in order]
+    records = sorted((number, rows.said(lexicon, item)) for number, item in zip(ids, items, strict=True))
+    w.put("bucc2018", name, [{"id": number, "sentence": sentence} for number, sentence in records])
+    return ids
