@@ -128,7 +128,13 @@ def _badge(status: str) -> str:
 
 
 def _bare(content: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without the outputs' metadata, which the template would copy into tags unquoted."""
+    """The notebook without default parameters that a run replaced, and without the outputs' metadata.
+
+    The template would copy that metadata into tags unquoted.
+    """
+    tags = [set(cell.metadata.get("tags", [])) for cell in content.cells]
+    if any("injected-parameters" in own for own in tags):
+        content.cells = [cell for cell, own in zip(content.cells, tags, strict=True) if "parameters" not in own]
     for cell in content.cells:
         for output in cell.get("outputs", []):
             if "metadata" in output:
