@@ -111,7 +111,7 @@ def tokenizer():
     """A small Unigram tokenizer of XLM-R's kind."""
     from xfer_utils.pretraining import train_tokenizer
 
-    lines = [text for text, _ in sentences(300)] + ["Who saw the old king in Ulm ? He saw Anna Karenina there ."]
+    lines = [text for text, _ in sentences(300)] + ["Who saw the old king , in Ulm ? He saw Anna Karenina there ."]
     return train_tokenizer(lines, 120, 64)
 
 

@@ -17,6 +17,7 @@ def words(text: str) -> list[str]:
 TEXT, INT = Value("string"), Value("int32")
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
 ANSWERS = {"text": List(TEXT), "answer_start": List(INT)}
+SQUAD = ("plain_text", "squad_v2")
 CONVERT = "refs%2Fconvert%2Fparquet"
 XTREME_TAGS = words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
 UD_TAGS = words("NOUN PUNCT ADP NUM SYM SCONJ ADJ PART DET CCONJ PROPN PRON X _ ADV INTJ VERB AUX")
@@ -77,7 +78,9 @@ def _squad(config: str, split: str, title: bool = True) -> Rows:
     for n in range(ROWS):
         context = f"{config} {split} paragraph {n // 2} names Ada and Bob."
         answers = {"text": ["Ada", "Ada"], "answer_start": [context.index("Ada")] * 2}
-        row = {"id": f"q{n}", "title": f"Title {n // 2}", "context": context, "question": f"{config} who {n}?"}
+        # XQuAD and MLQA have two questions of SQuAD's development set and none of its training set.
+        number = {"train": f"t{n}", "validation": f"q{n + 2}"}[split] if config in SQUAD else f"q{n}"
+        row = {"id": number, "title": f"Title {n // 2}", "context": context, "question": f"{config} who {n}?"}
         rows.append(row | {"answers": answers})
     features = Features(id=TEXT, title=TEXT, context=TEXT, question=TEXT, answers=ANSWERS)
     if not title:

@@ -261,6 +261,29 @@ def test_a_download_that_breaks_off_is_not_trusted_later(root, tmp_path):
     assert [len(found["rows"][key]) for key in keys] == [4, 4]
 
 
+# Cleans every training and selection set of the hub and prints what it still shares with evaluated sets.
+LEAKS = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_sources_leaks import evaluated_targets, leaks, open_source, remaining
+source = open_source("hub", data_dir=Path(sys.argv[2]))
+targets = {name: role for name, role in evaluated_targets(source).items() if name not in ("mewslix", "lareqa")}
+print(json.dumps([remaining(source, targets), leaks.clean_rows(source, "squad", "dev", ["xquad"])[1]]))
+"""
+
+
+def test_training_and_selection_share_nothing_with_evaluation(root, home, online):
+    with MiniHub(root) as hub:
+        command = [sys.executable, "-c", LEAKS, str(Path(__file__).parent), str(home / "none")]
+        done = subprocess.run(command, env=hub.env(home), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found, dropped = json.loads(done.stdout)
+    assert dropped == 2, "two questions of the development set are XQuAD's"
+    assert len(found) > 20
+    assert {key: counts for key, counts in found.items() if any(counts.values())} == {}
+
+
 @pytest.mark.slow
 def test_every_language_of_every_entry_loads(root, tmp_path):
     with MiniHub(root) as hub:

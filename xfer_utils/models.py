@@ -10,8 +10,15 @@ import torch
 from tokenizers import processors
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForTextEncoding
-from transformers import AutoTokenizer, XLMRobertaConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    XLMRobertaConfig,
+)
 from transformers.utils import logging
 
 from xfer_utils import origins
@@ -110,9 +117,7 @@ def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: MlmHead
     tokenizer.save_pretrained(folder)
 
 
-def save_pointer(
-    folder: Path, model: str, revision: str, head_pooling: str = "auto", attention: str = "auto"
-) -> None:
+def save_pointer(folder: Path, model: str, revision: str, head_pooling: str = "auto", attention: str = "auto") -> None:
     """An encoder folder that only names a model, at the commit that is loaded here once.
 
     So a model that cannot be had fails in the first run of a study, and every later run reads the same weights.
@@ -145,7 +150,7 @@ def _load_tokenizer(origin: Origin) -> Any:
 
 
 def _add_separators(tokenizer: Any) -> None:
-    """Ends each text with the end token: decoders' tokenizers run two texts into one, and have no last token to pool."""
+    """Ends each text with the end token: a decoder's tokenizer runs two texts into one and marks no last token."""
     end, number = tokenizer.eos_token, tokenizer.eos_token_id
     if end is None:
         raise ModelProblem(f"{tokenizer.name_or_path}: its tokenizer has no end token: set eos_token in its files.")

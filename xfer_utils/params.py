@@ -74,6 +74,8 @@ class Model(Section):
     revision: str = "main"
     layer: int | None = None
     pooling: Literal["mean", "first"] = "mean"
+    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":

@@ -81,7 +81,7 @@ def write_draft(
         "training": training or {},
         "data": list(data),
         "environment": environment(),
-        "timing": watch.parts,
+        "timing": {**watch.parts, "cpu": round(time.process_time(), 3)},
     }
     return write_json(run_dir / DRAFT, content)
 

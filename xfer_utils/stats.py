@@ -204,10 +204,8 @@ def gains(
 
 
 def _main_rows(scores: pd.DataFrame) -> pd.DataFrame:
-    """The main scores, one per run, target and language; of two splits the one that the registry names."""
+    """The main scores, one per run, target and language."""
     rows = scores[scores["main"]] if "main" in scores else scores
-    several = rows.groupby("target")["split"].transform("nunique") > 1
-    rows = rows[~several | (rows["split"] == rows["target"].map(lambda name: task_of(name).evaluate))]
     key = ["model", "intermediate", "target", "seed", "language"]
     twice = rows[rows.duplicated(key)]
     if len(twice):

@@ -1,9 +1,9 @@
 """What must not cross from evaluation into training, selection or text: found, counted and dropped."""
 
-import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from datasets import Dataset
 
@@ -11,14 +11,16 @@ from xfer_utils.sources.catalogue import Source
 from xfer_utils.sources.retrieval import split_sentences
 from xfer_utils.tasks import task
 
+Targets = Mapping[str, str] | Iterable[str]
 ROLES = ("dev", "test")
 PIECE = 25  # a shorter sentence inside a longer line is no evidence that the line came from an evaluation set
-_SPACES = re.compile(r"\s+")
 
 
+@lru_cache(maxsize=1024)  # rows that share a paragraph or a premise stand together
 def normal(text: str) -> str:
     """A text without differences of case, width and spacing."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(plain.casefold().split())
 
 
 @dataclass
@@ -81,30 +83,41 @@ def drop(rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
     return (rows if len(keep) == len(rows) else rows.select(keep)), len(rows) - len(keep)
 
 
-def evaluated_marks(source: Source, targets: Iterable[str]) -> Marks:
-    """The marks of the targets' labelled sets in English, the original of every translation.
+def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
+    """(target, role) of every labelled set that counts as evaluated and that the source has.
+
+    `targets` maps each target to the role a study evaluates it on; names alone stand for `dev` and `test`.
+    """
+    for name in targets:
+        for role in [targets[name]] if isinstance(targets, Mapping) else ROLES:
+            if source.languages(name, role):
+                yield name, role
+
+
+def evaluated_marks(source: Source, targets: Targets) -> Marks:
+    """The marks of the targets' evaluated sets in English, the original of every translation.
 
     Where a source has no English set, the first language stands in: ids are shared, texts are not.
     """
     found = Marks()
-    for name in targets:
-        for role in ROLES:
-            for language in source.languages(name, role)[:1]:
-                one = marks(source.read(name, role, language))
-                for kind in vars(found):
-                    getattr(found, kind).update(getattr(one, kind))
+    for name, role in evaluated(source, targets):
+        one = marks(source.read(name, role, source.languages(name, role)[0]))
+        for kind in vars(found):
+            getattr(found, kind).update(getattr(one, kind))
     return found
 
 
-def clean_rows(source: Source, name: str, role: str, targets: Iterable[str]) -> tuple[Dataset, int]:
+def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
     """English rows of a training or selection set without what the targets evaluate, and how many were dropped.
 
     A target's own development set is not held against itself: choosing on it is a matter of cross-fitting.
     XQuAD and LAReQA are made from SQuAD's development set, so this is what makes early stopping on SQuAD clean.
     """
     rows = source.read(name, role)
-    kin = [target for target in targets if target != name and comparable(target, name)]
-    return drop(rows, evaluated_marks(source, kin)) if kin else (rows, 0)
+    kin = [target for target in targets if comparable(target, name) and (role == "train" or target != name)]
+    if isinstance(targets, Mapping):
+        return drop(rows, evaluated_marks(source, {target: targets[target] for target in kin}))
+    return drop(rows, evaluated_marks(source, kin))
 
 
 def comparable(target: str, name: str) -> bool:
@@ -113,14 +126,13 @@ def comparable(target: str, name: str) -> bool:
     return len(formats) == 1 or (task(target).layout == "answers" and task(name).format == "span")
 
 
-def forbidden(source: Source, targets: Iterable[str]) -> set[str]:
-    """Every sentence of the targets' labelled sets, in every language: an item's translations are among them."""
+def forbidden(source: Source, targets: Targets) -> set[str]:
+    """Every sentence of the targets' evaluated sets, in every language: an item's translations are among them."""
     found: set[str] = set()
-    for name in targets:
-        for role in ROLES:
-            for language in source.languages(name, role):
-                for row in source.read(name, role, language):
-                    found.update(map(normal, _sentences(row)))
+    for name, role in evaluated(source, targets):
+        for language in source.languages(name, role):
+            for row in source.read(name, role, language):
+                found.update(map(normal, _sentences(row)))
     return found - {""}
 
 
