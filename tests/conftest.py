@@ -88,6 +88,21 @@ def own_outputs(smoke, tmp_path) -> Path:
     return Path(shutil.copytree(smoke.outputs, tmp_path / "outputs"))
 
 
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """The command line within this process, for what runs no notebook: its exit code, and what it printed."""
+    from xfer_utils import cli
+
+    def call(*arguments, outputs):
+        monkeypatch.setenv("XFER_OUTPUTS", str(outputs))
+        monkeypatch.setattr(sys, "argv", ["xfer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, capsys.readouterr()
+
+    return call
+
+
 # ----- a tiny tokenizer, encoder and source -----
 
 
@@ -122,7 +137,7 @@ def new_model(tokenizer):
 
     def make(formats: dict[str, str], labels: dict[str, int] | None = None, seed: int = 0, dropout: float = 0.1):
         training.set_seed(seed)
-        shape = {"layers": 2, "width": 32, "heads": 2, "positions": 64, "dropout": dropout}
+        shape = {"layers": 2, "width": 32, "heads": 2, "positions": 64, "feedforward": 64, "dropout": dropout}
         return models.TaskModel(models.new_encoder(tokenizer, **shape), formats, labels or {})
 
     return make

@@ -155,7 +155,10 @@ def test_choices_stand_side_by_side(tokenizer):
 
 
 def test_sentences(tokenizer):
-    rows = [{"side": "source", "text": "the day was fine", "match": "x"}, {"side": "target", "text": "Ulm", "match": ""}]
+    rows = [
+        {"side": "source", "text": "the day was fine", "match": "x"},
+        {"side": "target", "text": "Ulm", "match": ""},
+    ]
     made = features.of_examples("sentence", dataset(rows), tokenizer, 32)
     assert rows_of(made) == [tokenizer(row["text"])["input_ids"] for row in rows]
 
@@ -177,9 +180,9 @@ def test_the_cache_makes_each_key_once(tokenizer, tmp_path):
         made.append(1)
         return features.of_examples("span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8)
 
-    first, again = (features.cached(tmp_path / "cache", "a key", make) for _ in range(2))
+    first, again = (features.cached(tmp_path / "cache" / "a.safetensors", make) for _ in range(2))
     assert len(made) == 1 and again.format == "span" and set(first.arrays) == set(again.arrays)
     for name, array in first.arrays.items():
         assert np.array_equal(array, again.arrays[name]) and array.dtype == again.arrays[name].dtype
-    features.cached(tmp_path / "cache", "another key", make)
+    features.cached(tmp_path / "cache" / "b.safetensors", make)
     assert len(made) == 2 and len(list((tmp_path / "cache").iterdir())) == 2

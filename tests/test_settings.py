@@ -1,12 +1,11 @@
 """Study files are read strictly, and what is wrong is named with file, key, line and the closest spelling."""
 
 import re
-import sys
 
 import pytest
 from conftest import SMOKE, study_file, xfer
 
-from xfer_utils import cli, params, settings_file
+from xfer_utils import params, settings_file
 from xfer_utils.settings_file import SettingsError
 
 VALID = """\
@@ -208,19 +207,5 @@ def test_wrong_requests_through_the_command_line(tmp_path, command):
         (("plan", SMOKE, "--why", "encoder-xlmr-tinny"), "Did you mean `encoder-xlmr-tiny"),
         (("report", SMOKE), "no run of this study is done"),
     ]:
-        code, printed = command(*arguments)
+        code, printed = command(*arguments, outputs=tmp_path)
         assert code == 2 and printed.out == "" and told in printed.err
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    """The command line within this process: its exit code, and what it printed."""
-
-    def call(*arguments):
-        monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
-        monkeypatch.setattr(sys, "argv", ["xfer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, capsys.readouterr()
-
-    return call

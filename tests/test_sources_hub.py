@@ -1,6 +1,8 @@
 """The hub's data sets through the real client, from a small hub on this machine."""
 
+import errno
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import hub_fixtures
 import pytest
 from mini_hub import MiniHub
 
+from xfer_utils.sources import hub as hub_source
 from xfer_utils.tasks import registry, task
 
 # Reads what the command line asks for ([name, role, language], ...) and prints rows, problems, report and text.
@@ -238,15 +241,31 @@ def test_without_hub_and_cache_one_sentence_says_what_to_do(root, tmp_path):
 
 
 def test_gated_and_vanished_repositories(root, tmp_path):
-    with MiniHub(root, gated=("facebook/anli",)) as hub:
-        (hub.root / "datasets/stanfordnlp/snli").rename(hub.root / "datasets/stanfordnlp/gone")
-        try:
-            problems = drive(hub, tmp_path, [("anli", "dev", "en"), ("snli", "dev", "en")])["problems"]
-        finally:
-            (hub.root / "datasets/stanfordnlp/gone").rename(hub.root / "datasets/stanfordnlp/snli")
-    assert "MissingData: facebook/anli" in problems["anli/dev/en"] and "is gated" in problems["anli/dev/en"]
-    assert "hf auth login" in problems["anli/dev/en"]
-    assert "MissingData: stanfordnlp/snli" in problems["snli/dev/en"] and "not on the hub" in problems["snli/dev/en"]
+    """Both ways of fetching: configurations of a data set, and files of its converted branch."""
+    gated = {"anli/dev/en": "facebook/anli", "cosmos_qa/dev/en": "allenai/cosmos_qa"}
+    vanished = {"snli/dev/en": "stanfordnlp/snli", "social_i_qa/dev/en": "allenai/social_i_qa"}
+    hidden = tmp_path / "hub"
+    shutil.copytree(root, hidden, ignore=shutil.ignore_patterns("snli", "social_i_qa"))
+    with MiniHub(hidden, gated=tuple(gated.values())) as hub:
+        problems = drive(hub, tmp_path, [tuple(key.split("/")) for key in (*gated, *vanished)])["problems"]
+    for key, name in gated.items():
+        assert problems[key].startswith(f"MissingData: {name}") and "is gated" in problems[key]
+        assert "hf auth login" in problems[key]
+    for key, name in vanished.items():
+        assert problems[key].startswith(f"MissingData: {name}") and "is not on the hub" in problems[key]
+
+
+def test_a_full_disk_says_where_and_what_to_do(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub_source, "load_dataset", fail)
+    monkeypatch.setenv("HF_HOME", "/small/disk")
+    with pytest.raises(
+        OSError, match=r"the disk is full; free space there, or set HF_HOME \(now /small/disk\)"
+    ) as error:
+        hub_source.HubSource(local=tmp_path).read("mnli", "train")
+    assert error.value.errno == errno.ENOSPC
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def test_universal_dependencies_order_is_mapped_by_name(tmp_path):
     (row,) = source.read("udpos", "train")
     ours = task("udpos").labels
     assert [ours[tag] if tag >= 0 else "_" for tag in row["tags"]] == ud
-    assert source.report()[0]["dropped"] == {"tags ignored": 1}
+    assert source.report()[0]["odd"] == {"tags ignored": 1}
 
 
 @pytest.mark.parametrize(("column", "tags"), [("upos", ["NOUN", "_", "VERB"]), ("pos_tags", [7, 0, 15])])
@@ -184,14 +184,14 @@ def test_answers_as_a_list_of_answers(tmp_path):
 def test_an_answer_that_is_not_where_it_says_is_reported(tmp_path):
     source = store(tmp_path, "squad/en.train", squad([{"text": ["Bob"], "answer_start": [3]}], title=["T"]))
     source.read("squad", "train")
-    assert source.report()[0]["dropped"] == {"answer not where it says (kept)": 1}
+    assert source.report()[0]["odd"] == {"answers misplaced": 1}
 
 
 def test_offsets_count_characters_not_bytes(tmp_path):
     rows = squad([{"text": ["Bob"], "answer_start": [2]}], ["🙂 Bob"], title=["T"])
     source = store(tmp_path, "squad/en.train", rows)
     source.read("squad", "train")
-    assert source.report()[0]["dropped"] == {}
+    assert source.report()[0]["odd"] == {}
 
 
 def test_questions_on_one_paragraph_are_one_cluster_in_every_language(tmp_path):

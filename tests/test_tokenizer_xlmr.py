@@ -3,6 +3,7 @@
 import gzip
 import json
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_each_word_carries_its_tag_on_its_first_piece(words, script):
     assert labels[labels >= 0].tolist() == tags, "a word lost its tag, or has two"
     assert part.arrays["words"][labels >= 0].tolist() == tags
     starts = [*np.flatnonzero(labels >= 0), len(ids) - 1]
-    for word, (first, last) in zip(tokens, zip(starts[:-1], starts[1:], strict=True), strict=True):
+    for word, (first, last) in zip(tokens, pairwise(starts), strict=True):
         text = words.decode(ids[first:last].tolist())
         assert _plain(text) == _plain(word) or words.unk_token in text
 

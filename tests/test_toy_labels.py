@@ -15,7 +15,7 @@ from xfer_utils.sources.toy.write import write_world
 
 SIZES = Sizes(
     intermediate_train=400, intermediate_dev=120, target_train=200, target_dev=80, target_test=80,
-    tydiqa_train=60, bucc_pool=60, text_lines=700,
+    tydiqa_train=60, bucc_pool=60, text_lines=700, choice_train=300, tagging_train=200,
 )  # fmt: skip
 WORLD = World(seed=2, family="small5", sizes=SIZES)
 OPPOSITES = {}
@@ -198,8 +198,9 @@ def test_stories_follow_the_script_of_the_text(folder: Path) -> None:
             following.setdefault(first[0], Counter())[second[0]] += 1
     rows = table(folder, "hellaswag", "train")
     for row in rows.itertuples():
-        verb, noun = row.ctx_a.split(" in the ")[0].split()[-4:-1], row.ctx_a.removesuffix(" .").split(" in the ")[0].split()[-1]
-        verb = next(word for word in row.ctx_a.split() if word in verbs)
+        words = row.ctx_a.split()
+        at = next(i for i, word in enumerate(words) if word in verbs)
+        verb, noun = words[at], next(word for word in words[at:] if word in KIND)
         usual = following[verb].most_common(1)[0][0]
         right = [i for i, ending in enumerate(row.endings) if ending.split()[0] == usual and ending.split()[-2] == noun]
         assert right == [int(row.label)], row

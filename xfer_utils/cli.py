@@ -80,6 +80,17 @@ def report(file: File, keep_stale: Stale = False) -> None:
 
 
 @app.command()
+def doctor(file: File) -> None:
+    """Checks machine, packages, disk, data and models for a study, and says what to do about each thing missing."""
+    from xfer_utils import doctor
+
+    checks = doctor.examine(file)
+    typer.echo(doctor.text(checks))
+    if any(check.state == doctor.MISSING for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
 def clean(
     file: File,
     yes: Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")] = False,

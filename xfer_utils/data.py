@@ -2,65 +2,75 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from datasets import Dataset
 
 from xfer_utils import codehash, features, paths
 from xfer_utils.features import Features
 from xfer_utils.sources.catalogue import open_source
-from xfer_utils.tasks import task
+from xfer_utils.tasks import task, training_parts
 
 
 class Data:
-    """A source and a tokenizer: canonical rows, and their features from the shared cache."""
+    """A source and a tokenizer: canonical rows, and their features, both from the shared cache."""
 
     def __init__(self, source: str, world: dict, splits: dict, tokenizer: Any) -> None:
         self.source = open_source(source, world=world, data_dir=paths.outputs() / "data", splits=splits)
         self.tokenizer = tokenizer
-        self.cache = paths.outputs() / "cache" / "features"
+        self.cache = paths.outputs() / "cache"
+        self._readings: list[dict] = []
+        self._rows_version = codehash.of_package("xfer_utils.sources.schema")
         text = tokenizer.backend_tokenizer.to_str()
-        self._version = [
+        self._features_version = [
             hashlib.sha256(text.encode()).hexdigest(),
             codehash.of_package("xfer_utils.features"),
-            codehash.of_package("xfer_utils.sources.schema"),
         ]
 
     def rows(self, name: str, role: str, language: str = "en", most: int = 0) -> Dataset:
         """Canonical rows; with `most`, that many of them at equal distances, the same ones in every translation."""
-        rows = self.source.read(name, role, language)
-        return rows.select(spread(len(rows), most)) if most and len(rows) > most else rows
+        path = self.cache / "rows" / f"{_short(self._key(name, role, language, most))}.parquet"
+        if not path.exists():
+            rows = self.source.read(name, role, language)
+            if most and len(rows) > most:
+                rows = rows.select(spread(len(rows), most))
+            readings = [row for row in self.source.report() if (row["role"], row["language"]) == (role, language)]
+            table = rows.with_format("arrow")[:].replace_schema_metadata({"readings": json.dumps(readings)})
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            pq.write_table(table, temporary)
+            temporary.replace(path)
+        table = pq.read_table(path)
+        self._readings += json.loads(table.schema.metadata[b"readings"])
+        return Dataset(table.replace_schema_metadata(None))
+
+    def report(self) -> list[dict]:
+        """How each table was read, now or when it entered the cache: rows found and expected, rows dropped and why."""
+        unique = {json.dumps(reading, sort_keys=True): reading for reading in self._readings}
+        return list(unique.values())
 
     def features(
         self, name: str, role: str, language: str = "en", *, max_length: int, doc_stride: int = 128, most: int = 0
     ) -> Features:  # fmt: skip
         """Features of some rows, made once for all runs that ask for the same."""
-        revisions = self.source.revision(name)
-        key = [
-            *self._version,
-            self.source.spec,
-            revisions,
-            name,
-            role,
-            language,
-            max_length,
-            doc_stride,
-            most,
-        ]
-        key.append(self.source.splits(name, role))
+        key = [*self._key(name, role, language, most), *self._features_version, max_length, doc_stride]
         return features.cached(
-            self.cache,
-            json.dumps(key),
+            self.cache / "features" / f"{_short(key)}.safetensors",
             lambda: features.of_examples(
-                task(name).format,
-                self.rows(name, role, language, most),
-                self.tokenizer,
-                max_length,
-                doc_stride,
+                task(name).format, self.rows(name, role, language, most), self.tokenizer, max_length, doc_stride
             ),
         )
+
+    def _key(self, name: str, role: str, language: str, most: int) -> list:
+        """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
+        revisions = [self.source.revision(part) for part in training_parts(name)]
+        splits = [self.source.splits(part, role) for part in training_parts(name)]
+        labels = self.source.label_names(name)
+        return [self._rows_version, revisions, splits, labels, name, role, language, most]
 
     def labels(self, name: str) -> int:
         """How many labels a task has (0 where its format needs no number)."""
@@ -74,6 +84,10 @@ class Data:
 def spread(available: int, wanted: int) -> np.ndarray:
     """`wanted` places at equal distances among the available ones."""
     return np.linspace(0, available - 1, wanted).round().astype(int)
+
+
+def _short(key: list) -> str:
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
 
 
 def run_folder(run_dir: str) -> Path:

@@ -4,7 +4,6 @@ A row is one encoder input: a pair of texts, a window of a long context or sente
 Rows of one example stand side by side; `example` says which example a row belongs to.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -80,12 +79,11 @@ def of_text(lines: Iterable[str], tokenizer: Any, max_length: int) -> Features:
     return Features("mlm", _joined(parts))
 
 
-def cached(folder: Path, key: str, make: Callable[[], Features]) -> Features:
-    """The features stored under a key, made and stored where they are not there yet."""
-    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+def cached(path: Path, make: Callable[[], Features]) -> Features:
+    """The features stored in a file, made and stored where they are not there yet."""
     if not path.exists():
         features = make()
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         save_file({**features.arrays, f"format:{features.format}": np.zeros(1, np.int8)}, temporary)
         temporary.replace(path)
@@ -108,9 +106,7 @@ def _pairs(first: list[str], second: list[str], tokenizer: Any, max_length: int)
 
 
 def _sentence(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:
-    return _flat(
-        tokenizer(chunk["text"], truncation=True, max_length=max_length, return_attention_mask=False)
-    )
+    return _flat(tokenizer(chunk["text"], truncation=True, max_length=max_length, return_attention_mask=False))
 
 
 def _choice(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:
@@ -144,10 +140,11 @@ def _token(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[s
 
 def _span(chunk: dict, tokenizer: Any, max_length: int, stride: int) -> dict[str, np.ndarray]:
     """Sliding windows over the context; the target is the answer's first and last token, or 0, 0 where it is not."""
-    questions = [question.lstrip() for question in chunk["question"]]
+    longest = max_length // 3
+    questions = _cut([question.lstrip() for question in chunk["question"]], tokenizer, longest)
     coded = tokenizer(
         questions, chunk["context"], truncation="only_second", max_length=max_length,
-        stride=min(stride, max_length // 4), return_overflowing_tokens=True, return_offsets_mapping=True,
+        stride=min(stride, (max_length - longest) // 2), return_overflowing_tokens=True, return_offsets_mapping=True,
         return_attention_mask=False,
     )  # fmt: skip
     example = coded["overflow_to_sample_mapping"]
@@ -158,6 +155,16 @@ def _span(chunk: dict, tokenizer: Any, max_length: int, stride: int) -> dict[str
         offsets.append(spans)
         targets[row] = _answer_tokens(spans, chunk["answers"][sample])
     return {**_flat(coded, example), "offsets": np.concatenate(offsets).astype(np.int32), "target": targets}
+
+
+def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
+    """Texts of at most so many tokens, so that a very long question leaves room for its context."""
+    coded = tokenizer(
+        texts, add_special_tokens=False, truncation=True, max_length=longest, return_offsets_mapping=True,
+        return_attention_mask=False,
+    )  # fmt: skip
+    ends = [offsets[-1][1] if len(offsets) == longest else None for offsets in coded["offset_mapping"]]
+    return [text[:end] for text, end in zip(texts, ends, strict=True)]
 
 
 def _answer_tokens(spans: np.ndarray, answers: dict) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from httpx2 import HTTPError, TransportError
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
@@ -101,7 +102,7 @@ def explained(name: str) -> Iterator[None]:
         yield
     except (ModelProblem, MissingEncoder):
         raise
-    except (OSError, ValueError, RuntimeError, SafetensorError, EOFError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError) as error:
         raise ModelProblem(_sentence(name, error)) from error
     except Exception as error:
         # A pickled checkpoint that needs more than plain tensors; `pickle` is not imported to name its error.
@@ -127,7 +128,8 @@ def _sentence(name: str, error: BaseException) -> str:
         return f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again."
     if "trust_remote_code" in text or "custom code" in text:
         return f"{name} needs code of its own, which is never run here: choose a model that transformers knows."
-    if any(word in f"{type(e).__name__} {e}".lower() for e in chain for word in OFFLINE_WORDS):
+    unreachable = any(isinstance(e, TransportError) for e in chain)
+    if unreachable or any(word in f"{type(e).__name__} {e}".lower() for e in chain for word in OFFLINE_WORDS):
         return (
             f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, or copy the "
             "cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1."

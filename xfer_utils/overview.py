@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections import Counter
 
-from xfer_utils import cost, engines, records
+from xfer_utils import cost, engines, needs, records
 from xfer_utils.claims import Claims
 from xfer_utils.engines import Progress
 from xfer_utils.study import NOTEBOOKS, Plan, runs_folder
@@ -32,10 +32,11 @@ def plan_text(plan: Plan) -> str:
         if target == "*":
             lines.append(f"  not run: {intermediate}: {reason}")
     workers = plan.study.workers or engines.default_workers()
-    wall = cost.wall_seconds(plan, expected.seconds, workers)
+    wall = cost.wall_seconds(plan, expected.seconds, expected.lanes(workers))
     lines += ["", f"{len(done)} of {len(plan.runs)} runs done, {len(todo)} to do."]
     if todo:
         lines.append(f"Expected time: {duration(wall)} with {workers} kernels at a time ({expected.basis}).")
+    lines += needs.lines(plan, done, expected)
     return "\n".join(lines)
 
 
@@ -85,7 +86,7 @@ def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> No
     def report(now: Progress, event: str) -> None:
         for run_id in [*now.done, *now.failed, *now.blocked]:
             remaining.pop(run_id, None)
-        left = duration(cost.wall_seconds(plan, remaining, workers))
+        left = duration(cost.wall_seconds(plan, remaining, expected.lanes(workers)))
         line = f"[{len(now.done)}/{now.total}] about {left} left"
         if event:
             print(f"\r\033[K{line}  {event}" if terminal else f"{line}  {event}", flush=True)

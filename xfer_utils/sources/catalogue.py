@@ -13,9 +13,9 @@ from datasets import Dataset
 
 from xfer_utils import codehash
 from xfer_utils.sources.folder import FolderSource
-from xfer_utils.sources.raw import MalformedRow, MissingData
+from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData
 
-__all__ = ["MalformedRow", "MissingData", "Source", "open_source"]
+__all__ = ["HubUnreachable", "MalformedRow", "MissingData", "Source", "open_source"]
 
 
 class Source(Protocol):
@@ -31,6 +31,9 @@ class Source(Protocol):
 
     def has(self, name: str, role: str, language: str = "en") -> bool:
         """Whether `read` would find data, as far as can be told without reading."""
+
+    def splits(self, name: str, role: str) -> list[str]:
+        """The data set's split names behind a role, as the study or the registry has them."""
 
     def text(self, language: str) -> Iterator[str]:
         """Lines of text for masked language modelling."""

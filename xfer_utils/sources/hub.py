@@ -9,14 +9,19 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, load_dataset
 from datasets.exceptions import DatasetNotFoundError
-from httpx2 import HTTPError
 from huggingface_hub import snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from xfer_utils.sources.base import Splits, TableSource, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
-from xfer_utils.sources.raw import BATCH, Batch, MissingData, Raw
+from xfer_utils.sources.raw import BATCH, Batch, HubUnreachable, MissingData, Raw
 from xfer_utils.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
 
 OFFLINE = (
@@ -24,10 +29,6 @@ OFFLINE = (
     "machine that has one and set HF_HOME to it and HF_HUB_OFFLINE=1"
 )
 PROSE = {"licence", "note", "rows"}
-
-
-class HubUnreachable(ConnectionError):
-    """The hub did not answer, or answered with an error of its own: trying again may help."""
 
 
 class HubSource(TableSource):
@@ -136,30 +137,32 @@ def _errors(name: str) -> Iterator[None]:
     """Turns what the client raises into one sentence that says what to do."""
     try:
         yield
-    except DatasetNotFoundError as error:
-        raise MissingData(_not_found(name, _line(error))) from error
-    except (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError, HTTPError) as error:
-        raise HubUnreachable(OFFLINE.format(name=name, error=f"{type(error).__name__}, {_line(error)}")) from error
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        problem = f"the hub does not hold {name} as the registry has it ({_line(error)})"
-        raise MissingData(f"{problem}: correct its `hub:` entry in tasks.yaml, or use a folder") from error
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
+    except Exception as error:
+        if translated := _translated(name, error):
+            raise translated from error
+        raise
+
+
+def _translated(name: str, error: Exception) -> Exception | None:
+    line = " ".join(str(error).split())[:300]
+    advice = "correct its `hub:` entry in tasks.yaml, or use `source: folder:PATH`"
+    if isinstance(error, GatedRepoError) or (isinstance(error, DatasetNotFoundError) and "gated" in line):
+        return MissingData(
+            f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
+        )
+    if isinstance(error, DatasetNotFoundError | RepositoryNotFoundError | RevisionNotFoundError):
+        problem = "is not on the hub (any more), or you may not read it, or it lacks the revision"
+        return MissingData(f"{name} {problem} ({line}): {advice}")
+    network = ConnectionError | LocalEntryNotFoundError | HfHubHTTPError
+    if isinstance(error, network) or type(error).__module__.startswith("httpx"):
+        return HubUnreachable(OFFLINE.format(name=name, error=f"{type(error).__name__}, {line}"))
+    if isinstance(error, ValueError | RuntimeError | FileNotFoundError):
+        return MissingData(f"the hub does not hold {name} as the registry has it ({line}): {advice}")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-        advice = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
-        raise OSError(errno.ENOSPC, advice, name) from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _not_found(name: str, text: str) -> str:
-    if "gated" in text:
-        return f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
-    advice = "correct its `hub:` entry in tasks.yaml, or use a folder"
-    return f"{name} is not on the hub (any more), or you may not read it, or it lacks the revision ({text}): {advice}"
+        full = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
+        return OSError(errno.ENOSPC, full, name)
+    return None
 
 
 def _entry(hub: Hub | None) -> dict | None:

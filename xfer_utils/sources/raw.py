@@ -19,8 +19,12 @@ class MissingData(FileNotFoundError):
     """Data that a study asks for and its source does not have."""
 
 
+class HubUnreachable(ConnectionError):
+    """The hub did not answer: trying again may help, unlike with MissingData."""
+
+
 class MalformedRow(ValueError):
-    """A row that cannot be read; the message names file, line (or row) and column."""
+    """A row, or a whole table, that cannot be read; the message names file, line (or row) and column."""
 
 
 class BadValue(ValueError):
@@ -57,7 +61,7 @@ def find_table(folder: Path, stem: str) -> Path | None:
     found = [folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder} holds the same data more than once ({names}): keep one of them")
+        raise MalformedRow(f"{folder} holds the same data more than once ({names}): keep one of them")
     return found[0] if found else None
 
 

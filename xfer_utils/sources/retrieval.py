@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from xfer_utils.sources import values
-from xfer_utils.sources.raw import BadValue, Batch, Raw
+from xfer_utils.sources.raw import BadValue, Batch, MalformedRow, Raw
 
 if TYPE_CHECKING:
     from xfer_utils.sources.schema import Converter, Reading
@@ -50,7 +50,10 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
     ids = values.ids(batch[columns["id"]], columns["id"])
     breaks = batch[columns["breaks"]] if "breaks" in columns else [split_sentences(text) for text in contexts]
     rows = []
-    for name, question, context, gold, spans in zip(ids, questions, contexts, golds, breaks, strict=True):
+    for index, (name, gold) in enumerate(zip(ids, golds, strict=True)):
+        question, context, spans = questions[index], contexts[index], breaks[index]
+        if not gold["answer_start"]:
+            raise BadValue(index, repr(columns["answers"]), "an answer was expected")
         paragraph = converter.first(context, name)
         keys = [f"{converter.language}:{paragraph}#{n}" for n in range(len(spans))]
         if paragraph == name:
@@ -105,7 +108,7 @@ def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: 
 def _columns(raw: Raw, names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in names}
     if raw.columns and not set(names) <= set(raw.columns):
-        raise ValueError(f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}")
+        raise MalformedRow(f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}")
     for part, numbers in raw.read(names) if raw.columns else ():
         for name in names:
             try:

@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetInfo, Features, List, Value
 from datasets.table import InMemoryTable
 
 from xfer_utils.sources import retrieval, values
-from xfer_utils.sources.raw import BadValue, Batch, Raw
+from xfer_utils.sources.raw import BadValue, Batch, MalformedRow, Raw
 from xfer_utils.tasks import Task
 
 _NAMES = {"id": Value("string"), "item": Value("string"), "cluster": Value("string")}
@@ -33,7 +33,10 @@ OPTIONAL = ("id", "cluster", "breaks")
 
 @dataclass
 class Reading:
-    """How one table was read: rows found, kept, dropped and why, against the expected number."""
+    """How one table was read: rows found, kept, dropped and why, against the expected number.
+
+    `odd` counts what is kept but strange: tags that are ignored, answers that are not where they say.
+    """
 
     task: str
     role: str
@@ -44,11 +47,12 @@ class Reading:
     rows: int = 0
     kept: int = 0
     dropped: Counter = field(default_factory=Counter)
+    odd: Counter = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def as_row(self) -> dict:
         """One row of a source's report."""
-        row = dict(vars(self), dropped=dict(self.dropped), notes="; ".join(self.notes))
+        row = dict(vars(self), dropped=dict(self.dropped), odd=dict(self.odd), notes="; ".join(self.notes))
         return row | {"as_expected": None if self.expected is None else self.rows == self.expected}
 
 
@@ -64,10 +68,10 @@ def columns_of(task: Task, raw: Raw) -> dict[str, str | list[str]]:
     raise lacking(raw, task, absent)
 
 
-def lacking(raw: Raw, task: Task, absent: list[str]) -> ValueError:
+def lacking(raw: Raw, task: Task, absent: list[str]) -> MalformedRow:
     """The error for a table that lacks columns."""
     has = ", ".join(raw.columns) or "no rows"
-    return ValueError(f"{raw.where}: {task.title} needs the column {', '.join(absent)}; the table has {has}")
+    return MalformedRow(f"{raw.where}: {task.title} needs the column {', '.join(absent)}; the table has {has}")
 
 
 def _flat(theirs: str | list[str]) -> list[str]:
@@ -102,7 +106,7 @@ class Converter:
             except BadValue as error:
                 raise raw.malformed(numbers[error.index], error.column, error.problem) from error
             except ValueError as error:
-                raise ValueError(f"{raw.where}: {error}") from error
+                raise MalformedRow(f"{raw.where}: {error}") from error
             self.rows += len(numbers)
             reading.kept += len(rows["id"])
             rows = {name: rows.get(name) or [None] * len(rows["id"]) for name in schema.names}
@@ -129,6 +133,7 @@ class Converter:
         return item if self.seen[item] == 1 else f"{item}#{self.seen[item]}"
 
     def first(self, text: str, row: str) -> str:
+        """The first row that had this text; `row` where it is this one."""
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return self.firsts.setdefault(digest, row)
 
@@ -153,7 +158,7 @@ class Converter:
             tokens, batch[column], column, self.label_names, stored["tags"], self.task.open_labels
         )
         if ignored:
-            reading.dropped["tags ignored"] += ignored.total()
+            reading.odd["tags ignored"] += ignored.total()
         return self._names(batch, columns, len(tokens)) | {"tokens": tokens, "tags": tags}
 
     def _span(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
@@ -163,7 +168,7 @@ class Converter:
         values.texts(context, columns["context"])
         found, misplaced = values.answers(batch[columns["answers"]], context, columns["answers"])
         if misplaced:
-            reading.dropped["answer not where it says (kept)"] += misplaced
+            reading.odd["answers misplaced"] += misplaced
         names = self._names(batch, columns, len(question), context)
         return names | {"question": question, "context": context, "answers": found}
 

@@ -24,7 +24,7 @@ def concepts() -> list[str]:
 
 
 class Lexicon:
-    """Words, suffixes and letters of one language. 
+    """Words, suffixes and letters of one language.
 
     `roman` holds the words before they are put into its script; `loans` maps written cognates and names back to Latin.
     """

@@ -15,7 +15,7 @@ SYNONYM_OF = {other: word for word, other in W.SYNONYMS.items()}
 def opposite_pairs(items: Sequence[str]) -> dict[str, str]:
     """Each word of 'a:b' items with the word that excludes it."""
     pairs = [item.split(":") for item in items]
-    return {a: b for a, b in pairs} | {b: a for a, b in pairs}
+    return dict(pairs) | {b: a for a, b in pairs}
 
 
 OPPOSITE = opposite_pairs([verb for verb, _, _ in W.VERBS])
@@ -42,9 +42,7 @@ class Universe:
         self.pools = self._pools(rng)
         self.index = {name: self._index(pool) for name, pool in self.pools.items()}
         events = frozenset(core for pool in self.pools.values() for core in pool)
-        self.reversible = {
-            name: [core for core in pool if core[::-1] in events] for name, pool in self.pools.items()
-        }
+        self.reversible = {name: [core for core in pool if core[::-1] in events] for name, pool in self.pools.items()}
 
     def _frames(self, rng: random.Random) -> None:
         """Which nouns each verb takes, and which verb tends to follow it when a story goes on."""

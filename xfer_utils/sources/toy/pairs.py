@@ -1,13 +1,15 @@
 """Sentence pairs: inference at three difficulties, duplicate questions, paraphrases with swapped arguments."""
 
 import random
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
 from xfer_utils.sources.toy.meaning import OPPOSITE, Universe
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
+ADVERBS = [word for pair in W.ADVERBS for word in pair.split(":")]
 Said = tuple[Utterance, ...]
 
 
@@ -30,64 +32,50 @@ def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
             return np
         return np._replace(head=other(np.head), adjectives=tuple(map(other, np.adjectives)))
 
-    return clause._replace(
-        subject=phrase(clause.subject),
-        verb=other(clause.verb),
-        object=phrase(clause.object),
-        adverb=other(clause.adverb),
-    )
+    words = {"verb": other(clause.verb), "adverb": other(clause.adverb)}
+    return clause._replace(subject=phrase(clause.subject), object=phrase(clause.object), **words)
 
 
-def weaker(rng: random.Random, clause: Clause) -> Clause:
-    """A clause that says strictly less: without one of its modifiers, or with the kind in place of the noun."""
-    ways = [clause._replace(**{role: None}) for role in ("place",) if clause.place]
-    if clause.adverb:
-        ways.append(clause._replace(adverb=""))
+def changes(universe: Universe, rng: random.Random, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
+    """What can be said in place of a clause about the event `core`: less, more, something against or beside it.
+
+    'Beside' says something else in the stead of one thing said, so that neither clause follows from the other.
+    """
+    ways: dict[str, list[Clause]] = {"less": [], "more": [], "against": [], "beside": []}
+    place, adverb = ("in", NP(universe.whereabouts(rng, core.object.head))), rng.choice(ADVERBS)
+
+    def add(way: str, **roles: Any) -> None:
+        ways[way].append(clause._replace(**roles))
+
     for role in ("subject", "object"):
-        np: NP = getattr(clause, role)
-        if np.adjectives:
-            ways.append(clause._replace(**{role: np._replace(adjectives=())}))
-        elif np.head not in W.KINDS:
-            ways.append(clause._replace(**{role: np._replace(head=KIND_OF[np.head])}))
-    return rng.choice(ways) if ways else clause._replace(object=None)
-
-
-def stronger(universe: Universe, rng: random.Random, clause: Clause, core: Clause, strictly: bool) -> Clause:
-    """A clause that says more: modifiers added, kinds put back to the nouns of `core`."""
-    ways = []
-    for role in ("subject", "object"):
-        np: NP = getattr(clause, role)
-        if np.head in W.KINDS:
-            clause = clause._replace(**{role: np._replace(head=getattr(core, role).head)})
-            strictly = False
-        elif not np.adjectives:
-            described = universe.describe(rng, np.head, 1)
-            ways.append({role: np._replace(adjectives=described.adjectives)})
-    if not clause.place:
-        ways.append({"place": ("in", NP(universe.whereabouts(rng, core.object.head)))})
-    if not clause.adverb:
-        ways.append({"adverb": rng.choice(sorted(word for pair in W.ADVERBS for word in pair.split(":")))})
-    if not ways or not (strictly or rng.random() < 0.6):
-        return clause
-    return clause._replace(**rng.choice(ways))
-
-
-def contrary(universe: Universe, rng: random.Random, clause: Clause) -> list[Clause]:
-    """Clauses that exclude this one, each by one opposite verb, adjective, adverb or another place."""
-    ways = []
-    opposite = OPPOSITE.get(clause.verb, "")
-    subjects, objects = universe.frames.get(opposite, ((), ()))
-    if clause.subject.head in subjects and clause.object.head in objects:
-        ways += [clause._replace(verb=opposite)]
-    for role in ("subject", "object"):
-        np: NP = getattr(clause, role)
+        np, noun = getattr(clause, role), getattr(core, role).head
         for adjective in np.adjectives:
-            ways.append(clause._replace(**{role: np._replace(adjectives=(OPPOSITE[adjective],))}))
+            others = [a for a in universe.adjectives[noun] if a not in (adjective, OPPOSITE[adjective])]
+            for way, said in (("less", ()), ("against", (OPPOSITE[adjective],)), ("beside", (rng.choice(others),))):
+                add(way, **{role: np._replace(adjectives=said)})
+        if np.head in W.KINDS:
+            add("more", **{role: np._replace(head=noun)})
+        elif not np.adjectives:
+            add("less", **{role: np._replace(head=KIND_OF[noun])})
+            add("more", **{role: universe.describe(rng, noun, 1)})
     if clause.place:
-        others = [place for place in universe.nouns["place"] if place != clause.place[1].head]
-        ways.append(clause._replace(place=(clause.place[0], NP(rng.choice(others)))))
+        others = [other for other in universe.nouns["place"] if other != clause.place[1].head]
+        add("less", place=None)
+        add("against", place=("in", NP(rng.choice(others))))
+    else:
+        add("more", place=place)
     if clause.adverb:
-        ways.append(clause._replace(adverb=OPPOSITE[clause.adverb]))
+        add("less", adverb="")
+        add("against", adverb=OPPOSITE[clause.adverb])
+        add("beside", adverb=rng.choice([a for a in ADVERBS if a not in (clause.adverb, OPPOSITE[clause.adverb])]))
+    else:
+        add("more", adverb=adverb)
+    if bool(clause.place) != bool(clause.adverb):
+        add("beside", place=None if clause.place else place, adverb=adverb if clause.place else "")
+    subjects, objects = universe.frames[OPPOSITE[clause.verb]]
+    if core.subject.head in subjects and core.object.head in objects:
+        add("against", verb=OPPOSITE[clause.verb])
+    ways["beside"] = ways["beside"] or [less._replace(adverb=adverb) for less in ways["less"]]
     return ways
 
 
@@ -105,47 +93,23 @@ def premise_for(
 ) -> Clause:
     """A premise that stands in the wanted relation to a hypothesis; the hypothesis was drawn without the label."""
     positive = hypothesis._replace(negated=False)
-    more = stronger(universe, rng, positive, core, False)
-    if hypothesis.negated:
-        if label == ENTAILMENT:
-            return (weaker(rng, positive) if rng.random() < 0.6 else positive)._replace(negated=True)
-        if label == CONTRADICTION:
-            return more
-        swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.5 else None
-        return (swapped or stronger(universe, rng, positive, core, True))._replace(negated=True)
-    if label == ENTAILMENT:
-        return more
-    if label == CONTRADICTION:
-        ways = contrary(universe, rng, positive)
-        if not ways or rng.random() < 0.25:
-            return (weaker(rng, positive) if rng.random() < 0.5 else positive)._replace(negated=True)
-        return stronger(universe, rng, rng.choice(ways), core, False)
-    swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.4 else None
-    return swapped or _aside(universe, rng, positive, core)
+    ways = changes(universe, rng, positive, core)
 
+    def some(way: str, chance: float = 1.0) -> Clause:
+        return rng.choice(ways[way]) if ways[way] and rng.random() < chance else positive
 
-def _aside(universe: Universe, rng: random.Random, clause: Clause, core: Clause) -> Clause:
-    """A premise that lacks something the clause says, mostly with something else said in its stead."""
-    ways = []
-    for role in ("subject", "object"):
-        np: NP = getattr(clause, role)
-        for adjective in np.adjectives:
-            others = [a for a in universe.adjectives[np.head] if a not in (adjective, OPPOSITE[adjective])]
-            ways.append({role: np._replace(adjectives=(rng.choice(others),))})
-    if clause.adverb:
-        others = [a for pair in W.ADVERBS for a in pair.split(":") if a not in (clause.adverb, OPPOSITE[clause.adverb])]
-        ways.append({"adverb": rng.choice(others)})
-    else:
-        more = {"adverb": rng.choice(rng.choice(W.ADVERBS).split(":"))}
-        if clause.place:
-            ways.append({"place": None, **more})
-    if not clause.place:
-        more = {"place": ("in", NP(universe.whereabouts(rng, core.object.head)))}
-        if clause.adverb:
-            ways.append({"adverb": "", **more})
-    if ways:
-        return clause._replace(**rng.choice(ways))
-    return weaker(rng, clause)._replace(**more)
+    if label == NEUTRAL:
+        swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.4 else None
+        stronger = hypothesis.negated and ways["more"] and rng.random() < 0.6
+        return (swapped or some("more" if stronger else "beside"))._replace(negated=hypothesis.negated)
+    if hypothesis.negated and label == ENTAILMENT:
+        return some("less", 0.6)._replace(negated=True)
+    if label == ENTAILMENT or hypothesis.negated:
+        return some("more", 0.6)
+    if not ways["against"] or rng.random() < 0.25:
+        return some("less", 0.5)._replace(negated=True)
+    against = some("against")
+    return rng.choice([against, *changes(universe, rng, against, core)["more"]])
 
 
 def inference(universe: Universe, rng: random.Random, pool: str, hard: float) -> Pair:
@@ -179,7 +143,7 @@ def adversarial(universe: Universe, rng: random.Random, pool: str, depth: int) -
     if rng.random() < 0.5:
         return inference(universe, rng, pool, 0.6)
     people = rng.sample(universe.nouns["person"], depth + 2)
-    links = list(zip(people[: depth + 1], people[1 : depth + 1], strict=False))
+    links = list(pairwise(people[: depth + 1]))
     label = rng.randrange(3)
     start, end = people[0], people[depth]
     if label == NEUTRAL:
@@ -212,13 +176,11 @@ def _question_form(rng: random.Random, clause: Clause) -> str:
     return "fronted" if clause.place and rng.random() < 0.4 else "plain"
 
 
-def _other_question(
-    universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str
-) -> tuple[Clause, str]:
+def _other_question(universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str) -> tuple[Clause, str]:
     """A question with another answer: one visible thing changed, or another role asked."""
     ways: list[tuple[Clause, str]] = []
     hidden = {ask: getattr(event, ask)}
-    for changed in contrary(universe, rng, event):
+    for changed in changes(universe, rng, event, event)["against"]:
         if changed._replace(**hidden) != event:
             ways.append((changed._replace(**hidden), ask))
     if ask != "object" and (swapped := elsewhere(universe, rng, event, pool)):

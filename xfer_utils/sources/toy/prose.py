@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Universe
-from xfer_utils.sources.toy.pairs import Said, synonymous, weaker
+from xfer_utils.sources.toy.pairs import Said, changes, synonymous
 from xfer_utils.sources.toy.tagging import Names, named, varied
 from xfer_utils.sources.toy.world import World
 
@@ -20,7 +20,8 @@ class Prose:
         self.world, self.universe, self.names = world, universe, names
         self.fact_keys = sorted(universe.facts)
         self.kinds = {
-            self.story: 0.38, self.restated: 0.14, self.fact: 0.14, self.answered: 0.14, self.rich: 0.12, self.news: 0.08,
+            self.story: 0.38, self.restated: 0.14, self.fact: 0.14, self.answered: 0.14, self.rich: 0.12,
+            self.news: 0.08,
         }  # fmt: skip
 
     def story(self, rng: random.Random) -> Said:
@@ -38,7 +39,8 @@ class Prose:
     def restated(self, rng: random.Random) -> Said:
         """An event, told again in other words or in another order."""
         first = self.universe.event(rng, POOL, 0.5, 0.6, 0.3)
-        second = rng.choice((weaker(rng, first), synonymous(rng, first, 0.7)))
+        less = rng.choice(changes(self.universe, rng, first, first)["less"])
+        second = rng.choice((less, synonymous(rng, first, 0.7)))
         forms = ["plain", "passive"] + ["fronted"] * bool(second.place or second.adverb)
         return Utterance(first), Utterance(second, rng.choice(forms if second.object else ["plain"]))
 
@@ -66,7 +68,7 @@ class Prose:
 
     def news(self, rng: random.Random) -> Said:
         """Two sentences with names."""
-        return named(self.universe, rng, self.names), named(self.universe, rng, self.names)
+        return tuple(named(self.universe, rng, POOL, self.names) for _ in range(2))
 
     def lines(self, lexicon: Lexicon, english: Lexicon, count: int) -> Iterator[str]:
         """So many lines in one language, some of their loan words in Latin letters."""

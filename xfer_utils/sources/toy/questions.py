@@ -29,15 +29,9 @@ class Choice(NamedTuple):
     label: int
 
 
-def _visible(clause: Clause, ask: str) -> dict[str, str]:
-    """What a question about one role still says: the other core roles."""
-    core = {"subject": clause.subject.head, "verb": clause.verb, "object": clause.object.head}
-    return {role: word for role, word in core.items() if role != ask}
-
-
-def _answered(question: Clause, ask: str, told: Clause) -> bool:
-    """Whether a sentence answers a question about `ask`, or would if it named the place."""
-    return _visible(question, ask) == _visible(told, ask)
+def _visible(clause: Clause, ask: str) -> list[str]:
+    """What a question about one role still says: the verb and the other core roles."""
+    return [clause.verb] + [getattr(clause, role).head for role in ("subject", "object") if role != ask]
 
 
 def spans(
@@ -61,7 +55,7 @@ def spans(
         if rng.random() < unanswerable:
             clause = _altered(universe, rng, clause, role, told)
             index = -1
-        if sum(_answered(clause, role, one) for one in told) == (index >= 0):
+        if sum(_visible(clause, role) == _visible(one, role) for one in told) == (index >= 0):
             yield Span(context, Utterance(clause, "plain", role, rng.random() < which), index, role)
 
 
@@ -98,7 +92,8 @@ def continuation(universe: Universe, rng: random.Random, pool: str) -> Choice:
     right = universe.next_verb[first.verb]
     kind = KIND_OF[first.object.head]
     kinds = {v: objects.split() for pair, _, objects in universe.verbs for v in pair.split(":")}
-    verbs = [v for v in kinds if kind in kinds[v] and v not in (right, first.verb)]
+    nexts = [universe.next_verb[v] for v in kinds if kind in kinds[v]]
+    verbs = [v for v in nexts if v not in (right, first.verb)] or [first.verb]
     nouns = [noun for noun in universe.nouns[kind] if noun not in (first.object.head, first.subject.head)]
     subject = NP(first.subject.head)
     objects = (NP(first.object.head), NP(rng.choice(nouns)))

@@ -16,7 +16,10 @@ TAG_COLUMNS = {"udpos": "upos", "ccg": "supertags", "panx": "ner_tags"}
 _ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 SCHEMAS = {  # of the tasks whose lists may all be empty; the others' types show in the rows
     task: pa.schema([*((name, pa.string()) for name in columns.split()), ("answers", _ANSWERS)])
-    for tasks, columns in (("squad squad_v2 tydiqa", "id title context question"), ("xquad mlqa", "id context question"))
+    for tasks, columns in (
+        ("squad squad_v2 tydiqa", "id title context question"),
+        ("xquad mlqa", "id context question"),
+    )
     for task in tasks.split()
 }
 

@@ -14,58 +14,31 @@ def varied(universe: Universe, rng: random.Random, pool: str, constructions: int
         subject=_ambiguous(rng, clause.subject, 0.4),
         object=_ambiguous(rng, clause.object, 0.45),
         verb=rng.choice(W.NOUN_VERB) if rng.random() < 0.55 else clause.verb,
+        adverb=rng.choice(W.ADJECTIVE_ADVERB) if rng.random() < 0.2 else clause.adverb,
         negated=rng.random() < 0.15,
     )
-    if rng.random() < 0.2:
-        clause = clause._replace(adverb=rng.choice(W.ADJECTIVE_ADVERB))
-    if constructions > 1:
-        clause = _richer(universe, rng, clause, pool)
-    if constructions > 2:
-        clause = _nested(universe, rng, clause, pool)
+    draw, subject, person = rng.random(), clause.subject, NP(rng.choice(universe.nouns["person"]))
+    if constructions > 1 and draw < 0.12:
+        clause = clause._replace(verb=rng.choice(W.RESTING + W.OPTIONAL_OBJECT), object=None)
+    elif constructions > 1 and draw < 0.24:
+        clause = clause._replace(verb=rng.choice(W.GIVING), recipient=person)
+    elif constructions > 1 and draw < 0.4:
+        tool = (rng.choice(("with", "near", "behind")), NP(rng.choice(universe.nouns["tool"])))
+        clause = clause._replace(subject=subject._replace(of=tool))
+    elif constructions > 2 and draw < 0.5:
+        clause = clause._replace(subject=subject._replace(also=person))
+    elif constructions > 2 and draw < 0.62:
+        clause = clause._replace(subject=subject._replace(relative=universe.event(rng, pool, 0, 0)))
     forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
-    forms += ["passive"] * bool(clause.object and not clause.recipient)
-    return Utterance(clause, rng.choice(forms))
+    return Utterance(clause, rng.choice(forms + ["passive"] * bool(clause.object and not clause.recipient)))
 
 
 def _ambiguous(rng: random.Random, np: NP, chance: float) -> NP:
     """The phrase with a noun or an adjective that could be another part of speech elsewhere."""
     plural = rng.random() < 0.25
-    np = np._replace(plural=plural, det="a" if not plural and rng.random() < 0.3 else "the")
-    if rng.random() < chance:
-        np = np._replace(head=rng.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN))
-    if rng.random() < chance:
-        np = np._replace(adjectives=(rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),))
-    return np
-
-
-def _richer(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause:
-    """Some clauses lose their object, are about giving, or have a phrase attached to a noun."""
-    draw = rng.random()
-    if draw < 0.12:
-        verb = rng.choice(W.RESTING + W.OPTIONAL_OBJECT)
-        return clause._replace(verb=verb, object=None)
-    if draw < 0.24:
-        recipient = NP(rng.choice(universe.nouns["person"]))
-        return clause._replace(verb=rng.choice(W.GIVING), recipient=recipient, negated=False)
-    if draw < 0.4:
-        word = rng.choice(("with", "near", "behind"))
-        attached = clause.subject._replace(of=(word, NP(rng.choice(universe.nouns["tool"]))))
-        return clause._replace(subject=attached)
-    if draw < 0.5 and clause.place:
-        return clause._replace(place=(rng.choice(("near", "behind")), clause.place[1]))
-    return clause
-
-
-def _nested(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause:
-    """Some noun phrases are joined by 'and' or carry a relative clause."""
-    draw = rng.random()
-    if draw < 0.12:
-        other = NP(rng.choice(universe.nouns["person"]))
-        return clause._replace(subject=clause.subject._replace(also=other, relative=None))
-    if draw < 0.26 and not clause.subject.of:
-        inner = universe.event(rng, pool, adjectives=0, place=0)
-        return clause._replace(subject=clause.subject._replace(relative=inner))
-    return clause
+    head = rng.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN) if rng.random() < chance else np.head
+    adjectives = (rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),) if rng.random() < chance else np.adjectives
+    return NP(head, "a" if not plural and rng.random() < 0.3 else "the", adjectives, plural)
 
 
 class Names:
@@ -90,7 +63,7 @@ class Names:
         return NP(word, "", entity=entity)
 
 
-def named(universe: Universe, rng: random.Random, names: Names) -> Utterance:
+def named(universe: Universe, rng: random.Random, pool: str, names: Names) -> Utterance:
     """A sentence with one to three names; a verb that takes several types only meets names of one type."""
     subject_type, object_type = rng.choice(sorted(W.NAME_VERBS))
     verb = rng.choice(W.NAME_VERBS[subject_type, object_type])

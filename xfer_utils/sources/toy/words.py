@@ -4,13 +4,20 @@ A concept is named by its English word. Verbs stand in the past tense throughout
 `a:b` marks words that exclude each other (a contradiction when both are said of the same thing).
 """
 
+
+def _w(listed: str) -> list[str]:
+    return listed.split()
+
+
 NOUNS: dict[str, list[str]] = {
-    "person": "farmer baker teacher doctor sailor king queen hunter singer judge poet nurse miner priest merchant guard".split(),
-    "animal": "dog cat horse cow goat pig hen lion bear donkey".split(),
-    "food": "apple cake carrot cheese pie melon plum turnip".split(),
-    "tool": "hammer lamp rope basket ladder kettle mirror drum".split(),
-    "vehicle": "cart boat wagon ship train sled".split(),
-    "place": "market forest kitchen harbor garden temple school castle stable mill".split(),
+    "person": _w(
+        "farmer baker teacher doctor sailor king queen hunter singer judge poet nurse miner priest merchant guard"
+    ),
+    "animal": _w("dog cat horse cow goat pig hen lion bear donkey"),
+    "food": _w("apple cake carrot cheese pie melon plum turnip"),
+    "tool": _w("hammer lamp rope basket ladder kettle mirror drum"),
+    "vehicle": _w("cart boat wagon ship train sled"),
+    "place": _w("market forest kitchen harbor garden temple school castle stable mill"),
 }
 KINDS = tuple(NOUNS)
 ANIMATE = ("person", "animal")
@@ -34,33 +41,33 @@ GIVING = ["gave", "sent", "offered"]
 RESTING = ["slept", "waited", "laughed", "arrived"]
 OPTIONAL_OBJECT = ["tasted", "cleaned", "followed"]
 ADJECTIVES = {
-    "animate": "happy:sad brave:shy kind:cruel rich:poor strong:weak loud:calm".split(),
-    "thing": "red:blue new:worn clean:dirty cheap:costly big:small wet:dry".split(),
+    "animate": _w("happy:sad brave:shy kind:cruel rich:poor strong:weak loud:calm"),
+    "thing": _w("red:blue new:worn clean:dirty cheap:costly big:small wet:dry"),
 }
-ADVERBS = "quickly:slowly gladly:sadly today:yesterday often:rarely".split()
+ADVERBS = _w("quickly:slowly gladly:sadly today:yesterday often:rarely")
 SYNONYMS = {
     "bought": "purchased", "repaired": "fixed", "helped": "aided", "chased": "pursued", "praised": "lauded",
     "big": "large", "happy": "merry", "rich": "wealthy", "doctor": "physician", "merchant": "trader",
     "boat": "vessel", "quickly": "rapidly",
 }  # fmt: skip
 # Words with two parts of speech: only the words around them tell which.
-NOUN_VERB = "saw cut felt rose wound thought shed hit".split()
-ADJECTIVE_NOUN = "light orange cold square chief".split()
-ADJECTIVE_ADVERB = "fast late hard early".split()
-FUNCTION = (
+NOUN_VERB = _w("saw cut felt rose wound thought shed hit")
+ADJECTIVE_NOUN = _w("light orange cold square chief")
+ADJECTIVE_ADVERB = _w("fast late hard early")
+FUNCTION = _w(
     "the a in near behind with by to never and then was is who what where which that because lived worked stood "
     "liked feared"
-).split()
-NAMES = (
+)
+NAMES = _w(
     "adano moro tarvi belos karim dunes rivera sando lorin pavel miko zaran ostin velda gorham halin petra tomas "
     "irena jonas lukan sorel danvi erlan falk noria osman quill"
-).split()
-NAME_PARTS = {"ORG": "group bank union works".split(), "LOC": "north south upper lower".split()}
+)
+NAME_PARTS = {"ORG": _w("group bank union works"), "LOC": _w("north south upper lower")}
 NAME_VERBS = {
-    ("PER", "PER"): "married phoned visited".split(),
-    ("PER", "ORG"): "joined founded visited".split(),
-    ("ORG", "PER"): "hired promoted phoned".split(),
-    ("ORG", "ORG"): "merged acquired phoned".split(),
+    ("PER", "PER"): _w("married phoned visited"),
+    ("PER", "ORG"): _w("joined founded visited"),
+    ("ORG", "PER"): _w("hired promoted phoned"),
+    ("ORG", "ORG"): _w("merged acquired phoned"),
 }
 
 SCRIPTS = {

@@ -159,8 +159,9 @@ def _of_its_own(w: Writer, code: str, lexicon: Lexicon) -> None:
     for split, pool in (("validation", "target_dev"), ("test", "target_test")):
         drawn = w.draw(f"bucc2018/{code}", split, 2 * sizes.bucc_pool - half, maker, pool)
         own, other = drawn[: sizes.bucc_pool], drawn[:half] + drawn[sizes.bucc_pool :]
-        ids = [_corpus(w, f"{code}-en.{code}.{split}", lexicon, own), _corpus(w, f"{code}-en.en.{split}", english, other)]
-        gold = [{"source_id": ids[0][i], "target_id": ids[1][i]} for i in range(half)]
+        sources = _corpus(w, f"{code}-en.{code}.{split}", lexicon, own)
+        targets = _corpus(w, f"{code}-en.en.{split}", english, other)
+        gold = [{"source_id": sources[i], "target_id": targets[i]} for i in range(half)]
         w.put("bucc2018", f"{code}-en.gold.{split}", gold)
 
 

@@ -1,0 +1,171 @@
+"""Expected time, sizes and detectable gains, against figures worked out by hand."""
+
+import pytest
+
+from xfer_utils import cost, needs, params, paths, records, study
+from xfer_utils.study import Run
+
+SMOKE = paths.PARAMS / "smoke.yaml"
+MNLI = {"tasks": ["mnli"], "epochs": 2, "max_examples": 0, "max_steps": 0, "batch_size": 32, "max_length": 256}
+
+
+def result(seconds: float, **more) -> records.Result:
+    """A done run as a record holds it; `more` replaces fields."""
+    content = {
+        "id": "x", "kind": "target", "labels": {"model": "m"}, "identity": {"parameters": {}}, "scores": [],
+        "files": {}, "training": {}, "data": [], "environment": records.environment(), "timing": {"total": seconds},
+    }  # fmt: skip
+    return records.Result(**{**content, **more})
+
+
+def put(run: Run, seconds: float, id: str = "", parameters: dict | None = None) -> None:
+    """Stores a run as done."""
+    given = {**run.parameters, **(parameters or {})}
+    done = result(seconds, id=id or run.id, kind=run.kind, labels=run.labels, identity={"parameters": given})
+    scores = [{"task": "t", "language": "en", "split": "dev", "metric": "accuracy", "value": 1.0, "n": 1, "main": True}]
+    folder = study.runs_folder() / (id or run.id)
+    content = {**done.model_dump(), "scores": scores}
+    records.write_json(folder / records.RESULT, content)
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """The smoke study's plan, with nothing done."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    return study.make_plan(SMOKE)
+
+
+def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
+    return next(
+        run
+        for run in plan.runs.values()
+        if run.kind == "target" and (run.labels["train_task"], run.labels["intermediate"]) == (train_task, intermediate)
+    )
+
+
+# ----- tokens -----
+def test_tokens_of_a_training():
+    nothing = cost.Counts()
+    assert cost.training_tokens("intermediate", MNLI, nothing) == 2 * 392702 * 40
+    assert cost.training_tokens("intermediate", {**MNLI, "max_examples": 1000}, nothing) == 2 * 1000 * 40
+    steps = {**MNLI, "max_steps": 10, "accumulation": 3}
+    assert cost.training_tokens("intermediate", steps, nothing) == pytest.approx(10 * 32 * 3 * 40)
+    both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "multi_cap": 10000}
+    assert cost.training_tokens("intermediate", both, nothing) == 2 * (10000 * 40 + 9741 * 110)
+    alone = {**MNLI, "multi_cap": 10000}
+    assert cost.training_tokens("intermediate", alone, nothing) == 2 * 392702 * 40, "the cap is for mixtures"
+    assert cost.training_tokens("retrieval", {}, nothing) == 0
+    encoder = {"load": "", "steps": 10, "batch_size": 4, "max_length": 50}
+    assert cost.training_tokens("encoder", encoder, nothing) == 10 * 4 * 25
+
+
+def test_tokens_of_an_evaluation():
+    given = {"targets": ["xnli"], "evaluate": {"xnli": "test"}, "max_length": 128}
+    assert cost.evaluation_tokens("target", given, cost.Counts()) == 15 * 5010 * 45
+    assert cost.evaluation_tokens("target", {**given, "max_eval_items": 10}, cost.Counts()) == 15 * 10 * 45
+    assert cost.evaluation_tokens("target", {**given, "max_length": 20}, cost.Counts()) == 15 * 5010 * 20
+
+
+def test_lora_needs_two_thirds_of_the_work():
+    full, lora = (cost.effort("intermediate", {**MNLI, "tuning": how}, cost.Counts()) for how in ("full", "lora"))
+    assert lora / full == pytest.approx(4 / 6)
+
+
+def test_rows_of_a_local_source_are_counted(plan):
+    counts = cost.Counts(study.source_of(plan.study))
+    rows = study.source_of(plan.study).read("mnli", "train")
+    assert counts.train("mnli") == len(rows) != cost.train_rows("mnli")
+    found = counts.evaluated("xnli", "dev")
+    assert set(found) == set(study.source_of(plan.study).languages("xnli", "dev"))
+
+
+# ----- sizes -----
+def test_sizes_of_models(tmp_path):
+    shape = params.Pretraining(layers=2, width=32, vocabulary=400)
+    assert cost.size(params.Model(pretrain=shape)).body == 12 * 2 * 32**2
+    large = cost.size(params.Model(load="FacebookAI/xlm-roberta-large"))
+    assert (large.parameters, large.body, large.download, large.licence) == (560e6, 304e6, 2.24e9, "MIT")
+    assert not cost.size(params.Model(load="someone/else")).known
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 4000)
+    assert cost.size(params.Model(load=str(tmp_path))).parameters == 1000
+
+
+# ----- time -----
+def test_what_was_measured_comes_before_what_is_assumed(plan):
+    run = target(plan)
+    other = target(plan, intermediate="mnli")
+    todo = [run.id, other.id]
+    before = cost.expected(plan, todo)
+    assert (before.measured, before.scaled, before.assumed) == (0, 0, 2)
+    assert "assumed rate" in before.basis
+    put(run, 120.0, id="target-mnli-after-none-s0-0123456789")
+    after = cost.expected(plan, todo)
+    # Same settings on another parent: what the training costs does not depend on where the encoder is from.
+    assert after.seconds == {run.id: 120.0, other.id: 120.0}
+    assert (after.measured, after.scaled, after.assumed) == (2, 0, 0)
+
+
+def test_speed_is_scaled_by_work(plan):
+    run = target(plan)
+    counts = cost.Counts(study.source_of(plan.study))
+    half = {"max_examples": 32, "max_eval_items": 10}
+    put(run, 51.5, id="target-mnli-after-none-s0-0123456789", parameters=half)
+    expected = cost.expected(plan, [run.id])
+    ratio = cost.effort("target", run.parameters, counts) / cost.effort("target", {**run.parameters, **half}, counts)
+    assert 1.2 < ratio < 2.5
+    assert expected.scaled == 1 and expected.seconds[run.id] == pytest.approx(1.5 + 50 * ratio)
+
+
+def test_runs_on_another_device_tell_nothing(plan):
+    run = target(plan)
+    put(run, 120.0, id="target-mnli-after-none-s0-0123456789")
+    file = study.runs_folder() / "target-mnli-after-none-s0-0123456789" / records.RESULT
+    file.write_text(file.read_text().replace(records.environment()["device"], "another card"))
+    assert cost.expected(plan, [run.id]).assumed == 1
+
+
+def test_assumed_time_by_hand(plan):
+    encoder = next(run for run in plan.runs.values() if run.kind == "encoder")
+    flops = 6 * (12 * 2 * 32**2) * (40 * 32 * 64 / 2)
+    assert cost.expected(plan, [encoder.id]).seconds[encoder.id] == pytest.approx(1.5 + flops / 1e10)
+
+
+def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
+    encoder, run = next(iter(plan.runs)), target(plan)
+    others = [r.id for r in plan.runs.values() if r.kind == "target" and r.labels["intermediate"] == "none"]
+    seconds = {encoder: 10.0, **dict.fromkeys(others, 6.0)}
+    assert len(others) == 3
+    assert cost.wall_seconds(plan, seconds, 1) == 28.0
+    assert cost.wall_seconds(plan, seconds, 2) == 19.0
+    assert cost.wall_seconds(plan, {encoder: 10.0, run.id: 6.0}, 8) == 16.0
+
+
+# ----- what seeds can show -----
+def done_with(values: dict[int, float]) -> dict:
+    def scores(value: float) -> list[dict]:
+        row = {"task": "xnli", "split": "dev", "metric": "accuracy", "n": 9, "main": True}
+        return [{**row, "language": "en", "value": value + 10}, {**row, "language": "de", "value": value - 10}]
+
+    labels = {"model": "m", "intermediate": "none"}
+    return {str(seed): result(1, labels={**labels, "seed": seed}, scores=scores(v)) for seed, v in values.items()}
+
+
+def test_the_deviation_between_seeds_is_measured_where_it_can_be():
+    sd, basis = needs.seed_sd(done_with({0: 50.0, 1: 52.0, 2: 54.0}))
+    assert sd == pytest.approx(2.0) and "measured" in basis
+    sd, basis = needs.seed_sd(done_with({0: 50.0}))
+    assert sd == needs.ASSUMED_SD and "assuming" in basis
+
+
+def test_the_detectable_gain_is_told():
+    """3 against 3 seeds, 80% power at 5%: a t test with 4 degrees of freedom finds 3.07 standard deviations."""
+    made = params.load(SMOKE).model_copy(update={"seeds": params.Seeds(none=[0, 1, 2], other=[0, 1, 2])})
+    assert "a gain of 3.1 points can be shown" in needs.detectable(made, {})
+    assert "a gain of 6.1 points" in needs.detectable(made, done_with({0: 50.0, 1: 52.0, 2: 54.0}))
+    one = made.model_copy(update={"seeds": params.Seeds(none=[0, 1, 2], other=[0])})
+    assert "no gain can be told from chance between seeds; 3 and 3 would show one of 3.1" in needs.detectable(one, {})
+
+
+def test_quantities():
+    shown = [needs.quantity(n, u) for n, u in ((999, ""), (1234, "B"), (2.24e9, "B"), (1.95e12, ""))]
+    assert shown == ["999", "1.23 kB", "2.24 GB", "1.95 T"]

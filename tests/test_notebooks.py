@@ -1,0 +1,177 @@
+"""Notebooks: their form, and that each job notebook runs alone, from anywhere, by plain papermill."""
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import tokenize
+
+import nbformat
+import pytest
+from conftest import PROJECT, SMOKE, environment
+
+from xfer_utils import engines, study
+from xfer_utils.settings_file import SettingsError
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+JOBS = ["10_encoder", "20_intermediate", "30_target", "35_retrieval"]
+
+
+def cells(path, kind="code"):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def parameters_cell(path):
+    (found,) = [cell for cell in cells(path) if "parameters" in tags(cell)]
+    return found
+
+
+def defaults(path):
+    """Parameters of a notebook and their default values."""
+    body = ast.parse(parameters_cell(path).source).body
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in body}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return request.param
+
+
+def test_there_are_the_job_notebooks():
+    assert {f"{name}.ipynb" for name in JOBS} == set(study.NOTEBOOKS.values()) <= {path.name for path in NOTEBOOKS}
+
+
+def test_form(notebook):
+    nbformat.validate(nbformat.read(notebook, as_version=4))
+    raw = json.loads(notebook.read_text(encoding="utf-8"))
+    assert raw["metadata"]["kernelspec"]["name"] == "python3"
+    ids = [cell["id"] for cell in raw["cells"]]
+    assert len(set(ids)) == len(ids)
+    first = raw["cells"][0]
+    assert first["cell_type"] == "markdown" and "".join(first["source"]).startswith("# ")
+
+
+def test_no_outputs(notebook):
+    for cell in cells(notebook):
+        assert cell.outputs == [] and cell.execution_count is None
+        assert not {"papermill", "execution"} & set(cell.metadata)
+
+
+def test_code_cells_are_short(notebook):
+    """Blank lines and the one-line-each arguments of a call do not make a cell hard to read; statements do."""
+    for cell in cells(notebook):
+        if "parameters" not in tags(cell):
+            statements = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.stmt)]
+            assert len(statements) <= 15, cell.source
+            assert len(cell.source.splitlines()) <= 26, cell.source
+
+
+def test_only_known_tags(notebook):
+    assert {tag for cell in cells(notebook) for tag in tags(cell)} <= {"parameters", "show"}
+
+
+def test_the_parameters_cell(notebook):
+    lines = parameters_cell(notebook).source.splitlines()
+    for line in lines:
+        (statement,) = ast.parse(line).body
+        assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name), line
+        ast.literal_eval(statement.value)
+        marks = list(tokenize.generate_tokens(io.StringIO(line).readline))
+        comments = [mark.string for mark in marks if mark.type == tokenize.COMMENT]
+        assert len(comments) == 1 and len(comments[0]) > 5, line
+    assert engines.parameter_names(notebook) == set(defaults(notebook)) and len(lines) == len(defaults(notebook))
+
+
+def test_shown_cells_change_nothing_that_later_cells_need(notebook):
+    """`show` cells are not part of a run's identity, so no other cell may use what they make."""
+    shown = {
+        node.id
+        for cell in cells(notebook)
+        if "show" in tags(cell)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    for cell in cells(notebook):
+        if not {"show", "parameters"} & set(tags(cell)):
+            tree = ast.parse(cell.source)
+            stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            assert not (used - stored) & shown, cell.source
+
+
+def test_prose_stands_between_code(notebook):
+    kinds = [cell.cell_type for cell in nbformat.read(notebook, as_version=4).cells]
+    assert kinds.count("markdown") >= 2
+
+
+# ----- parameters -----
+
+
+@pytest.fixture
+def smoke_plan(smoke, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
+    return study.make_plan(SMOKE)
+
+
+def test_every_parameter_of_every_run_is_known(smoke_plan):
+    for run in smoke_plan.runs.values():
+        notebook = PROJECT / "notebooks" / run.notebook
+        given = engines.notebook_parameters(run)
+        engines.check_parameters(notebook, given)
+        assert set(given) == engines.parameter_names(notebook), "and none is left to its default"
+
+
+def test_unknown_parameters_are_refused_before_a_kernel_starts(smoke_plan, monkeypatch):
+    def no_kernel(*_):
+        raise AssertionError("a notebook was executed")
+
+    monkeypatch.setattr(engines, "run_notebook", no_kernel)
+    run = next(run for run in smoke_plan.runs.values() if run.kind == "target")
+    run.parameters["learning_rat"] = 1.0
+    with pytest.raises(SettingsError, match=r"30_target.ipynb: no parameter `learning_rat`.*`learning_rate`"):
+        engines.execute(smoke_plan, [run.id], 1, 1, engines.Progress(1))
+    del run.parameters["learning_rat"]
+
+
+def test_defaults_are_the_smoke_studys(smoke_plan):
+    slugs = ["encoder-xlmr-tiny", "intermediate-mnli-s0", "target-mnli-after-none-s0", "retrieval-after-none"]
+    for name, slug in zip(JOBS, slugs, strict=True):
+        (run,) = [run for run in smoke_plan.runs.values() if run.slug == slug]
+        own = defaults(PROJECT / "notebooks" / f"{name}.ipynb")
+        assert own["run_dir"].startswith("outputs/scratch/")
+        assert {key: own[key] for key in run.parameters} == run.parameters
+        assert own.get("encoder_dir", "outputs/scratch/encoder") == "outputs/scratch/encoder"
+
+
+# ----- alone -----
+
+
+def papermill(name, outputs, folder):
+    """Plain papermill with the ordinary kernel, from a folder of its own."""
+    command = [sys.executable, "-m", "papermill", str(PROJECT / "notebooks" / f"{name}.ipynb"), f"{name}.out.ipynb"]
+    command += ["-k", "python3", "--no-progress-bar", "--log-output"]
+    return subprocess.run(command, env=environment(outputs), cwd=folder, text=True, capture_output=True, timeout=200)
+
+
+@pytest.mark.slow
+def test_each_runs_alone_from_any_folder(tmp_path, smoke):
+    outputs, folder = tmp_path / "outputs", tmp_path / "elsewhere"
+    folder.mkdir()
+    missing = papermill("30_target", outputs, folder)
+    assert missing.returncode != 0
+    assert "There is no encoder in" in missing.stderr and "xfer run params/smoke.yaml" in missing.stderr
+    assert "10_encoder.ipynb" in missing.stderr
+    for name in JOBS:
+        ended = papermill(name, outputs, folder)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+    drafts = {path.parent.name: json.loads(path.read_text()) for path in outputs.glob("scratch/*/result.draft.json")}
+    assert set(drafts) == {"encoder", "intermediate", "target", "retrieval"}
+    (run,) = smoke.outputs.glob("runs/target-mnli-after-none-s0-*/result.json")
+    assert drafts["target"]["scores"] == json.loads(run.read_text())["scores"], "the same work gives the same scores"
+    assert not (outputs / "runs").exists(), "and never counts"
+    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.out.ipynb" for name in JOBS]

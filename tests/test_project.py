@@ -1,0 +1,214 @@
+"""The project's own rules: one lock, sizes, no stray paths, and a README whose commands work."""
+
+import ast
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from conftest import PROJECT, SMOKE
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = sorted((PROJECT / "xfer_utils").rglob("*.py"))
+MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+
+def lock():
+    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split(";")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9_.+!]*", pin) for pin in pins), "pins and nothing else"
+    return {canonicalize_name(pin.split("==")[0]): Version(pin.split("==")[1]) for pin in pins}
+
+
+# ----- one lock -----
+
+
+def test_the_lock_satisfies_every_range():
+    pinned = lock()
+    extras = PYPROJECT["project"].get("optional-dependencies", {})
+    for text in [*PYPROJECT["project"]["dependencies"], *extras["dev"]]:
+        wanted = Requirement(text)
+        assert canonicalize_name(wanted.name) in pinned, f"{wanted.name} is not locked"
+        version = pinned[canonicalize_name(wanted.name)]
+        assert wanted.specifier.contains(version), f"{wanted.name} {version} is not {wanted.specifier}"
+        assert wanted.specifier, f"{wanted.name} has no range"
+
+
+def test_torch_is_locked_where_it_is_tested_and_open_downwards():
+    assert lock()["torch"] == Version("2.13.0")
+    (torch,) = [Requirement(text) for text in PYPROJECT["project"]["dependencies"] if text.startswith("torch")]
+    assert torch.specifier.contains("2.11.0")
+
+
+def test_makefile_and_conda_use_the_one_lock():
+    assert "pip install" in MAKEFILE and "-r requirements.txt $(PIP_ARGS)" in MAKEFILE and "--no-deps" in MAKEFILE
+    dependencies = yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    (pip,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
+    assert pip[0] == "-r requirements.txt" and len(pip) == 2
+    names = {re.split("[=<>]", entry)[0] for entry in dependencies if isinstance(entry, str)}
+    assert names == {"python", "pip"}, "everything else comes from the lock"
+    (python,) = [entry.split("=", 1)[1] for entry in dependencies if str(entry).startswith("python")]
+    assert Requirement(f"x{PYPROJECT['project']['requires-python']}").specifier.contains(python.strip("="))
+
+
+def test_what_is_imported_is_declared():
+    declared = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]}
+    named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow"}
+    carried = {"tqdm", "tokenizers", "ipython", "nbformat", "nbclient", "matplotlib-inline", "jinja2", "markupsafe"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.split(".")[0] for name in names}:
+                if name not in __import__("sys").stdlib_module_names and name != "xfer_utils":
+                    package = canonicalize_name(named.get(name, name))
+                    assert package in declared | carried, f"{path.name} imports {name}"
+                    assert package in lock()
+
+
+# ----- sizes and form -----
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PROJECT / "xfer_utils").as_posix())
+def test_a_module(path):
+    text = path.read_text(encoding="utf-8")
+    if path.name == "__init__.py":
+        assert text == ""
+        return
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= 305, "a file has about 300 lines at most"
+    assert ast.get_docstring(tree), "a module says what it is"
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for node in classes.values():
+        ours = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+        deeper = [base for name in ours for base in classes[name].bases if getattr(base, "id", "") in classes]
+        assert not deeper, f"{node.name}: a hierarchy of more than one level"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not followed by the hash of code"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 45, f"{node.name}: a function has about 40 lines at most"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            arguments = [*node.args.args, *node.args.kwonlyargs]
+            assert node.returns is not None and all(a.annotation for a in arguments), f"{node.name}: type hints"
+
+
+def tracked():
+    """Files that are committed, or would be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip("not a git checkout")
+    return [PROJECT / name for name in found.stdout.splitlines() if (PROJECT / name).is_file()]
+
+
+def test_no_machine_paths_and_no_registry_hosts():
+    places = ["/" + name + "/" for name in ("work", "root", "Users", "mnt")] + ["/home" + "/", "/tmp" + "/"]
+    hosts = ["pypi" + ".org", "download." + "pytorch", "files.python" + "hosted"]
+    for path in tracked():
+        if path.suffix not in (".png", ".parquet", ".xz", ".gz"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for word in places + hosts:
+                assert not re.search(rf"(?<![\w.]){re.escape(word)}", text), f"{path.relative_to(PROJECT)}: {word}"
+
+
+def test_nothing_large_or_made_is_committed():
+    for path in tracked():
+        assert path.stat().st_size < 1_000_000, path
+        inside = path.relative_to(PROJECT).as_posix()
+        assert not inside.startswith("outputs/") or inside.startswith(("outputs/README.md", "outputs/sample/"))
+
+
+def test_study_files_are_valid_and_name_themselves():
+    from xfer_utils import params
+
+    for path in sorted((PROJECT / "params").glob("*.yaml")):
+        assert params.load(path).name == path.stem
+
+
+# ----- the README -----
+
+
+def commands():
+    """Commands in the README's code blocks (indented or fenced), without comments."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(?:bash|sh|console|shell|text)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in fenced for line in block.splitlines()]
+    lines += [line.strip() for line in plain.splitlines() if line.startswith("    ")]
+    inline = re.findall(r"`((?:make|xfer|\.venv/bin/xfer) [^`]+)`", text)
+    found = [part.strip() for line in lines + inline for part in re.sub(r"\s#.*", "", line).split("&&")]
+    return list(dict.fromkeys(part for part in found if part))
+
+
+def test_every_command_of_the_readme_is_known():
+    assert any(line.startswith("make study") for line in commands())
+    for line in commands():
+        first, *rest = line.split()
+        if first == "make":
+            assert rest[0] in TARGETS, line
+        elif first.endswith("xfer"):
+            assert rest[0] in {"plan", "run", "status", "report", "export", "doctor", "clean"}, line
+            for word in rest:
+                if word.endswith(".yaml"):
+                    assert (PROJECT / word).exists(), line
+        else:
+            assert first in {"git", "cd", "conda", "source", "jupyter"}, f"no test knows how to check: {line}"
+
+
+def test_xfer_commands_of_the_readme(smoke, own_outputs, command):
+    """Quick ones as they are; what trains or renders, and every study's file, with the smoke study in its place."""
+    ran = []
+    for line in commands():
+        if line.split()[0].endswith("xfer"):
+            words = [str(SMOKE) if w.endswith(".yaml") or w == "FILE" else w for w in line.split()[1:]]
+            words = ["retrieval-after-none" if word == "RUN" else word for word in words]
+            if words[0] in ("plan", "status"):
+                code, printed = command(*words, outputs=own_outputs)
+                assert code == 0 and printed.out, line
+                ran.append(words[0])
+            elif words[0] == "report":
+                code, printed = command(words[0], "--help", outputs=own_outputs)
+                assert code == 0 and "report" in printed.out
+    assert {"plan", "status"} <= set(ran), "`run` and `report` have tests of their own"
+
+
+def test_make_targets_of_the_readme_do_what_they_say():
+    for line in commands():
+        if line.startswith("make"):
+            target = line.split()[1]
+            dry = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True)
+            assert dry.returncode == 0, dry.stderr
+    study = subprocess.run(["make", "-n", "study"], cwd=PROJECT, capture_output=True, text=True).stdout
+    assert "xfer run params/toy.yaml" in study and "xfer report params/toy.yaml" in study
+    tests = subprocess.run(["make", "-n", "test"], cwd=PROJECT, capture_output=True, text=True).stdout
+    assert "pytest" in tests and "not slow" in tests
+
+
+def test_options_that_the_readme_names_exist(command, tmp_path):
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w-])--(?!extra-index-url)[a-z][a-z-]+", text))
+    known = ""
+    for name in ("plan", "run", "status", "report", "clean"):
+        code, printed = command(name, "--help", outputs=tmp_path)
+        assert code == 0
+        known += printed.out
+    assert {option for option in named if option not in known} == set()
+
+
+def test_continuous_integration_runs_everything():
+    script = (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
+    assert [line for line in script.splitlines() if line.startswith("make")] == [
+        "make test",
+        "make test-slow",
+        "make lint",
+    ]
+    assert {"study", "test", "test-slow", "test-all", "lab", "lint"} <= TARGETS

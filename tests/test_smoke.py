@@ -1,0 +1,211 @@
+"""The smoke study through the real command: what it makes, what it makes again, and what it says."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from conftest import SMOKE, environment, records_of, scores_of, study_file, xfer
+
+from xfer_utils import overview, results, study
+
+RUNS = 20
+
+
+def times(outputs):
+    return {path.parent.name: path.stat().st_mtime_ns for path in outputs.glob("runs/*/result.json")}
+
+
+def remove(outputs, *slugs):
+    """Deletes runs by readable name; their ids."""
+    gone = [path for slug in slugs for path in (outputs / "runs").glob(f"{slug}-*")]
+    assert len(gone) == len(slugs)
+    for path in gone:
+        shutil.rmtree(path)
+    return [path.name for path in gone]
+
+
+def test_every_run_is_made_in_time_and_in_silence(smoke):
+    assert smoke.seconds < 90
+    assert smoke.err == "", "no warnings either"
+    assert smoke.out.startswith(f"Smoke study: 0 of {RUNS} runs done, {RUNS} to run, ")
+    assert re.search(rf"^{RUNS} of {RUNS} runs done", smoke.out, re.MULTILINE)
+    assert len(records_of(smoke.outputs)) == RUNS
+    assert not list((smoke.outputs / "claims").glob("*.json")), "all claims are given back"
+    assert not list(smoke.outputs.rglob("*.draft.json")) and not list(smoke.outputs.rglob("checkpoints"))
+
+
+def test_every_record_says_what_a_score_needs(smoke):
+    seen = set()
+    for run, record in records_of(smoke.outputs).items():
+        assert run == record["id"] and run.endswith(study.digest(record["identity"]))
+        assert {"torch", "transformers", "device", "threads", "python"} <= set(record["environment"])
+        assert record["timing"]["total"] > 0 and record["identity"]["code"]
+        for score in record["scores"]:
+            assert 0 <= score["value"] <= 100 and score["n"] > 0 and score["split"] and score["language"]
+            seen.add((record["kind"], score["task"]))
+        if record["kind"] in ("target", "retrieval"):
+            languages = {score["language"] for score in record["scores"]}
+            assert len(languages) >= 2 and ("en" in languages) == (record["kind"] == "target")
+    targets = {("target", name) for name in ("xnli", "udpos", "xquad")} | {("retrieval", "tatoeba")}
+    assert targets | {("intermediate", "mnli"), ("intermediate", "squad")} == seen
+
+
+def test_weights_are_kept_for_encoders_only(smoke):
+    holding = {path.parts[-3].split("-")[0] for path in smoke.outputs.glob("runs/*/encoder/model.safetensors")}
+    assert holding == {"encoder", "intermediate"}
+    large = [
+        path for path in smoke.outputs.glob("runs/target-*/**/*") if path.suffix in (".safetensors", ".bin", ".pt")
+    ]
+    assert large == []
+
+
+def test_a_second_run_trains_nothing(smoke):
+    before = times(smoke.outputs)
+    ended = xfer("run", SMOKE, outputs=smoke.outputs)
+    assert ended.returncode == 0 and f"{RUNS} of {RUNS} runs done, 0 to run" in ended.stdout
+    assert times(smoke.outputs) == before
+
+
+def test_plan_and_status_of_a_study_that_is_done(smoke, command):
+    code, plan = command("plan", SMOKE, outputs=smoke.outputs)
+    assert code == 0 and plan.err == ""
+    assert f"{RUNS} of {RUNS} runs done, 0 to do." in plan.out and "10_encoder.ipynb - 1 of 1 done" in plan.out
+    assert plan.out.count("  x ") == RUNS and "<- intermediate-mnli-s0" in plan.out
+    code, status = command("status", SMOKE, outputs=smoke.outputs)
+    assert code == 0 and status.out == f"Smoke study: {RUNS} done, 0 running, 0 failed, 0 waiting\n"
+
+
+def test_plan_and_status_of_a_study_that_is_not_begun(command, tmp_path):
+    _, plan = command("plan", SMOKE, outputs=tmp_path)
+    assert f"0 of {RUNS} runs done, {RUNS} to do." in plan.out and " x " not in plan.out
+    assert f"({RUNS} from FLOPs over an assumed rate)" in plan.out
+    _, status = command("status", SMOKE, outputs=tmp_path)
+    assert status.out.startswith(f"Smoke study: 0 done, 0 running, 0 failed, {RUNS} waiting\n")
+    assert not list(tmp_path.glob("runs")), "planning makes no run"
+
+
+def test_planning_does_not_wait_for_what_only_running_needs(tmp_path):
+    code = (
+        "import sys; from xfer_utils import overview, study; sys.argv[1:] = [];"
+        f"overview.status_text(study.make_plan({str(SMOKE)!r}));"
+        "print([name for name in ('papermill', 'jsonschema', 'torch', 'matplotlib') if name in sys.modules])"
+    )
+    run = [sys.executable, "-c", code]
+    ended = subprocess.run(run, env=environment(tmp_path), text=True, capture_output=True, check=True, cwd=tmp_path)
+    assert ended.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_only_draws_in_parents_limit_stops_and_made_again_is_the_same(smoke, own_outputs):
+    names = ["intermediate-mnli-s0", "target-mnli-after-mnli-s0", "retrieval-after-mnli-s0"]
+    parent, target, retrieval = remove(own_outputs, *names)
+    before = times(own_outputs)
+    limited = xfer("run", SMOKE, "--limit", "1", outputs=own_outputs)
+    assert limited.returncode == 0 and f"{RUNS - 2} of {RUNS} runs done" in limited.stdout
+    assert set(times(own_outputs)) - set(before) == {parent}
+    shutil.rmtree(own_outputs / "runs" / parent)
+    only = xfer("run", SMOKE, "--only", "retrieval-after-mnli*", outputs=own_outputs)
+    assert only.returncode == 0 and set(times(own_outputs)) - set(before) == {parent, retrieval}
+    assert {run: times(own_outputs)[run] for run in before} == before
+    again, once = scores_of(own_outputs), scores_of(smoke.outputs)
+    assert again == {run: scores for run, scores in once.items() if run != target}
+
+
+@pytest.mark.slow
+def test_a_failing_run_stops_only_what_builds_on_it(own_outputs, tmp_path, command):
+    """Questions do not fit into eight tokens, which only the notebook can find out."""
+    text = "intermediate: [none, squad]\ntargets: [xquad, tatoeba]\nintermediate_training: {squad: {max_length: 8}}\n"
+    path = study_file(tmp_path, text)
+    remove(own_outputs, "retrieval-after-none")
+    ended = xfer("run", path, outputs=own_outputs)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert "3 of 6 runs done" in ended.stdout and "2 runs build on failed ones" in ended.stdout
+    (failed,) = re.findall(r"^failed: (\S+): (.+)$", ended.stdout, re.MULTILINE)
+    assert failed[0].startswith("intermediate-squad-s0-") and len(failed[1]) > 10
+    notebook = own_outputs / "runs" / failed[0] / "notebook.ipynb"
+    assert notebook.exists() and str(notebook) in ended.stdout
+    assert list((own_outputs / "runs").glob("retrieval-after-none-*/result.json")), "the independent run is made"
+    code, status = command("status", path, outputs=own_outputs)
+    assert code == 0 and "3 done, 0 running, 1 failed, 2 waiting" in status.out
+    assert failed[1] in status.out and str(notebook) in status.out
+    reasons = results.not_run(own_outputs / "small")
+    assert set(reasons) == {("squad", "xquad"), ("squad", "tatoeba")}
+
+
+def age(outputs, slug, parent=None):
+    """Makes a run on disk look as if an older version of the code, or of its parent's, had made it; its new id."""
+    (folder,) = (outputs / "runs").glob(f"{slug}-*")
+    record = json.loads((folder / "result.json").read_text())
+    if parent:
+        record["identity"]["parents"] = [parent]
+    else:
+        record["identity"]["code"]["xfer_utils.training"] = "older"
+    record["id"] = f"{slug}-{study.digest(record['identity'])}"
+    (folder / "result.json").write_text(json.dumps(record))
+    folder.rename(folder.with_name(record["id"]))
+    return record["id"]
+
+
+def test_runs_of_older_code(own_outputs, command):
+    parent = age(own_outputs, "intermediate-mnli-s0")
+    children = [slug + "-after-mnli-s0" for slug in ("target-mnli", "target-udpos", "target-squad", "retrieval")]
+    children = [age(own_outputs, slug, parent) for slug in children]
+    _, status = command("status", SMOKE, outputs=own_outputs)
+    assert f"{RUNS - 5} done, 0 running, 0 failed, 5 waiting" in status.out
+    _, why = command("plan", SMOKE, "--why", "intermediate-mnli-s0", outputs=own_outputs)
+    assert re.search(rf"{parent}: code: xfer_utils\.training: older -> [0-9a-f]+", why.out)
+    assert why.out.count("\n") == 2, "and nothing else"
+    _, child = command("plan", SMOKE, "--why", "retrieval-after-mnli-s0", outputs=own_outputs)
+    assert "parents" in child.out and parent in child.out
+    _, alone = command("plan", SMOKE, "--why", "encoder-xlmr-tiny", outputs=own_outputs)
+    assert "No other run" in alone.out
+    _, kept = command("plan", SMOKE, "--keep-stale", outputs=own_outputs)
+    assert f"{RUNS} of {RUNS} runs done, 0 to do." in kept.out
+    overview.save_plan(study.make_plan(SMOKE, keep_stale=True))
+    frame = results.scores(own_outputs / "smoke")
+    assert set(frame[frame["stale"]]["run"]) == set(children), "what builds on older code is marked too"
+    assert set(frame[frame["intermediate"] == "mnli"]["stale"]) == {True}
+    _, listed = command("clean", SMOKE, outputs=own_outputs)
+    assert "5 runs" in listed.out and parent in listed.out and (own_outputs / "runs" / parent).exists()
+    _, deleted = command("clean", SMOKE, "--yes", outputs=own_outputs)
+    assert "Deleted: 5 runs" in deleted.out and not (own_outputs / "runs" / parent).exists()
+    assert len(times(own_outputs)) == RUNS - 5
+
+
+@pytest.mark.slow
+def test_two_outputs_folders_get_the_same_scores(smoke, tmp_path):
+    ended = xfer("run", SMOKE, "--workers", "1", outputs=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert scores_of(tmp_path) == scores_of(smoke.outputs)
+    for path in smoke.outputs.glob("runs/*/predictions/*.parquet"):
+        other = tmp_path / path.relative_to(smoke.outputs)
+        pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(other))
+
+
+@pytest.mark.slow
+def test_the_report_is_there_and_asks_nobody_for_anything(own_outputs):
+    ended = xfer("report", SMOKE, outputs=own_outputs)
+    page = own_outputs / "smoke" / "report" / "index.html"
+    assert ended.returncode == 0 and ended.stdout.strip().endswith(str(page)), ended.stdout + ended.stderr
+    pages = sorted(page.parent.rglob("*.html"))
+    assert len(pages) >= RUNS + 2
+    outside = re.compile(
+        r"""(?:src|srcset|data|action|poster)\s*=\s*["']?\s*(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//"""
+    )
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert not outside.search(text), path
+        assert not re.search(r"<(?:script|link|iframe|object|embed|base)\b", text), path
+        for link in re.findall(r'href="([^"#][^"]*)"', text):
+            if not link.startswith(("http:", "https:", "data:")):
+                assert (path.parent / link.split("#")[0]).exists(), (path, link)
+    front = page.read_text(encoding="utf-8")
+    assert "mean nothing" in front and "Smoke study" in front
+    assert (own_outputs / "smoke" / "tables" / "main.tidy.csv").exists()
+    stamps = {path: path.stat().st_mtime_ns for path in (own_outputs / "smoke" / "notebooks").iterdir()}
+    assert xfer("report", SMOKE, outputs=own_outputs).returncode == 0
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}, "nothing changed, nothing is executed again"

@@ -1,0 +1,209 @@
+"""`xfer doctor`: checks that a machine can run a study, and says what to do about each thing that is missing."""
+
+import os
+import platform
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from xfer_utils import cost, needs, origins, params, paths
+from xfer_utils.params import Study
+from xfer_utils.sources.raw import MissingData
+from xfer_utils.study import Plan, make_plan
+from xfer_utils.tasks import task
+
+OK, NOTE, MISSING = "ok", "note", "MISSING"
+# Per parameter: weight, gradient and two moments in fp32, and some activations; with LoRA the weight and little else.
+TRAINING_BYTES = {"full": 18, "lora": 6}
+HUB_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `note` is worth knowing, `MISSING` stops the study; `advice` says what to do."""
+
+    state: str
+    subject: str
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:8}{self.subject}: {self.found}" + (f"\n          -> {self.advice}" if self.advice else "")
+
+
+def examine(file: Path) -> list[Check]:
+    """All checks for a study file, in the order in which a missing thing would be met."""
+    checks = [python_version(), *packages(), writable(paths.outputs())]
+    study = params.load(file)
+    for name, model in study.models.items():
+        checks.append(model_access(name, model))
+    try:
+        plan = make_plan(file)
+    except (MissingData, ConnectionError, OSError) as error:
+        advice = "correct `source:` in the study file; README.md says how such a folder is laid out"
+        return [*checks, Check(MISSING, "data", str(error), advice)]
+    checks += [*data_access(plan), *licensed(plan), disk(plan), *memory(study)]
+    return checks
+
+
+def text(checks: list[Check]) -> str:
+    """The report, with its verdict as the last line."""
+    missing = sum(check.state == MISSING for check in checks)
+    verdict = f"{missing} things are missing." if missing else "Everything that this study needs is there."
+    return "\n".join([*map(str, checks), "", verdict.replace("1 things are", "1 thing is")])
+
+
+def python_version() -> Check:
+    """Whether this Python is in the range that the package states."""
+    wanted, here = SpecifierSet(_project()["requires-python"]), platform.python_version()
+    if here in wanted:
+        return Check(OK, "Python", here)
+    return Check(MISSING, "Python", f"{here}, but {wanted} is needed", "make the environment anew with such a Python")
+
+
+def packages() -> Iterator[Check]:
+    """Installed versions against the ranges in pyproject.toml; what fits is one line."""
+    fitting = 0
+    for line in _project()["dependencies"]:
+        wanted = Requirement(line)
+        try:
+            here = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            here = ""
+        if here and wanted.specifier.contains(here, prereleases=True):
+            fitting += 1
+        else:
+            found = f"{here} is installed, {wanted.specifier} is needed" if here else "not installed"
+            yield Check(MISSING, wanted.name, found, "make install, or pip install -r requirements.txt")
+    yield Check(OK, "packages", f"{fitting} of {len(_project()['dependencies'])} in their ranges")
+
+
+def writable(folder: Path) -> Check:
+    """Whether a file can be made in the outputs folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return Check(OK, "outputs", f"{folder} can be written")
+    except OSError as error:
+        return Check(MISSING, "outputs", f"{folder}: {error.strerror}", "set XFER_OUTPUTS to a folder of your own")
+
+
+def model_access(name: str, model: params.Model) -> Check:
+    """Whether a model is trained here, in a folder, in the cache, or can be asked for at the hub."""
+    if model.pretrain:
+        return Check(OK, f"model {name}", "pre-trained by the study itself")
+    subject = f"model {model.load}"
+    try:
+        if folder := origins.local_folder(model.load):
+            whole = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+            advice = "" if whole else "copy its *.safetensors files there"
+            return Check(OK if whole else MISSING, subject, f"{folder}{'' if whole else ' has no weights'}", advice)
+        stored = try_to_load_from_cache(model.load, "config.json", revision=model.revision)
+        if isinstance(stored, str) and any(Path(stored).parent.glob("*.safetensors")):
+            return Check(OK, subject, "in the hub's cache")
+        with origins.explained(model.load):
+            _ask_hub(lambda hub: hub.model_info(model.load, revision=model.revision, timeout=HUB_SECONDS))
+    except origins.ModelProblem as error:
+        return Check(MISSING, subject, "cannot be had", str(error))
+    return Check(OK, subject, f"on the hub, {needs.quantity(cost.size(model).download, 'B')} to download")
+
+
+def data_access(plan: Plan) -> Iterator[Check]:
+    """Every task's data: in the folder, or its repository on the hub."""
+    if plan.study.source != "hub":
+        for (row, target), reason in plan.not_run.items():
+            if reason != "licensed data":
+                cell = row if target == "*" else f"{target} after {row}"
+                yield Check(NOTE, f"data of {cell}", reason, "add its files to the folder, or leave it out")
+        yield Check(OK, "data", f"{plan.study.source} can be read")
+        return
+    names = {task(name).hub.id: name for name in needs.data_sets(plan.study) if task(name).hub}
+    for repository, name in names.items():
+        check = _data_set(repository, name)
+        yield check
+        if check.found == "the hub cannot be reached":
+            return
+
+
+def _data_set(repository: str, name: str) -> Check:
+    subject = f"data {repository}"
+    cached = Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}").is_dir()
+    try:
+        with origins.explained(repository):
+            _ask_hub(lambda hub: hub.dataset_info(repository, timeout=HUB_SECONDS))
+    except origins.ModelProblem as error:
+        if cached:
+            return Check(NOTE, subject, "in the hub's cache, as far as it was read before")
+        gone = "cannot be reached" not in str(error)
+        advice = (
+            f"use `source: folder:PATH` with {task(name).folder}/ in it, or copy another machine's cache to HF_HOME"
+        )
+        return Check(MISSING, subject, str(error) if gone else "the hub cannot be reached", advice)
+    return Check(OK, subject, "on the hub" + (", cached in part or whole" if cached else ""))
+
+
+def _ask_hub(question) -> None:
+    if HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set: offline")
+    question(HfApi())
+
+
+def licensed(plan: Plan) -> Iterator[Check]:
+    """CCGbank, which nobody may pass on: its cells stay empty without it."""
+    from xfer_utils.sources.ccg import HOW_TO_GET
+
+    if "ccg" in plan.study.intermediate:
+        absent = any(reason == "licensed data" for reason in plan.not_run.values())
+        found = "not there: its row will read `not run: licensed data`" if absent else "there"
+        folder = paths.outputs() / "data" / "ccg"
+        yield Check(NOTE if absent else OK, "CCGbank", found, f"{HOW_TO_GET}. The folder: {folder}" if absent else "")
+
+
+def disk(plan: Plan) -> Check:
+    """Room in outputs/ for what the study leaves."""
+    wanted, free = needs.disk_bytes(plan), shutil.disk_usage(paths.outputs()).free
+    found = f"{needs.quantity(free, 'B')} free, about {needs.quantity(wanted, 'B')} needed"
+    advice = "free space, or set XFER_OUTPUTS and HF_HOME to a larger disk"
+    return Check(OK, "disk", found) if free > wanted else Check(MISSING, "disk", found, advice)
+
+
+def memory(study: Study) -> Iterator[Check]:
+    """GPU and main memory against the largest model's weights, gradients and moments."""
+    import torch
+
+    largest = max(cost.size(model).parameters for model in study.models.values())
+    loaded = any(model.load for model in study.models.values())
+    sections = [*study.intermediate_training.values(), *study.target_training.values()] or [params.Training()]
+    wanted = largest * max(TRAINING_BYTES[section.tuning] for section in sections)
+    kernels = study.workers or 1
+    main = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        yield _room(f"GPU {card.name}", card.total_memory, kernels * wanted)
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            yield Check(
+                NOTE, f"GPU {card.name}", "no bf16", "set `precision: fp32` in the study file; fp16 is not used"
+            )
+    elif loaded:
+        advice = "run the study where there is one; params/toy.yaml and params/mini.yaml need none"
+        yield Check(MISSING, "GPU", "none found, and a published model takes days without one", advice)
+    yield _room("memory", main, 2e9 + kernels * (wanted if not torch.cuda.is_available() else 4 * largest))
+
+
+def _room(subject: str, has: float, wanted: float) -> Check:
+    found = f"{needs.quantity(has, 'B')}, about {needs.quantity(wanted, 'B')} needed"
+    advice = "lower `workers:` or `batch_size:` (and raise `accumulation:`), or set `tuning: lora`"
+    return Check(OK, subject, found) if has >= wanted else Check(MISSING, subject, found, advice)
+
+
+def _project() -> dict:
+    return tomllib.loads((paths.PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
