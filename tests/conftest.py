@@ -111,7 +111,10 @@ def sentences(n: int, seed: int = 0) -> list[tuple[str, int]]:
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    kinds, neutral = [words.split() for words in WORDS.values()], "the day was so very much and then a bit".split()
+    kinds, neutral = (
+        [words.split() for words in WORDS.values()],
+        ["the", "day", "was", "so", "very", "much", "and", "then", "a", "bit"],
+    )
     found = []
     for _ in range(n):
         label = int(rng.integers(3))

@@ -133,7 +133,7 @@ def test_code_changes_its_runs_and_their_children_only(copy):
     code = cell("code", "x = 1", [])
     assert copy.changed("notebooks/10_encoder.ipynb", code) == everything
     assert copy.changed("notebooks/20_intermediate.ipynb", code) == {
-        slug for slug in everything if slug.startswith("intermediate") or "-after-" in slug and "-none" not in slug
+        slug for slug in everything if slug.startswith("intermediate") or ("-after-" in slug and "-none" not in slug)
     }
     assert copy.changed("notebooks/30_target.ipynb", code) == of_kind(copy, "target")
     assert copy.changed("notebooks/35_retrieval.ipynb", code) == of_kind(copy, "retrieval")

@@ -87,26 +87,21 @@ def test_the_parameters_cell(notebook):
     assert engines.parameter_names(notebook) == set(defaults(notebook)) and len(lines) == len(defaults(notebook))
 
 
-def test_shown_cells_change_nothing_that_later_cells_need(notebook):
-    """`show` cells are not part of a run's identity, so no other cell may use what they make."""
-    shown = {
-        node.id
-        for cell in cells(notebook)
-        if "show" in tags(cell)
-        for node in ast.walk(ast.parse(cell.source))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+def names(cell, context):
+    """Names that a cell stores or loads."""
+    nodes = ast.walk(ast.parse(cell.source))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def test_no_counted_cell_uses_what_a_shown_cell_made(notebook):
+    """`show` cells are no part of a run's identity, so what they make must not reach its result."""
+    shown = set()
     for cell in cells(notebook):
-        if not {"show", "parameters"} & set(tags(cell)):
-            tree = ast.parse(cell.source)
-            stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-            assert not (used - stored) & shown, cell.source
-
-
-def test_prose_stands_between_code(notebook):
-    kinds = [cell.cell_type for cell in nbformat.read(notebook, as_version=4).cells]
-    assert kinds.count("markdown") >= 2
+        if "show" in tags(cell):
+            shown |= names(cell, ast.Store)
+        else:
+            assert not (names(cell, ast.Load) - names(cell, ast.Store)) & shown, cell.source
+            shown -= names(cell, ast.Store)
 
 
 # ----- parameters -----

@@ -275,6 +275,15 @@ def test_lareqa_answers_are_the_sentences_that_hold_them(tmp_path):
         assert rows[rows["q"]["match"]]["context"] == context
 
 
+def test_an_answer_belongs_to_the_sentence_that_it_begins(tmp_path):
+    row = {"id": "q", "question": "?", "context": "First one. Second two.", "sentence_breaks": [[0, 10], [11, 22]]}
+    rows = [row | {"id": f"q{at}", "answers": {"text": ["x"], "answer_start": [at]}} for at in (0, 9, 11, 21)]
+    found = {row["id"]: row for row in store(tmp_path, "xquad_r/en.validation", rows).read("lareqa", "dev")}
+    texts = [found[found[f"q{at}"]["match"]]["text"] for at in (0, 9, 11, 21)]
+    assert texts == ["First one.", "First one.", "Second two.", "Second two."]
+    assert sum(row["side"] == "target" for row in found.values()) == 2, "a paragraph's sentences stand once"
+
+
 def test_mewslix_pairs_mentions_and_candidates(tmp_path):
     store(tmp_path, "mewslix/en.train", [{"mention": "a {m}", "entity": "e"}])
     store(tmp_path, "mewslix/ar.validation", [{"mention": "b {m}", "entity_id": "Q5"}])
@@ -284,6 +293,14 @@ def test_mewslix_pairs_mentions_and_candidates(tmp_path):
     assert [row["side"] for row in pair] == ["source", "target"] and pair[0]["match"] == pair[1]["id"]
     (mention,), (entity,) = source.read("mewslix", "dev", "ar"), source.read("mewslix", "dev", "candidates")
     assert mention["match"] == entity["id"] == "Q5" and entity["side"] == "target"
+
+
+def test_numbers_run_on_from_batch_to_batch(tmp_path):
+    found = store(tmp_path, "mnli/en.train", nli([0] * 10_500)).read("mnli", "train")
+    assert found["id"][:] == [str(n) for n in range(10_500)]
+    pairs = [{"source_sentence": f"s{n}", "target_sentence": f"t{n}"} for n in range(5_500)]
+    found = store(tmp_path, "tatoeba/sw.test", pairs).read("tatoeba", "dev", "sw")
+    assert len(set(found["id"])) == 11_000
 
 
 # ----- values -----

@@ -306,7 +306,7 @@ def test_loss_of_choices(new_model, tokenizer):
 
 
 def test_loss_of_tags(new_model, tokenizer):
-    made = [{"tokens": "Anna Karenina was in Ulm".split(), "tags": [1, 2, 0, -100, 1]}]
+    made = [{"tokens": ["Anna", "Karenina", "was", "in", "Ulm"], "tags": [1, 2, 0, -100, 1]}]
     made.append({"tokens": ["so", "good"], "tags": [0, 0]})
     part = features.of_examples("token", dataset(made), tokenizer, 32)
     model = new_model({"t": "token"}, {"t": 3}).eval()

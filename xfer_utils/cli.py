@@ -121,10 +121,11 @@ def _wanted(made: object, only: str, limit: int, done: set[str]) -> list[str]:
 
 def main() -> None:
     """Entry point: a wrong request ends with exit code 2 and a sentence, never with a traceback."""
+    from xfer_utils.origins import ModelProblem
     from xfer_utils.sources.catalogue import MalformedRow, MissingData
 
     try:
         app()
-    except (SettingsError, MissingData, MalformedRow) as error:
+    except (SettingsError, MissingData, MalformedRow, ModelProblem) as error:
         typer.echo(str(error), err=True)
         sys.exit(2)

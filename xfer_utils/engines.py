@@ -14,7 +14,7 @@ from pathlib import Path
 from xfer_utils import paths, records
 from xfer_utils.claims import Claims
 from xfer_utils.settings_file import SettingsError, closest
-from xfer_utils.study import Plan, Run
+from xfer_utils.study import Plan, Run, runs_folder
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
 POLL_SECONDS = 1.0
@@ -62,9 +62,7 @@ def default_workers() -> int:
     """Kernels at a time: one per core on a CPU (small models gain nothing from threads), two on one GPU."""
     import torch
 
-    return (
-        2 * torch.cuda.device_count() if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)))
-    )
+    return 2 * torch.cuda.device_count() if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)))
 
 
 def default_threads(workers: int) -> int:
@@ -88,20 +86,11 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
     for run_id in wanted:
         run = plan.runs[run_id]
         check_parameters(paths.NOTEBOOKS / run.notebook, notebook_parameters(run))
-    waiting = [id for id in wanted if id not in progress.done]
     progress.report(progress, "")
-    with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(max(1, workers)) as pool:
-        slots, futures = list(range(max(1, workers))), {}
+    with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(workers) as pool:
+        launcher = Launcher(plan, wanted, workers, threads, progress, claims, pool)
         try:
-            while waiting or futures:
-                _start_ready(plan, waiting, slots, futures, claims, pool, progress, threads)
-                finished, _ = wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    run_id, slot = futures.pop(future)
-                    slots.append(slot)
-                    _book(plan, run_id, future, claims, progress)
-                if not futures and waiting:
-                    time.sleep(POLL_SECONDS)
+            launcher.run_all()
         except KeyboardInterrupt:
             from xfer_utils.kernels import kill_all
 
@@ -110,62 +99,82 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
             raise
 
 
-def _start_ready(
-    plan: Plan, waiting: list[str], slots: list[int], futures: dict, claims: Claims, pool: ThreadPoolExecutor,
-    progress: Progress, threads: int,
-) -> None:  # fmt: skip
-    """Starts every run whose parents are done, drops what is done elsewhere or can no longer be run."""
-    for run_id in list(waiting):
-        run = plan.runs[run_id]
-        if any(parent in progress.failed or parent in progress.blocked for parent in run.parents):
-            waiting.remove(run_id)
-            progress.blocked.add(run_id)
-        elif run_id in progress.elsewhere and records.read(run.folder):
-            waiting.remove(run_id)
-            progress.elsewhere.discard(run_id)
-            progress.done.add(run_id)
-            progress.report(progress, f"done elsewhere  {run_id}")
-        elif slots and all(_is_done(plan, parent, progress) for parent in run.parents):
-            _start(run, waiting, slots, futures, claims, pool, progress, threads)
+class Launcher:
+    """Keeps the kernels busy: starts runs whose parents are done, books what ends, waits for other launchers."""
 
+    def __init__(
+        self, plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress, claims: Claims,
+        pool: ThreadPoolExecutor,
+    ) -> None:  # fmt: skip
+        self.plan, self.progress, self.claims, self.pool = plan, progress, claims, pool
+        self.workers, self.threads = workers, threads
+        self.waiting = [id for id in wanted if id not in progress.done]
+        self.slots = list(range(workers))
+        self.futures: dict[Future, tuple[str, int]] = {}
 
-def _start(run: Run, waiting: list[str], slots: list[int], futures: dict, claims: Claims,
-           pool: ThreadPoolExecutor, progress: Progress, threads: int) -> None:  # fmt: skip
-    if not claims.take(run.id):
-        progress.elsewhere.add(run.id)
-        return
-    if records.read(run.folder):
-        claims.release(run.id)
-        progress.elsewhere.add(run.id)
-        return
-    waiting.remove(run.id)
-    progress.elsewhere.discard(run.id)
-    progress.running[run.id] = time.time()
-    slot = slots.pop(0)
-    futures[pool.submit(run_notebook, run, threads, slot)] = (run.id, slot)
-    progress.report(progress, "")
+    def run_all(self) -> None:
+        """Until nothing is left to run."""
+        while self.waiting or self.futures:
+            for run_id in list(self.waiting):
+                self._consider(self.plan.runs[run_id])
+            finished, _ = wait(self.futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in finished:
+                run_id, slot = self.futures.pop(future)
+                self.slots.append(slot)
+                self._book(run_id, future)
+            if not self.futures and self.waiting:
+                time.sleep(POLL_SECONDS)
 
+    def _consider(self, run: Run) -> None:
+        """Starts a run if it can be, drops it if it is done elsewhere or can no longer be run."""
+        if any(parent in self.progress.failed or parent in self.progress.blocked for parent in run.parents):
+            self.waiting.remove(run.id)
+            self.progress.blocked.add(run.id)
+        elif run.id in self.progress.elsewhere and records.read(run.folder):
+            self.waiting.remove(run.id)
+            self.progress.elsewhere.discard(run.id)
+            self.progress.done.add(run.id)
+            self.progress.report(self.progress, f"done elsewhere  {run.id}")
+        elif self.slots and all(self._is_done(parent) for parent in run.parents):
+            self._start(run)
 
-def _is_done(plan: Plan, run_id: str, progress: Progress) -> bool:
-    if run_id not in progress.done and run_id not in progress.running:
-        folder = plan.runs[run_id].folder if run_id in plan.runs else paths.outputs() / "runs" / run_id
-        if records.read(folder):
-            progress.done.add(run_id)
-    return run_id in progress.done
+    def _start(self, run: Run) -> None:
+        self.progress.elsewhere.add(run.id)
+        if not self.claims.take(run.id):
+            return
+        if records.read(run.folder):
+            self.claims.release(run.id)
+            return
+        self.progress.elsewhere.discard(run.id)
+        self.waiting.remove(run.id)
+        self.progress.running[run.id] = time.time()
+        slot = self.slots.pop(0)
+        self.futures[self.pool.submit(run_notebook, run, self._threads_for(run), slot)] = (run.id, slot)
+        self.progress.report(self.progress, "")
 
+    def _threads_for(self, run: Run) -> int:
+        """An encoder that everything waits for gets the threads of all workers; the number never depends on timing."""
+        encoders = sum(other.kind == "encoder" for other in self.plan.runs.values())
+        return self.threads * max(1, self.workers // encoders) if run.kind == "encoder" else self.threads
 
-def _book(plan: Plan, run_id: str, future: Future, claims: Claims, progress: Progress) -> None:
-    claims.release(run_id)
-    seconds = time.time() - progress.running.pop(run_id)
-    error = future.exception()
-    if error is None:
-        progress.done.add(run_id)
-        progress.report(progress, f"done   {seconds:6.1f} s  {run_id}")
-        return
-    message = last_line(str(error)) or type(error).__name__
-    (plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
-    progress.failed[run_id] = message
-    progress.report(progress, f"FAILED {seconds:6.1f} s  {run_id}: {message}")
+    def _is_done(self, run_id: str) -> bool:
+        unknown = run_id not in self.progress.done and run_id not in self.progress.running
+        if unknown and records.read(runs_folder() / run_id):
+            self.progress.done.add(run_id)
+        return run_id in self.progress.done
+
+    def _book(self, run_id: str, future: Future) -> None:
+        self.claims.release(run_id)
+        seconds = time.time() - self.progress.running.pop(run_id)
+        error = future.exception()
+        if error is None:
+            self.progress.done.add(run_id)
+            self.progress.report(self.progress, f"done   {seconds:6.1f} s  {run_id}")
+            return
+        message = last_line(str(error)) or type(error).__name__
+        (self.plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
+        self.progress.failed[run_id] = message
+        self.progress.report(self.progress, f"FAILED {seconds:6.1f} s  {run_id}: {message}")
 
 
 def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
@@ -174,9 +183,7 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     for leftover in (records.DRAFT, ERROR, "predictions", "encoder"):
         _remove(run.folder / leftover)
     begun = time.time()
-    execute_notebook(
-        paths.NOTEBOOKS / run.notebook, run.folder / EXECUTED, notebook_parameters(run), threads, slot
-    )
+    execute_notebook(paths.NOTEBOOKS / run.notebook, run.folder / EXECUTED, notebook_parameters(run), threads, slot)
     labels = {**run.labels, "notebook": run.notebook}
     records.accept(
         run.folder, id=run.id, kind=run.kind, labels=labels, identity=run.identity,

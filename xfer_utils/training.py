@@ -171,6 +171,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
     cuda = torch.cuda.is_available()
+    able = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     return TrainingArguments(
         output_dir=str(folder),
         learning_rate=settings.learning_rate,
@@ -183,7 +184,7 @@ def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
         adam_epsilon=settings.adam_epsilon,
         adam_beta2=settings.beta2,
         max_grad_norm=settings.max_grad_norm,
-        bf16=cuda and settings.precision in ("auto", "bf16"),
+        bf16=cuda and (settings.precision == "bf16" or (settings.precision == "auto" and able)),
         seed=settings.seed,
         save_strategy="no",
         save_total_limit=1,

@@ -1,0 +1,154 @@
+"""Each check of `xfer doctor`, whole and with something missing."""
+
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from mini_hub import MiniHub
+from tiny_models import make
+from typer.testing import CliRunner
+
+from xfer_utils import doctor, paths
+from xfer_utils.cli import app
+from xfer_utils.doctor import MISSING, NOTE, OK
+from xfer_utils.study import make_plan
+
+SMOKE = paths.PARAMS / "smoke.yaml"
+LOADED = """
+name: loaded
+title: t
+question: q
+estimand: e
+source: hub
+models:
+  m: {load: LOAD}
+intermediate: [none, ccg]
+targets: [xnli]
+"""
+
+
+@pytest.fixture(autouse=True)
+def outputs(tmp_path, monkeypatch):
+    """Outputs of its own, with room for the toy world."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    return tmp_path / "outputs"
+
+
+def study_file(folder: Path, load: str, text: str = LOADED) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(text.replace("LOAD", load))
+    return file
+
+
+def by_subject(checks) -> dict[str, doctor.Check]:
+    return {check.subject: check for check in checks}
+
+
+def test_a_machine_that_has_everything():
+    done = CliRunner().invoke(app, ["doctor", str(SMOKE)])
+    assert done.exit_code == 0, done.output
+    assert done.output.rstrip().endswith("Everything that this study needs is there.")
+    for subject in ("Python", "packages", "outputs", "data", "disk", "memory"):
+        assert f"ok      {subject}:" in done.output
+
+
+def test_something_missing_ends_with_exit_code_1(monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    done = CliRunner().invoke(app, ["doctor", str(SMOKE)])
+    assert done.exit_code == 1
+    assert "MISSING disk: 1 B free" in done.output and "XFER_OUTPUTS" in done.output
+    assert done.output.rstrip().endswith("1 thing is missing.")
+
+
+def test_packages_and_python_are_held_against_the_project(monkeypatch):
+    def version(name: str) -> str:
+        if name == "peft":
+            raise doctor.metadata.PackageNotFoundError(name)
+        return "4.57.1" if name == "transformers" else real(name)
+
+    real = doctor.metadata.version
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    checks = by_subject(doctor.packages())
+    assert checks["peft"].state == MISSING and checks["peft"].found == "not installed"
+    assert checks["transformers"].found == "4.57.1 is installed, <6,>=5.20 is needed"
+    assert "requirements.txt" in checks["transformers"].advice
+    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.9.1")
+    assert doctor.python_version().state == MISSING
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = doctor.writable(tmp_path / "file" / "outputs")
+    assert found.state == MISSING and "XFER_OUTPUTS" in found.advice
+    assert doctor.writable(tmp_path / "new").state == OK
+
+
+def test_a_local_model_is_looked_into(tmp_path):
+    model = make(tmp_path / "model", "bert")
+    asked = doctor.params.Model(load=str(model))
+    assert doctor.model_access("m", asked).state == OK
+    (model / "model.safetensors").unlink()
+    assert doctor.model_access("m", asked).found.endswith("has no weights")
+    (model / "config.json").unlink()
+    found = doctor.model_access("m", asked)
+    assert found.state == MISSING and "holds no model" in found.advice
+
+
+def test_a_source_folder_that_is_not_there(tmp_path):
+    text = LOADED.replace("source: hub", "source: folder:nowhere")
+    file = study_file(tmp_path, str(make(tmp_path / "model", "bert")), text)
+    checks = by_subject(doctor.examine(file))
+    assert checks["data"].state == MISSING and "no folder nowhere" in checks["data"].found
+
+
+def test_licensed_data_is_a_note_with_the_place_to_put_it(tmp_path, outputs):
+    plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert"))))
+    (check,) = doctor.licensed(plan)
+    assert check.state == NOTE and "LDC2005T13" in check.advice and str(outputs / "data" / "ccg") in check.advice
+
+
+def test_memory_by_hand(monkeypatch):
+    """XLM-R Large in fp32 with gradients and Adam's moments: 560 million times 18 bytes, twice."""
+    torch = pytest.importorskip("torch")
+    card = namedtuple("card", "name total_memory")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    made = doctor.params.load(paths.PARAMS / "paper.yaml").model_copy(update={"workers": 2})
+    for gigabytes, state in ((16, MISSING), (24, OK)):
+        size = card("C", gigabytes * 10**9)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, size=size: size)
+        checks = list(doctor.memory(made))
+        assert checks[0].state == state and "20.2 GB needed" in checks[0].found
+        assert checks[1].found == "no bf16"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert by_subject(doctor.memory(made))["GPU"].state == MISSING
+
+
+def _doctor(file: Path, environment: dict) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from xfer_utils.cli import main; main()", "doctor", str(file)]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_hub_access(tmp_path):
+    root = tmp_path / "hub"
+    make(root / "models" / "owner" / "name" / "main", "xlm-roberta")
+    for repository in ("facebook/xnli", "nyu-mll/glue"):
+        folder = root / "datasets" / repository / "main"
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text("x")
+    file = study_file(tmp_path, "owner/name")
+    with MiniHub(root) as hub:
+        env = hub.env(tmp_path / "cache")
+        done = _doctor(file, env)
+        assert "ok      model owner/name: on the hub" in done.stdout
+        assert "ok      data facebook/xnli: on the hub" in done.stdout, done.stdout + done.stderr
+    done = _doctor(file, env)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "MISSING model owner/name: cannot be had" in done.stdout
+    assert done.stdout.count("the hub cannot be reached") == 1, "one sentence, not one per data set"
+    assert "source: folder:PATH" in done.stdout
