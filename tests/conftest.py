@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 SMOKE = PROJECT / "params" / "smoke.yaml"
 XFER = Path(sys.executable).with_name("xfer")
 WORDS = {"good": "fine great nice", "bad": "poor awful nasty", "odd": "weird queer curious"}
+NEUTRAL = "the day was so very much and then a bit"
 
 
 def environment(outputs: Path) -> dict[str, str]:
@@ -111,10 +112,7 @@ def sentences(n: int, seed: int = 0) -> list[tuple[str, int]]:
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    kinds, neutral = (
-        [words.split() for words in WORDS.values()],
-        ["the", "day", "was", "so", "very", "much", "and", "then", "a", "bit"],
-    )
+    kinds, neutral = [words.split() for words in WORDS.values()], NEUTRAL.split()
     found = []
     for _ in range(n):
         label = int(rng.integers(3))

@@ -129,10 +129,8 @@ def test_collate_spans(tokenizer):
 
 
 def test_collate_tags_names_the_places_of_the_tagged_tokens(tokenizer):
-    rows = [
-        {"tokens": ["Karenina", "was"], "tags": [2, 1]},
-        {"tokens": ["the", "day", "was", "so", "good"], "tags": [0] * 5},
-    ]
+    rows = [{"tokens": ["Karenina", "was"], "tags": [2, 1]}]
+    rows.append({"tokens": ["the", "day", "was", "so", "good"], "tags": [0] * 5})
     rows.append({"tokens": ["so", "Ulm"], "tags": [-100, 1]})
     task = features.of_examples("token", dataset(rows), tokenizer, 32)
     batch = batches.collate("t", task, [0, 1, 2], pad=1)

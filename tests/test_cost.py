@@ -127,7 +127,7 @@ def test_runs_on_another_device_tell_nothing(plan):
 def test_assumed_time_by_hand(plan):
     encoder = next(run for run in plan.runs.values() if run.kind == "encoder")
     flops = 6 * (12 * 2 * 32**2) * (40 * 32 * 64 / 2)
-    assert cost.expected(plan, [encoder.id]).seconds[encoder.id] == pytest.approx(1.5 + flops / 1e10)
+    assert cost.expected(plan, [encoder.id]).seconds[encoder.id] == pytest.approx(1.5 + flops / 4e10)
 
 
 def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
@@ -138,6 +138,18 @@ def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
     assert cost.wall_seconds(plan, seconds, 1) == 28.0
     assert cost.wall_seconds(plan, seconds, 2) == 19.0
     assert cost.wall_seconds(plan, {encoder: 10.0, run.id: 6.0}, 8) == 16.0
+
+
+def test_kernels_on_one_gpu_share_its_assumed_rate(plan):
+    assert cost.expected(plan, list(plan.runs)).lanes(2) == 2
+    loaded = study.make_plan(paths.PARAMS / "base.yaml")
+    expected = cost.expected(loaded, list(loaded.runs))
+    assert expected.lanes(2) == 1
+    runs = [run for run in loaded.runs.values() if run.labels.get("train_task") == "mnli"]
+    tokens = min(392702, 100000) * 40 * 2  # two epochs of the capped training set
+    evaluated = 15 * 500 * 45
+    by_hand = 1.5 + 86e6 * (6 * tokens + 2 * evaluated) / 2e13
+    assert expected.seconds[runs[0].id] == pytest.approx(by_hand)
 
 
 # ----- what seeds can show -----

@@ -1,4 +1,4 @@
-"""Evaluation: batches and languages do not touch each other, gold gives 100, and predictions on disk give the scores."""
+"""Evaluation: batches and languages keep apart, gold gives 100, and predictions on disk give the scores again."""
 
 import numpy as np
 import pandas as pd

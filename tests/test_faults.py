@@ -1,8 +1,9 @@
-"""Kills, breaks and rivals: nothing half-made counts, and the next command ends with the scores of an undisturbed study."""
+"""Kills, breaks and rivals: nothing half-made counts, and the next command ends as an undisturbed study would."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -23,11 +24,19 @@ def small(tmp_path) -> Path:
 
 
 @pytest.fixture
-def outputs(tmp_path) -> Path:
-    return tmp_path / "outputs"
+def outputs(own_outputs):
+    """Makes outputs in which these runs of the smoke study, by readable name, are still to be made."""
+
+    def without(*slugs):
+        for slug in slugs:
+            for folder in (own_outputs / "runs").glob(f"{slug}-*"):
+                shutil.rmtree(folder)
+        return own_outputs
+
+    return without
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=200.0):
     """Waits for a condition; its value."""
     end = time.time() + seconds
     while time.time() < end:
@@ -40,6 +49,9 @@ def until(condition, seconds=60.0):
 def claimed(outputs, kind):
     """Claims on runs of a kind whose notebook has begun to work."""
     return [path.stem for path in (outputs / "claims").glob(f"{kind}-*.json")]
+
+
+MNLI = ("intermediate-mnli", "target-mnli-after-mnli", "retrieval-after-mnli")
 
 
 def kernels(process):
@@ -57,28 +69,30 @@ def assert_finishes_as_undisturbed(small, outputs, smoke):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{RUNS} of {RUNS} runs done" in ended.stdout
     found, wanted = scores_of(outputs), scores_of(smoke.outputs)
-    assert len(found) == RUNS and found == {run: wanted[run] for run in found}
+    assert len(found) >= RUNS and found == {run: wanted[run] for run in found}
     assert not list((outputs / "claims").glob("*.json"))
 
 
-@pytest.mark.parametrize("kind", ["encoder", "target"])
-def test_a_killed_launcher(small, outputs, smoke, kind):
+@pytest.mark.parametrize(("kind", "missing"), [("encoder", ("*",)), ("target", ("target-mnli-after-none", *MNLI))])
+def test_a_killed_launcher(small, outputs, smoke, kind, missing):
+    outputs = outputs(*missing)
     process = start("run", small, outputs=outputs)
     until(lambda: claimed(outputs, kind) and kernels(process))
     time.sleep(0.5)
-    running, done = kernels(process), set(records_of(outputs))
+    running, before = kernels(process), set(records_of(outputs))
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert len(done) < RUNS and claimed(outputs, kind), "killed in the middle"
-    until(gone(running), 20), "no kernel outlives its launcher for long"
-    assert not set(records_of(outputs)) - done - set(claimed(outputs, ""))
-    status = xfer("status", small, outputs=outputs).stdout
-    assert "0 running" in status, "the dead run nothing"
+    in_flight = claimed(outputs, "")
+    assert in_flight, "killed in the middle"
+    until(gone(running), 20), "no kernel outlives its launcher"
+    assert set(records_of(outputs)) == before
+    assert "0 running" in xfer("status", small, outputs=outputs).stdout, "the dead run nothing"
     assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
 def test_a_killed_kernel(small, outputs, smoke):
-    process = start("run", small, "--workers", "1", outputs=outputs)
+    outputs = outputs("retrieval-after-none", *MNLI)
+    process = start("run", small, "--workers", "1", "--only", "*mnli-*", outputs=outputs)
     until(lambda: claimed(outputs, "intermediate"))
     (kernel,) = until(lambda: kernels(process))
     kernel.kill()
@@ -86,33 +100,34 @@ def test_a_killed_kernel(small, outputs, smoke):
     assert process.returncode == 1 and "Traceback" not in err
     (failed,) = re.findall(r"^failed: (\S+):", out, re.MULTILINE)
     assert failed.startswith("intermediate-mnli-s0") and failed not in records_of(outputs)
-    assert "2 runs build on failed ones" in out and len(records_of(outputs)) == 3
-    assert "1 failed, 2 waiting" in xfer("status", small, outputs=outputs).stdout
+    assert "2 runs build on failed ones" in out
+    assert "1 failed, 3 waiting" in xfer("status", small, outputs=outputs).stdout
     assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
 def test_two_launchers_at_once(small, outputs, smoke):
+    outputs = outputs("*")
     processes = [start("run", small, outputs=outputs) for _ in range(2)]
-    printed = [process.communicate(timeout=250) for process in processes]
+    printed = [process.communicate(timeout=400) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     made = [run for out, _ in printed for run in re.findall(r"left  done +[\d.]+ s  (\S+)$", out, re.MULTILINE)]
-    assert sorted(made) == sorted(records_of(outputs)), "each run is made once"
+    assert sorted(made) == sorted(records_of(outputs)) and len(made) == RUNS, "each run is made once"
     assert all(f"{RUNS} of {RUNS} runs done" in out for out, _ in printed)
     assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c(small, outputs, smoke, sign):
+    outputs = outputs(*MNLI)
     process = start("run", small, outputs=outputs)
-    until(lambda: claimed(outputs, "target") and kernels(process))
-    running = kernels(process)
+    until(lambda: claimed(outputs, "intermediate") and kernels(process))
+    running, before = kernels(process), set(records_of(outputs))
     process.send_signal(sign)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 130, out + err
     assert "Interrupted." in out and "the same command goes on" in out and "Traceback" not in err
     until(gone(running), 10)
-    done = records_of(outputs)
-    assert 1 <= len(done) < RUNS and f"{len(done)} of {RUNS} runs are done" in out
+    assert set(records_of(outputs)) == before and f"{RUNS - 3} of {RUNS} runs are done" in out
     assert not list((outputs / "claims").glob("*.json"))
     if sign == signal.SIGINT:
         assert_finishes_as_undisturbed(small, outputs, smoke)
@@ -126,10 +141,9 @@ def test_a_long_training_resumes_from_its_checkpoint(own_outputs, tmp_path, smok
     until(lambda: list(own_outputs.glob(checkpoint)))
     (kernel,) = kernels(process)
     os.kill(kernel.pid, signal.SIGKILL)
-    assert process.wait(60) == 1
-    process.communicate()
-    undisturbed = smoke.outputs.parent / "undisturbed"
-    os.system(f"cp -r {smoke.outputs} {undisturbed}")
+    process.communicate(timeout=200)
+    assert process.returncode == 1
+    undisturbed = shutil.copytree(smoke.outputs, tmp_path / "undisturbed")
     for outputs in (own_outputs, undisturbed):
         ended = xfer("run", path, "--workers", "1", outputs=outputs)
         assert ended.returncode == 0, ended.stdout + ended.stderr

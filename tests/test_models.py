@@ -1,5 +1,6 @@
 """Models of every architecture through the one path that published ones take."""
 
+import errno
 import json
 import os
 import subprocess
@@ -362,6 +363,18 @@ def test_a_fingerprint_follows_content(tmp_path):
     config.write_text(config.read_text() + "\n")
     assert origins.fingerprint(str(tmp_path / "b")) != first
     assert origins.fingerprint("owner/name") == ""
+
+
+def test_a_full_disk_and_a_missing_network_are_told_apart():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for error, said in ((full, "The disk is full"), (OSError("We couldn't connect to the hub"), "cannot be reached")):
+        with pytest.raises(ModelProblem, match=said), origins.explained("owner/name"):
+            try:
+                raise error
+            except OSError as inner:
+                raise RuntimeError("while fetching") from inner
+    with pytest.raises(KeyError), origins.explained("owner/name"):
+        raise KeyError("a mistake of ours is not explained away")
 
 
 SCRIPT = """

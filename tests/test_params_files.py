@@ -54,9 +54,7 @@ def test_a_real_study_plans_without_a_network_and_says_what_it_needs(name):
         r"Seeds: 3 of none",
     ):
         assert re.search(line, text), f"{line}\n{text[-1500:]}"
-    assert {target for target in plan.study.targets} == {
-        t for r in plan.runs.values() for t in r.labels.get("targets", [])
-    }
+    assert set(plan.study.targets) == {t for run in plan.runs.values() for t in run.labels.get("targets", [])}
 
 
 def test_the_papers_hyper_parameters_reach_the_runs():

@@ -25,7 +25,7 @@ from xfer_utils.tasks import Task, task, training_parts
 
 # Sustained: a CPU core on a small model, and a 24 GB GPU in bf16 with the kernels that share it. The largest GPUs are
 # 5 to 10 times faster.
-ASSUMED_FLOPS = {"cpu": 1.0e10, "gpu": 2.0e13}
+ASSUMED_FLOPS = {"cpu": 4.0e10, "gpu": 2.0e13}
 START_SECONDS = 1.5
 UNKNOWN_ITEMS = 1000
 UNHASHED = ("seed", "checkpoint_minutes")

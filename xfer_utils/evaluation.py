@@ -34,15 +34,15 @@ def evaluate(
 
 def score(
     model: TaskModel, head: str, data: Data, name: str, role: str, languages: list[str], *, max_length: int,
-    doc_stride: int = 128, most: int = 0,
+    doc_stride: int = 128, most: int = 0, clean: bool = False,
 ) -> tuple[list[dict], pd.DataFrame]:  # fmt: skip
     """Scores of a task in some languages, and the examples table that they were made from."""
     row, frames, scores = task(name), [], []
-    settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
+    settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most, "clean": clean}
     features = [data.features(name, role, code, **settings) for code in languages]
     outputs = predict(model, head, features, data.tokenizer.pad_token_id)
     for code, part, output in zip(languages, features, outputs, strict=True):
-        rows = data.rows(name, role, code, most)
+        rows = data.rows(name, role, code, most, clean)
         frame = item_frame(row, rows, part, output, data.source.label_names(name), code)
         frame.insert(0, "language", code)
         frame.insert(1, "split", data.split_name(name, role))
@@ -69,9 +69,7 @@ def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> lis
                 batch["positions"], _ = batches.token_positions(part, rows, wanted)
             if kind == "choice":
                 batch["choices"] = 1
-            batch = {
-                key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()
-            }
+            batch = {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(task=head, **batch)["logits"].float()
             _store(outputs[number], part, rows, logits)
@@ -175,10 +173,7 @@ def _span_columns(row: Task, columns: dict, part: Features, output: np.ndarray, 
     )  # fmt: skip
     texts = spans.answer_texts(answers, columns["context"])
     golds = [answer["text"] for answer in columns["answers"]]
-    counts = [
-        metrics.answer_counts(text, gold, row.metric, language)
-        for text, gold in zip(texts, golds, strict=True)
-    ]
+    counts = [metrics.answer_counts(text, gold, row.metric, language) for text, gold in zip(texts, golds, strict=True)]
     return {
         "gold": [json.dumps(gold, ensure_ascii=False) for gold in golds],
         "prediction": texts,

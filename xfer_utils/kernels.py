@@ -120,6 +120,7 @@ def _no_main_module() -> Any:
 def serve(connection_file: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
     """The forked process: its own session, the run's environment and log, then an ordinary ipykernel."""
     os.setsid()
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
@@ -135,3 +136,9 @@ def serve(connection_file: str, arguments: list[str], environment: dict[str, str
     from ipykernel.kernelapp import IPKernelApp
 
     IPKernelApp.launch_instance(argv=arguments)
+
+
+def _end_with_launcher() -> None:
+    """A killed launcher's run may be begun anew by the next one: no kernel must go on writing to it."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -80,9 +80,9 @@ def seed_sd(done: dict[str, Result]) -> tuple[float, str]:
                 by_target.setdefault(key, []).append(sum(values) / len(values))
     spreads = [stdev(values) ** 2 for values in by_target.values() if len(values) > 1]
     if not spreads:
-        return ASSUMED_SD, f"80% power at 5%, assuming {ASSUMED_SD:g} points of deviation between seeds"
+        return ASSUMED_SD, f"80% power at 5%, assuming a deviation of {ASSUMED_SD:.1f} points between seeds"
     sd = math.sqrt(sum(spreads) / len(spreads))
-    return sd, f"80% power at 5%, {sd:.2f} points of deviation measured between seeds of none"
+    return sd, f"80% power at 5%, from the deviation of {sd:.2f} points measured between seeds of none"
 
 
 def _data_tokens(name: str) -> float:

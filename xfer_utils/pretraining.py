@@ -8,12 +8,24 @@ from typing import Any
 import sentencepiece
 from transformers import XLMRobertaTokenizer
 
+from xfer_utils.sources import leaks
+from xfer_utils.tasks import registry
+
 SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # <s> <pad> </s> <unk>, as XLM-R numbers them
 
 
-def sample_text(source: Any, most: int) -> dict[str, list[str]]:
-    """Lines of text per language, at most `most` of each (0: all), in the source's order."""
-    return {code: list(itertools.islice(source.text(code), most or None)) for code in source.text_languages()}
+def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """Lines of text per language, at most `most` of each (0: all), and how many were dropped.
+
+    What any target evaluates, in any language, is dropped: an encoder must not have read its test.
+    """
+    targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
+    banned = leaks.forbidden(source, targets)
+    kept, dropped = {}, {}
+    for code in source.text_languages():
+        lines = itertools.islice(source.text(code), most or None)
+        kept[code], dropped[code] = leaks.clean_text(lines, banned)
+    return kept, dropped
 
 
 def set_dropout(encoder: Any, dropout: float) -> None:

@@ -88,7 +88,7 @@ def dev_mean(model: TaskModel, data: Data, names: list[str], settings: dict) -> 
     state = torch.get_rng_state()
     values = []
     for name in names:
-        scores, _ = evaluation.score(model, name, data, name, "dev", ["en"], **settings)
+        scores, _ = evaluation.score(model, name, data, name, "dev", ["en"], clean=True, **settings)
         values += [score["value"] for score in scores if score["main"]]
     torch.set_rng_state(state)
     model.train()

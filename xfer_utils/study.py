@@ -9,6 +9,7 @@ from typing import Any
 
 from xfer_utils import codehash, params, paths, records
 from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.tasks import registry, task, training_parts
 
@@ -18,7 +19,9 @@ NOTEBOOKS = {
     "target": "30_target.ipynb",
     "retrieval": "35_retrieval.ipynb",
 }
-UNHASHED_ROW_FIELDS = {"title", "group", "mean_tokens", "train_rows", "languages", "hub", "role"}
+UNHASHED_ROW_FIELDS = {
+    "title", "group", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r", "role"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,7 @@ def make_plan(file: str | Path, keep_stale: bool = False) -> Plan:
 
 def source_of(study: params.Study) -> Any:
     """The study's source of data."""
-    return open_source(
-        study.source, world=study.world, data_dir=paths.outputs() / "data", splits=study.splits
-    )
+    return open_source(study.source, world=study.world, data_dir=paths.outputs() / "data", splits=study.splits)
 
 
 class Planner:
@@ -142,9 +143,7 @@ class Planner:
     def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
         tasks = [name]
         if name == "multi":
-            tasks = [
-                t for t in self.study.intermediate if t not in ("none", "multi") and not self._missing(t)
-            ]
+            tasks = [t for t in self.study.intermediate if t not in ("none", "multi") and not self._missing(t)]
         elif reason := self._missing(name):
             self.plan.not_run[name, "*"] = reason
             return None
@@ -152,6 +151,7 @@ class Planner:
             **self.data,
             "tasks": tasks,
             "multi_cap": self.study.multi_cap,
+            "held_out": self._held_out(tasks),
             **self.study.training("intermediate", name).model_dump(),
             "seed": labels["seed"],
         }
@@ -181,6 +181,7 @@ class Planner:
             "targets": present,
             "evaluate": self._roles(present),
             "max_eval_items": self.study.max_eval_items,
+            "held_out": self._held_out([train_task]),
             **self.study.training("target", train_task).model_dump(),
             "seed": labels["seed"],
         }
@@ -211,6 +212,11 @@ class Planner:
 
     def _roles(self, targets: list[str]) -> dict[str, str]:
         return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
+
+    def _held_out(self, tasks: list[str]) -> dict[str, str]:
+        """Which of the study's evaluated sets could share items with some training sets, by target and role."""
+        comparable = [t for t in self.study.targets if any(leaks.comparable(t, name) for name in tasks)]
+        return self._roles(comparable)
 
     def _revisions(self, tasks: list[str]) -> dict[str, str]:
         return {part: self.source.revision(part) for name in tasks for part in training_parts(name)}
@@ -246,7 +252,7 @@ def digest(identity: dict) -> str:
 @cache
 def _row(name: str) -> dict:
     """The registry's row as data, without what cannot change a score."""
-    return json.loads(task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS))
+    return json.loads(task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS, exclude_defaults=True))
 
 
 def _stale_twin(slug: str, identity: dict) -> str | None:

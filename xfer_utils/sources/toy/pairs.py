@@ -100,8 +100,9 @@ def premise_for(
 
     if label == NEUTRAL:
         swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.4 else None
-        stronger = hypothesis.negated and ways["more"] and rng.random() < 0.6
-        return (swapped or some("more" if stronger else "beside"))._replace(negated=hypothesis.negated)
+        rest = "less" if not hypothesis.negated else "more" if ways["more"] else "beside"
+        way = rng.choice(("beside", "beside", rest))
+        return (swapped or some(way))._replace(negated=hypothesis.negated)
     if hypothesis.negated and label == ENTAILMENT:
         return some("less", 0.6)._replace(negated=True)
     if label == ENTAILMENT or hypothesis.negated:
@@ -193,23 +194,27 @@ def _other_question(universe: Universe, rng: random.Random, event: Clause, ask: 
 
 
 def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
-    """The same words twice: told in another form, or with the arguments or their adjectives exchanged."""
+    """The same event in two forms, or another one: arguments or their adjectives exchanged, or one word changed."""
     subject, verb, object_ = rng.choice(universe.reversible[pool])
     shared = [a for a in universe.adjectives[subject] if a in universe.adjectives[object_]]
-    described = [NP(subject), NP(object_)]
+    one, two = NP(subject), NP(object_)
     swap_adjectives = len(shared) > 1 and rng.random() < 0.4
     if swap_adjectives:
-        described = [np._replace(adjectives=(a,)) for np, a in zip(described, rng.sample(shared, 2), strict=True)]
+        one, two = (np._replace(adjectives=(a,)) for np, a in zip((one, two), rng.sample(shared, 2), strict=True))
     elif rng.random() < 0.4:
-        described = [universe.describe(rng, np.head, 1) for np in described]
-    clause = Clause(described[0], verb, described[1], ("in", NP(universe.whereabouts(rng, object_))))
+        one, two = universe.describe(rng, subject, 1), universe.describe(rng, object_, 1)
+    clause = Clause(one, verb, two, ("in", NP(universe.whereabouts(rng, object_))))
     label, other = rng.randrange(2), clause
-    if not label and swap_adjectives:
-        first, second = clause.subject.adjectives, clause.object.adjectives
-        other = clause._replace(
-            subject=clause.subject._replace(adjectives=second), object=clause.object._replace(adjectives=first)
-        )
+    if not label and rng.random() < 0.4:
+        other = rng.choice(changes(universe, rng, clause, clause)["against"])
+    elif not label and swap_adjectives:
+        exchanged = {
+            "subject": one._replace(adjectives=two.adjectives),
+            "object": two._replace(adjectives=one.adjectives),
+        }
+        other = clause._replace(**exchanged)
     elif not label:
-        other = clause._replace(subject=clause.object, object=clause.subject)
-    forms = rng.choice((("plain", "fronted"), ("fronted", "plain"), ("plain", "passive"), ("passive", "plain")))
+        other = clause._replace(subject=two, object=one)
+    forms = ["plain", "fronted" if rng.random() < 0.7 else "passive"]
+    rng.shuffle(forms)
     return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)

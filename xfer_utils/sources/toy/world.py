@@ -97,7 +97,7 @@ class Sizes(BaseModel):
     intermediate_dev: int = Field(250, ge=8)
     choice_train: int = Field(2000, ge=8)
     target_train: int = Field(2000, ge=8)
-    tagging_train: int = Field(1000, ge=8)
+    tagging_train: int = Field(400, ge=8)
     target_dev: int = Field(250, ge=8)
     target_test: int = Field(250, ge=8)
     tydiqa_train: int = Field(800, ge=8)
