@@ -84,7 +84,7 @@ def test_a_killed_launcher(small, outputs, smoke, kind, missing):
     process.communicate()
     in_flight = claimed(outputs, "*")
     assert in_flight, "killed in the middle"
-    until(gone(running), 20), "no kernel outlives its launcher"
+    until(gone(running), 20)  # no kernel outlives its launcher
     assert set(records_of(outputs)) == before
     assert "0 running" in xfer("status", small, outputs=outputs).stdout, "the dead run nothing"
     assert_finishes_as_undisturbed(small, outputs, smoke)

@@ -7,9 +7,7 @@ import torch
 
 from xfer_utils.features import Features
 
-POOL = (
-    50  # batches whose rows are sorted by length together: enough to save padding, few enough to stay random
-)
+POOL = 50  # batches whose rows are sorted by length together: enough to save padding, few enough to stay random
 
 
 class Batches(torch.utils.data.Sampler):
@@ -21,9 +19,7 @@ class Batches(torch.utils.data.Sampler):
     ) -> None:  # fmt: skip
         self.lengths = [_unit_lengths(task) for task in tasks]
         sizes = [min(len(lengths), cap) if cap else len(lengths) for lengths in self.lengths]
-        self.counts = [
-            max(1, round(n * w)) for n, w in zip(sizes, weights or [1.0] * len(sizes), strict=True)
-        ]
+        self.counts = [max(1, round(n * w)) for n, w in zip(sizes, weights or [1.0] * len(sizes), strict=True)]
         self.batch_size, self.seed, self.batching, self.epoch = batch_size, seed, batching, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -93,9 +89,7 @@ def padded(features: Features, rows: np.ndarray, pad: int) -> dict[str, torch.Te
     return batch
 
 
-def token_positions(
-    features: Features, rows: np.ndarray, wanted: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray]:
+def token_positions(features: Features, rows: np.ndarray, wanted: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
     """Places of wanted tokens in the padded batch, and in the rows laid end to end."""
     lengths = features.lengths[rows]
     row = np.repeat(np.arange(len(rows)), lengths)
@@ -103,9 +97,7 @@ def token_positions(
     return torch.from_numpy((row * lengths.max() + column)[wanted]), np.flatnonzero(wanted)
 
 
-def mask_tokens(
-    batch: dict, seed: list[int], share: float, mask_id: int, special: int, vocabulary: int
-) -> dict:
+def mask_tokens(batch: dict, seed: list[int], share: float, mask_id: int, special: int, vocabulary: int) -> dict:
     """Masked-LM input: `share` of the tokens become the mask (80%), a random token (10%) or stay (10%)."""
     rng = np.random.default_rng(seed)
     ids = batch["input_ids"].numpy()

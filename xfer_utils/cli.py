@@ -13,6 +13,7 @@ from xfer_utils.settings_file import SettingsError, closest
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
+Source = Annotated[str, typer.Option(help="toy, hub or folder:PATH, in place of the file's own source")]
 Stale = Annotated[bool, typer.Option("--keep-stale", help="use runs of older code, marked stale wherever they show")]
 
 
@@ -21,11 +22,12 @@ def plan(
     file: File,
     why: Annotated[str, typer.Option(help="say what sets this run apart from its like on disk")] = "",
     keep_stale: Stale = False,
+    source: Source = "",
 ) -> None:
     """Prints the study's runs by phase, what is done, what remains, and the expected time."""
     from xfer_utils import overview, study
 
-    made = study.make_plan(file, keep_stale)
+    made = study.make_plan(file, keep_stale, source)
     if why:
         run = _one_run(made, why)
         typer.echo(f"{run.id}\n" + "\n".join(study.differences(run) or ["No other run of this name is on disk."]))
@@ -40,11 +42,12 @@ def run(
     limit: Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")] = 0,
     workers: Annotated[int, typer.Option(help="kernels at a time; 0: the study's, or one per core or GPU half")] = 0,
     keep_stale: Stale = False,
+    source: Source = "",
 ) -> None:
     """Executes the study's runs with papermill; what is done is never run again."""
     from xfer_utils import engines, overview, study
 
-    made = study.make_plan(file, keep_stale)
+    made = study.make_plan(file, keep_stale, source)
     overview.save_plan(made)
     progress = engines.Progress(len(made.runs), done=set(made.done()))
     wanted = _wanted(made, only, limit, progress.done)
@@ -63,42 +66,57 @@ def run(
 
 
 @app.command()
-def status(file: File) -> None:
+def status(file: File, source: Source = "") -> None:
     """Which runs are done, running, failed or waiting."""
     from xfer_utils import overview, study
 
-    typer.echo(overview.status_text(study.make_plan(file)))
+    typer.echo(overview.status_text(study.make_plan(file, source=source)))
 
 
 @app.command()
-def report(file: File, keep_stale: Stale = False) -> None:
+def report(file: File, keep_stale: Stale = False, source: Source = "") -> None:
     """Builds the study's tables, figures and HTML report from the runs that are done."""
     from xfer_utils import study, summary
 
-    page = summary.build(study.make_plan(file, keep_stale))
+    page = summary.build(study.make_plan(file, keep_stale, source))
     typer.echo(f"Report: {page}")
 
 
 @app.command()
-def doctor(file: File) -> None:
+def doctor(file: File, source: Source = "") -> None:
     """Checks machine, packages, disk, data and models for a study, and says what to do about each thing missing."""
     from xfer_utils import doctor
 
-    checks = doctor.examine(file)
+    checks = doctor.examine(file, source)
     typer.echo(doctor.text(checks))
     if any(check.state == doctor.MISSING for check in checks):
         raise typer.Exit(1)
 
 
 @app.command()
+def export(
+    file: File,
+    folder: Annotated[Path, typer.Argument(help="where the benchmark's submission files go")],
+    intermediate: Annotated[str, typer.Option(help="the row of the table to export")] = "none",
+    source: Source = "",
+) -> None:
+    """Writes one row's predictions (first seed) in the benchmark's submission format."""
+    from xfer_utils import study, summary
+
+    for path in summary.export(study.make_plan(file, source=source), intermediate, folder):
+        typer.echo(path)
+
+
+@app.command()
 def clean(
     file: File,
     yes: Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")] = False,
+    source: Source = "",
 ) -> None:
     """Lists (with --yes deletes) runs on disk that no current version of this study uses, and dead claims."""
     from xfer_utils import overview, study
 
-    typer.echo(overview.clean(study.make_plan(file), yes))
+    typer.echo(overview.clean(study.make_plan(file, source=source), yes))
 
 
 def _one_run(made: object, pattern: str) -> object:
@@ -122,10 +140,10 @@ def _wanted(made: object, only: str, limit: int, done: set[str]) -> list[str]:
 def main() -> None:
     """Entry point: a wrong request ends with exit code 2 and a sentence, never with a traceback."""
     from xfer_utils.origins import ModelProblem
-    from xfer_utils.sources.catalogue import MalformedRow, MissingData
+    from xfer_utils.sources.catalogue import HubUnreachable, MalformedRow, MissingData
 
     try:
         app()
-    except (SettingsError, MissingData, MalformedRow, ModelProblem) as error:
+    except (SettingsError, MissingData, MalformedRow, HubUnreachable, ModelProblem) as error:
         typer.echo(str(error), err=True)
         sys.exit(2)

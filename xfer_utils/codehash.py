@@ -89,9 +89,7 @@ def _plain(node: object) -> object:
     ast.dump would do, but its text differs between Python versions, and ids must not.
     """
     if isinstance(node, ast.AST):
-        fields = [
-            (name, _plain(value)) for name, value in ast.iter_fields(node) if name not in ("kind", "ctx")
-        ]
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node) if name not in ("kind", "ctx")]
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             fields = [(name, _without_docstring(node, value)) if name == "body" else (name, value)
                       for name, value in fields]  # fmt: skip

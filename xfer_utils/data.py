@@ -79,6 +79,10 @@ class Data:
         clean: bool = False,
     ) -> Features:  # fmt: skip
         """Features of some rows, made once for all runs that ask for the same."""
+        if max_length > self.tokenizer.model_max_length:
+            raise ValueError(
+                f"max_length {max_length} is more than this model reads: {self.tokenizer.model_max_length} tokens."
+            )
         key = [*self._key(name, role, language, most, clean), *self._features_version, max_length, doc_stride]
         return features.cached(
             self.cache / "features" / f"{_short(key)}.safetensors",

@@ -40,14 +40,14 @@ class Check:
         return f"{self.state:8}{self.subject}: {self.found}" + (f"\n          -> {self.advice}" if self.advice else "")
 
 
-def examine(file: Path) -> list[Check]:
+def examine(file: Path, source: str = "") -> list[Check]:
     """All checks for a study file, in the order in which a missing thing would be met."""
     checks = [python_version(), *packages(), writable(paths.outputs())]
-    study = params.load(file)
+    study = params.load(file, source)
     for name, model in study.models.items():
         checks.append(model_access(name, model))
     try:
-        plan = make_plan(file)
+        plan = make_plan(file, source=source)
     except (MissingData, ConnectionError, OSError) as error:
         advice = "correct `source:` in the study file; README.md says how such a folder is laid out"
         return [*checks, Check(MISSING, "data", str(error), advice)]

@@ -80,9 +80,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
         if (self.pretrain is None) == (self.load is None):
-            raise ValueError(
-                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
-            )
+            raise ValueError("needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)")
         return self
 
 
@@ -158,10 +156,12 @@ class Study(Section):
         return Training(**{key: value for layer in layers for key, value in layer.items()})
 
 
-def load(path: str | Path) -> Study:
-    """A study from its file; a SettingsError says file, key, line and the closest valid spelling."""
+def load(path: str | Path, source: str = "") -> Study:
+    """A study from its file, or with another source; a SettingsError says file, key, line and closest spelling."""
     path = Path(path)
     content, _ = _with_base(path)
+    if source:
+        content["source"] = source
     try:
         return Study(**content)
     except ValidationError as error:
@@ -189,9 +189,7 @@ def _with_base(path: Path) -> tuple[dict, list[Path]]:
     base_path = path.parent / str(base_name)
     base = settings_file.load(base_path)
     if "extends" in base:
-        raise SettingsError(
-            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
-        )
+        raise SettingsError(f"{path}: `extends: {base_name}` extends another file itself; one level is allowed.")
     return _merge(base, content), [path, base_path]
 
 

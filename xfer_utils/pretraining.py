@@ -28,9 +28,11 @@ def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str,
     return kept, dropped
 
 
-def set_dropout(encoder: Any, dropout: float) -> None:
-    """Writes the dropout of phases 2 and 3 into the encoder's config; a saved encoder is trained on with it."""
+def hand_on(encoder: Any, dropout: float, head_pooling: str) -> None:
+    """Writes into the encoder's config how phases 2 and 3 are to use it: dropout, and what a head classifies."""
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
+    if head_pooling != "auto":
+        encoder.config.xfer_head_pooling = head_pooling
 
 
 def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:

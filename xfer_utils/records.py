@@ -94,9 +94,7 @@ def accept(run_dir: Path, *, id: str, kind: str, labels: dict, identity: dict, s
         content["timing"]["total"] = round(seconds, 3)
         result = Result(id=id, kind=kind, labels=labels, identity=identity, **content)
     except FileNotFoundError:
-        raise BrokenResult(
-            "the notebook ended without writing its result (a killed kernel looks so)"
-        ) from None
+        raise BrokenResult("the notebook ended without writing its result (a killed kernel looks so)") from None
     except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise BrokenResult(f"{draft}: not a valid record: {error}") from None
     _check(run_dir, result)

@@ -47,9 +47,7 @@ def evaluate(
     return scores
 
 
-def embed(
-    encoder: Any, features: Features, layers: list[int], pooling: str, pad: int
-) -> dict[int, np.ndarray]:
+def embed(encoder: Any, features: Features, layers: list[int], pooling: str, pad: int) -> dict[int, np.ndarray]:
     """Normalised sentence vectors of each asked layer from one pass; the mean covers all unmasked positions."""
     device = next(encoder.parameters()).device
     shape = (len(features), encoder.config.hidden_size)
@@ -94,9 +92,7 @@ def _nearest(
         found = source["id"].to_numpy()[search.nearest(english[layer], ours[layer], device=_device())]
         columns = {key: target[key] for key in ("id", "item", "cluster")}
         correct = (target["match"].to_numpy() == found).astype(int)
-        frames[layer] = pd.DataFrame(
-            {**columns, "gold": target["match"], "prediction": found, "correct": correct}
-        )
+        frames[layer] = pd.DataFrame({**columns, "gold": target["match"], "prediction": found, "correct": correct})
     return frames
 
 

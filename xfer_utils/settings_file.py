@@ -46,8 +46,7 @@ def _scalar(loader: StrictLoader, node: yaml.ScalarNode) -> Any:
         )
     if node.style is None and EXPONENT.fullmatch(node.value):
         raise SettingsError(
-            f"{_where(node)}: `{node.value}` would be read as text, not as a number. "
-            f"Write {_with_point(node.value)}."
+            f"{_where(node)}: `{node.value}` would be read as text, not as a number. Write {_with_point(node.value)}."
         )
     return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xfer_utils import codehash, params, paths, records
+from xfer_utils import codehash, origins, params, paths, records
 from xfer_utils.settings_file import SettingsError, closest
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
@@ -77,9 +77,9 @@ def runs_folder() -> Path:
     return paths.outputs() / "runs"
 
 
-def make_plan(file: str | Path, keep_stale: bool = False) -> Plan:
-    """The plan of a study file; nothing is trained or fetched for it."""
-    return Planner(params.load(file), Path(file), keep_stale).plan
+def make_plan(file: str | Path, keep_stale: bool = False, source: str = "") -> Plan:
+    """The plan of a study file (with another source than the file's, if one is given); nothing is trained for it."""
+    return Planner(params.load(file, source), Path(file), keep_stale).plan
 
 
 def source_of(study: params.Study) -> Any:
@@ -117,8 +117,11 @@ class Planner:
 
     def _encoder(self, name: str, model: params.Model) -> Run:
         settings = (model.pretrain or params.Pretraining()).model_dump()
-        parameters = {**self.data, "load": model.load or "", "revision": model.revision, **settings}
+        use = {"head_pooling": model.head_pooling, "attention": model.attention}
+        parameters = {**self.data, "load": model.load or "", "revision": model.revision, **use, **settings}
         data = {"text": self.source.text_revision()} if model.pretrain else {}
+        if model.load:
+            data["weights"] = origins.fingerprint(model.load)
         return self._add("encoder", name, parameters, (), {"model": name}, data)
 
     def _branch(self, name: str, model: params.Model, encoder: Run, intermediate: str, seed: int) -> None:

@@ -198,14 +198,14 @@ def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
     subject, verb, object_ = rng.choice(universe.reversible[pool])
     shared = [a for a in universe.adjectives[subject] if a in universe.adjectives[object_]]
     one, two = NP(subject), NP(object_)
-    swap_adjectives = len(shared) > 1 and rng.random() < 0.4
+    swap_adjectives = len(shared) > 1 and rng.random() < 0.25
     if swap_adjectives:
         one, two = (np._replace(adjectives=(a,)) for np, a in zip((one, two), rng.sample(shared, 2), strict=True))
-    elif rng.random() < 0.4:
+    elif rng.random() < 0.2:
         one, two = universe.describe(rng, subject, 1), universe.describe(rng, object_, 1)
     clause = Clause(one, verb, two, ("in", NP(universe.whereabouts(rng, object_))))
     label, other = rng.randrange(2), clause
-    if not label and rng.random() < 0.4:
+    if not label and rng.random() < 0.5:
         other = rng.choice(changes(universe, rng, clause, clause)["against"])
     elif not label and swap_adjectives:
         exchanged = {
@@ -215,6 +215,6 @@ def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
         other = clause._replace(**exchanged)
     elif not label:
         other = clause._replace(subject=two, object=one)
-    forms = ["plain", "fronted" if rng.random() < 0.7 else "passive"]
+    forms = ["plain", "fronted" if rng.random() < 0.85 else "passive"]
     rng.shuffle(forms)
     return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)
