@@ -167,11 +167,11 @@ class FakeData:
     def __init__(self, source: Table, tokenizer) -> None:
         self.source, self.tokenizer = source, tokenizer
 
-    def rows(self, name: str, role: str, language: str = "en", most: int = 0):
+    def rows(self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False):
         rows = self.source.rows[name, role, language]
         return rows.select(range(min(most, len(rows)))) if most else rows
 
-    def features(self, name, role, language="en", *, max_length, doc_stride=128, most=0):
+    def features(self, name, role, language="en", *, max_length, doc_stride=128, most=0, clean=False):
         from xfer_utils import features
         from xfer_utils.tasks import task
 

@@ -20,7 +20,7 @@ class Prose:
         self.world, self.universe, self.names = world, universe, names
         self.fact_keys = sorted(universe.facts)
         self.kinds = {
-            self.story: 0.32, self.restated: 0.2, self.fact: 0.14, self.answered: 0.14, self.rich: 0.12,
+            self.story: 0.38, self.restated: 0.14, self.fact: 0.14, self.answered: 0.14, self.rich: 0.12,
             self.news: 0.08,
         }  # fmt: skip
 
