@@ -14,7 +14,7 @@ from xfer_utils.sources.toy.world import Sizes, World
 from xfer_utils.sources.toy.write import write_world
 
 SIZES = Sizes(
-    intermediate_train=400, intermediate_dev=120, target_train=200, target_dev=80, target_test=80,
+    intermediate_train=400, intermediate_dev=120, pawsx_train=200, target_dev=80, target_test=80,
     tydiqa_train=60, bucc_pool=60, text_lines=700, choice_train=300, tagging_train=200,
 )  # fmt: skip
 WORLD = World(seed=2, family="small5", sizes=SIZES)

@@ -15,7 +15,7 @@ from xfer_utils.sources.toy.world import Sizes, World
 from xfer_utils.sources.toy.write import write_world
 
 SIZES = Sizes(
-    intermediate_train=2000, intermediate_dev=400, target_train=1500, target_dev=200, target_test=100,
+    intermediate_train=2000, intermediate_dev=400, pawsx_train=1500, target_dev=200, target_test=100,
     tydiqa_train=200, bucc_pool=60, text_lines=200, choice_train=1500, tagging_train=800,
 )  # fmt: skip
 WORLD = World(seed=3, family="tiny", sizes=SIZES)

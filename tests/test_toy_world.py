@@ -96,7 +96,7 @@ def test_every_file_is_known(folder: Path) -> None:
 def test_sizes(folder: Path) -> None:
     expected = {
         "mnli/en.train": ROWS.intermediate_train, "qqp/en.validation": ROWS.intermediate_dev,
-        "pawsx/en.train": ROWS.target_train, "xnli/qaa.validation": ROWS.target_dev,
+        "pawsx/en.train": ROWS.pawsx_train, "xnli/qaa.validation": ROWS.target_dev,
         "panx/qcb.test": ROWS.target_test, "tydiqa/en.train": ROWS.tydiqa_train,
         "bucc2018/qaa-en.en.validation": ROWS.bucc_pool, "bucc2018/qaa-en.gold.test": ROWS.bucc_pool // 3,
     }  # fmt: skip
@@ -210,7 +210,7 @@ DIALS = st.builds(
 def test_any_language_says_the_same_as_english(tmp_path_factory, dials: Language, seed: int) -> None:
     """Whatever the dials, both sides of a parallel pair are read back as the same meaning."""
     sizes = Sizes(
-        intermediate_train=12, intermediate_dev=9, target_train=9, target_dev=12, target_test=9, tydiqa_train=9,
+        intermediate_train=12, intermediate_dev=9, pawsx_train=9, target_dev=12, target_test=9, tydiqa_train=9,
         bucc_pool=12, text_lines=10, choice_train=9, tagging_train=9,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("any")

@@ -7,10 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from xfer_utils import codehash, origins, params, paths, records
-from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.settings_file import closest
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
+from xfer_utils.sources.toy.world import World
 from xfer_utils.tasks import registry, task, training_parts
 
 NOTEBOOKS = {
@@ -93,7 +96,10 @@ class Planner:
     def __init__(self, study: params.Study, file: Path, keep_stale: bool) -> None:
         self.plan = Plan(study, file)
         self.study, self.keep_stale = study, keep_stale
-        self.source = source_of(study)
+        try:
+            self.source = source_of(study)
+        except ValidationError as error:
+            raise params.refusals(file, error, ("world",), list(World.model_fields)) from None
         if study.source == "toy":
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self._check_languages()
@@ -107,13 +113,10 @@ class Planner:
 
     def _check_languages(self) -> None:
         known = sorted({code for name in self.study.targets for code in self.source.languages(name)} | {"en"})
-        for code in self.study.languages:
+        for place, code in enumerate(self.study.languages):
             if code not in known:
-                line = "languages"
-                raise SettingsError(
-                    f"{self.plan.file}: `{line}`: `{code}` is no language of these targets"
-                    f" in source {self.study.source}.{closest(code, known)}"
-                )
+                message = f"`{code}` is no language of these targets in source {self.study.source}."
+                raise params.refusal(self.plan.file, ("languages", place), message + closest(code, known))
 
     def _encoder(self, name: str, model: params.Model) -> Run:
         settings = (model.pretrain or params.Pretraining()).model_dump()

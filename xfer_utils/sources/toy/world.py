@@ -70,16 +70,16 @@ def _language(code: str, name: str, family: str, dials: str, script: Script, cog
 DEFAULT12 = (
     _language("qaa", "Avo", "Avian", "SVO before pre the bare number", "Latin", 0.70, 4),
     _language("qab", "Avit", "Avian", "VSO before pre the bare number", "Latin", 0.65, 1.5),
-    _language("qac", "Avun", "Avian", "SVO before pre none bare plain", "Latin", 0.75, 0.5),
+    _language("qac", "Avun", "Avian", "SVO before pre none bare plain", "Latin", 0.75, 0.25),
     _language("qba", "Bor", "Borean", "SVO after post the bare number", "Latin", 0.55, 4),
     _language("qbb", "Boret", "Borean", "SOV before pre the case number", "Latin", 0.65, 1.5),
-    _language("qbc", "Borun", "Borean", "SVO before pre the bare number", "Georgian", 0.65, 0.5),
+    _language("qbc", "Borun", "Borean", "SVO before pre the bare number", "Georgian", 0.65, 0.25),
     _language("qca", "Corv", "Corvan", "SOV before pre none bare number", "Latin", 0.35, 4),
     _language("qcb", "Corvit", "Corvan", "SVO before pre the bare number", "Cyrillic", 0.35, 1.5),
-    _language("qcc", "Corvun", "Corvan", "SVO after pre the bare number", "Latin", 0.35, 0.5),
+    _language("qcc", "Corvun", "Corvan", "SVO after pre the bare number", "Latin", 0.35, 0.25),
     _language("qda", "Dor", "Dorian", "SOV after pre the bare plain", "Georgian", 0.45, 4),
     _language("qdb", "Dorit", "Dorian", "SVO before pre the case plain", "Latin", 0.25, 1.5),
-    _language("qdc", "Dorun", "Dorian", "SOV before post the bare plain", "Latin", 0.25, 0.5),
+    _language("qdc", "Dorun", "Dorian", "SOV before post the bare plain", "Latin", 0.25, 0.25),
 )
 FAMILIES = {
     "default13": (ENGLISH, *DEFAULT12),
@@ -96,7 +96,7 @@ class Sizes(BaseModel):
     intermediate_train: int = Field(4000, ge=8)
     intermediate_dev: int = Field(250, ge=8)
     choice_train: int = Field(2000, ge=8)
-    target_train: int = Field(2000, ge=8)
+    pawsx_train: int = Field(8000, ge=8)
     tagging_train: int = Field(400, ge=8)
     target_dev: int = Field(250, ge=8)
     target_test: int = Field(250, ge=8)
@@ -108,7 +108,7 @@ class Sizes(BaseModel):
 SIZES = {
     "full": Sizes(),
     "tiny": Sizes(
-        intermediate_train=80, intermediate_dev=40, choice_train=80, target_train=80, tagging_train=80, target_dev=40,
+        intermediate_train=80, intermediate_dev=40, choice_train=80, pawsx_train=80, tagging_train=80, target_dev=40,
         target_test=40, tydiqa_train=60, bucc_pool=40, text_lines=60,
     ),
 }  # fmt: skip

@@ -121,7 +121,7 @@ def _everywhere(w: Writer) -> None:
     named = _one(tagging.named, u, w.names)
     for task, train_rows, maker, group in (
         ("xnli", 0, _one(pairs.inference, u, 0.25), ""),
-        ("pawsx", sizes.target_train, _one(pairs.paraphrase, u), ""),
+        ("pawsx", sizes.pawsx_train, _one(pairs.paraphrase, u), ""),
         ("udpos", sizes.tagging_train, _one(tagging.varied, u, w.world.constructions), "tagging"),
         ("panx", sizes.tagging_train, named, "tagging"),
         ("xquad", 0, _spans(w), "spans"),
