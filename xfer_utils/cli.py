@@ -78,8 +78,11 @@ def report(file: File, keep_stale: Stale = False, source: Source = "") -> None:
     """Builds the study's tables, figures and HTML report from the runs that are done."""
     from xfer_utils import study, summary
 
-    page = summary.build(study.make_plan(file, keep_stale, source))
+    page, failed = summary.build(study.make_plan(file, keep_stale, source))
     typer.echo(f"Report: {page}")
+    if failed:
+        typer.echo(f"failed: {failed}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -225,7 +225,9 @@ class Planner:
         return self._roles(comparable)
 
     def _revisions(self, tasks: list[str]) -> dict[str, str]:
-        return {part: self.source.revision(part) for name in tasks for part in training_parts(name)}
+        """Revisions of the data sets; the hub's reader is loaded by name, so its code counts here."""
+        reader = {"reader": codehash.of_package("xfer_utils.sources.hub")} if self.study.source == "hub" else {}
+        return reader | {part: self.source.revision(part) for name in tasks for part in training_parts(name)}
 
     def _add(
         self, kind: str, slug: str, parameters: dict, parents: tuple[Run, ...], labels: dict, data: dict,

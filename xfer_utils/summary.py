@@ -14,14 +14,16 @@ from xfer_utils.study import Plan
 SUMMARIES = ("50_main_table.ipynb",)
 
 
-def build(plan: Plan) -> Path:
-    """Tables, figures and the report from the runs that are done; its front page."""
+def build(plan: Plan) -> tuple[Path, str]:
+    """Tables, figures and the report from the runs that are done; its front page, and what failed in making it."""
     overview.save_plan(plan)
     results.scores(plan.folder)
     pages = [_summary(plan, name) for name in SUMMARIES]
     pages += [_job(plan, run_id) for run_id in plan.runs]
     study = results.study(plan.folder)
-    return report.build(plan.folder, {**study, "notes": [plan.study.note] * bool(plan.study.note)}, pages)
+    notes = [plan.study.note] * bool(plan.study.note)
+    failed = [f"{page['title']}: {page['error']}" for page in pages if page["kind"] == "summary" and page.get("error")]
+    return report.build(plan.folder, {**study, "notes": notes}, pages), "\n".join(failed)
 
 
 def _summary(plan: Plan, name: str) -> dict:
