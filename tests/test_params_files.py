@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xfer_utils import overview, params, paths, study
+from xfer_utils import overview, params, paths, settings_file, study
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.tasks import task
 
@@ -38,7 +38,9 @@ def test_it_is_valid_and_named_after_itself(file):
     used = {name for name in made.intermediate if name != "none"} | {"default", "multi"}
     assert set(made.intermediate_training) <= used | set(params.load(paths.PARAMS / "paper.yaml").intermediate)
     trained = {task(name).train_on or name for name in made.targets}
-    assert set(made.target_training) <= trained | {"default"}
+    base = settings_file.load(file).get("extends")
+    inherited = set(params.load(file.parent / base).target_training) if base else set()
+    assert set(made.target_training) <= trained | {"default"} | inherited
 
 
 @pytest.mark.parametrize("name", HUB)

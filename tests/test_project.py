@@ -178,6 +178,7 @@ def test_xfer_commands_of_the_readme(smoke, own_outputs, command):
         if line.split()[0].endswith("xfer") and len(line.split()) > 2:
             words = [str(SMOKE) if w.endswith(".yaml") or w == "FILE" else w for w in line.split()[1:]]
             words = ["retrieval-after-none" if word == "RUN" else word for word in words]
+            words = ["toy" if word.startswith("folder:") else word for word in words]
             if words[0] in ("plan", "status"):
                 code, printed = command(*words, outputs=own_outputs)
                 assert code == 0 and printed.out, line
