@@ -197,7 +197,7 @@ def execute_notebook(notebook: Path, executed: Path, parameters: dict, threads: 
     # Imported here: a command that executes nothing need not wait for them.
     import papermill
 
-    from xfer_utils.kernels import WarmKernelManager
+    from xfer_utils.kernels import client_options
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
@@ -206,7 +206,7 @@ def execute_notebook(notebook: Path, executed: Path, parameters: dict, threads: 
         parameters=parameters,
         progress_bar=False,
         autosave_cell_every=0,
-        km=WarmKernelManager(executed.with_suffix(".log"), kernel_environment(threads, slot)),
+        **client_options(executed.with_suffix(".log"), kernel_environment(threads, slot)),
     )
 
 

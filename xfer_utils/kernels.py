@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -80,11 +80,13 @@ class WarmProvisioner(LocalProvisioner):
 class WarmKernelManager(AsyncKernelManager):
     """A kernel manager for papermill: unix sockets instead of TCP ports, and a warm start."""
 
-    def __init__(self, log_file: Path, environment: dict[str, str]) -> None:
+    log_file = os.devnull
+    environment: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="xfer-", ignore_cleanup_errors=True)
         socket = str(Path(self._folder.name) / "kernel")
-        super().__init__(transport="ipc", ip=socket, connection_file=f"{socket}.json")
-        self.log_file, self._environment = str(log_file), environment
+        super().__init__(transport="ipc", ip=socket, connection_file=f"{socket}.json", **kwargs)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -93,9 +95,19 @@ class WarmKernelManager(AsyncKernelManager):
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             display_name="Python 3",
             language="python",
-            env=self._environment,
+            env=self.environment,
             metadata={"kernel_provisioner": {"provisioner_name": PROVISIONER}},
         )
+
+
+def client_options(log_file: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """How nbclient is to start, and at the end to stop, a warm kernel.
+
+    It is given a class and not a manager: it ends only kernels of managers that it made itself.
+    """
+    own = {"log_file": str(log_file), "environment": environment}
+    manager = type("RunKernelManager", (WarmKernelManager,), own)
+    return {"kernel_manager_class": manager, "shutdown_kernel": "immediate"}
 
 
 def kill_all() -> None:
