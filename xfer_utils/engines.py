@@ -59,7 +59,7 @@ def notebook_parameters(run: Run) -> dict:
 
 
 def default_workers() -> int:
-    """Kernels at a time: one per core on a CPU (two trainings gain more from two cores than one does), two on one GPU."""
+    """Kernels at a time: one per core on a CPU (two trainings use two cores better than one does), two on one GPU."""
     import torch
 
     return 2 * torch.cuda.device_count() if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)))
