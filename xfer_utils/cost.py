@@ -2,11 +2,11 @@
 of the same model on the same kind of device, and FLOPs over an assumed rate.
 
 The unit of work is the FLOP: 6 per parameter and token of training (4 with LoRA, which needs no gradients of the
-weights), 2 per parameter and token of evaluation. Parameters are those outside the word embeddings. Attention over
-long inputs, tokenising and saving are left out; what was measured holds them.
+weights), 2 per parameter and token of evaluation. Parameters are those outside the word embeddings, and in masked
+language modelling the output layer for the share of tokens that are predicted. Attention over long inputs, tokenising
+and saving are left out; what was measured holds them.
 """
 
-import gzip
 import json
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,20 +14,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 
 from xfer_utils import paths, records
+from xfer_utils.counts import Counts, evaluation_tokens, training_tokens
 from xfer_utils.params import Model
-from xfer_utils.sources.raw import find_table
 from xfer_utils.study import Plan, runs_folder, source_of
-from xfer_utils.tasks import Task, task, training_parts
 
 # Sustained: a CPU core on a small model, and a 24 GB GPU in bf16 with the kernels that share it. The largest GPUs are
 # 5 to 10 times faster.
 ASSUMED_FLOPS = {"cpu": 4.0e10, "gpu": 2.0e13}
-START_SECONDS = 1.5
-UNKNOWN_ITEMS = 1000
+START_SECONDS = 1.0
 UNHASHED = ("seed", "checkpoint_minutes")
 
 
@@ -74,7 +71,7 @@ def published() -> dict[str, dict]:
 def size(model: Model) -> Size:
     """A model's size, without asking the hub."""
     if shape := model.pretrain:
-        body = 12 * shape.layers * shape.width**2
+        body = _body(shape.layers, shape.width, shape.feedforward)
         return Size(body + shape.vocabulary * shape.width, body, 0, "trained here")
     if row := published().get(model.load):
         parameters = row["parameters"] * 1e6
@@ -95,18 +92,17 @@ def expected(plan: Plan, todo: list[str]) -> Expected:
         run = plan.runs[run_id]
         model = plan.study.models[run.labels["model"]]
         work = effort(run.kind, run.parameters, counts)
-        like, rate = exact.get(_settings(run.kind, run.labels, run.parameters)), rates.get(_speed_key(run.labels))
-        if like:
+        if like := exact.get(_settings(run.kind, run.labels, run.parameters)):
             found.measured += 1
-            seconds = median(like)
-        elif rate:
+            found.seconds[run_id] = median(like)
+        elif rate := rates.get(run.labels["model"]):
             found.scaled += 1
-            seconds = START_SECONDS + median(rate) * work
+            found.seconds[run_id] = START_SECONDS + rate * work
         else:
             found.assumed += 1
             found.shares_gpu |= bool(model.load)
-            seconds = START_SECONDS + size(model).body * work / ASSUMED_FLOPS["gpu" if model.load else "cpu"]
-        found.seconds[run_id] = seconds
+            flops = size(model).body * work
+            found.seconds[run_id] = START_SECONDS + flops / ASSUMED_FLOPS["gpu" if model.load else "cpu"]
     return found
 
 
@@ -121,106 +117,25 @@ def wall_seconds(plan: Plan, seconds: dict[str, float], workers: int) -> float:
     return max(max(chain.values(), default=0.0), encoders + rest / max(1, workers))
 
 
-class Counts:
-    """Rows per task: counted where the source is a folder (the toy world is one), else the official release's."""
-
-    def __init__(self, source: Any = None) -> None:
-        self.source = source if hasattr(source, "path") else None
-
-    def train(self, name: str) -> int:
-        """English training rows of a task."""
-        return self._stored(name, "train", "en") or train_rows(name)
-
-    def evaluated(self, name: str, role: str) -> dict[str, int]:
-        """Rows to encode per language: both sides of a retrieval task."""
-        row = task(name)
-        if self.source is None:
-            return official_rows(row, role)
-        sides = 2 if row.format == "sentence" else 1
-        codes = self.source.languages(name, role)
-        return {code: sides * (self._stored(name, role, code) or UNKNOWN_ITEMS) for code in codes}
-
-    def _stored(self, name: str, role: str, language: str) -> int:
-        if self.source is None:
-            return 0
-        stems = [(part, split) for part in training_parts(name) for split in self.source.splits(part, role)]
-        files = [find_table(self.source.path / task(part).folder, f"{language}.{split}") for part, split in stems]
-        return sum(map(_rows, filter(None, files)))
-
-
-@cache
-def _rows(file: Path) -> int:
-    """Rows of a stored table, without reading them where its format says."""
-    if file.suffix == ".parquet":
-        return pq.ParquetFile(file).metadata.num_rows
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        return sum(1 for _ in lines)
-
-
 def effort(kind: str, parameters: dict[str, Any], counts: Counts) -> float:
     """FLOPs of a run per parameter of its model."""
     factor = 4 if parameters.get("tuning") == "lora" else 6
-    return factor * training_tokens(kind, parameters, counts) + 2 * evaluation_tokens(kind, parameters, counts)
+    trained = training_tokens(kind, parameters, counts)
+    if kind == "encoder" and trained:
+        body = _body(parameters["layers"], parameters["width"], parameters["feedforward"])
+        trained *= 1 + parameters["masked"] * parameters["vocabulary"] * parameters["width"] / body
+    return factor * trained + 2 * evaluation_tokens(kind, parameters, counts)
 
 
-def training_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float:
-    """Tokens that a run is trained on."""
-    if kind == "encoder":
-        return 0 if given["load"] else given["steps"] * given["batch_size"] * given["max_length"] / 2
-    if kind not in ("intermediate", "target"):
-        return 0
-    names = given["tasks"] if kind == "intermediate" else [given["train_task"]]
-    rows, tokens = 0, 0.0
-    for name in names:
-        found = counts.train(name)
-        found = min(found, given["max_examples"] or found, given.get("multi_cap", found) if len(names) > 1 else found)
-        rows, tokens = rows + found, tokens + found * row_tokens(task(name), given["max_length"])
-    epochs = given["epochs"]
-    if given["max_steps"]:
-        epochs = min(epochs, given["max_steps"] * given["batch_size"] * given.get("accumulation", 1) / max(1, rows))
-    return tokens * epochs
+def _body(layers: int, width: int, feedforward: int) -> float:
+    """Weights of a transformer outside its embeddings."""
+    return layers * (4 * width**2 + 2 * width * feedforward)
 
 
-def evaluation_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float:
-    """Tokens that a run evaluates; retrieval always takes all of its pools."""
-    if kind not in ("target", "retrieval"):
-        return 0
-    total = 0.0
-    for name in given["targets"]:
-        most = given.get("max_eval_items", 0)
-        items = sum(min(n, most or n) for n in counts.evaluated(name, given["evaluate"][name]).values())
-        total += items * row_tokens(task(name), given["max_length"])
-    return total
-
-
-def train_rows(name: str) -> int:
-    """English training rows of a task in the official release."""
-    return task(name).train_rows or sum(task(part).train_rows for part in training_parts(name))
-
-
-def official_rows(row: Task, role: str) -> dict[str, int]:
-    """Rows to encode per language in the official release."""
-    splits = row.splits.get(role, ())
-    splits = [splits] if isinstance(splits, str) else splits
-    sides = 2 if row.format == "sentence" else 1
-    found = {}
-    for code in row.languages:
-        entry = row.hub_for(code)
-        known = [entry.expected(split, code) or 0 for split in splits] if entry else []
-        absent = entry and all(code in entry.absent.get(split, ()) for split in splits)
-        found[code] = 0 if absent else sides * (sum(known) or UNKNOWN_ITEMS)
-    return found
-
-
-def row_tokens(row: Task, max_length: int) -> float:
-    """Mean tokens of an example, all its choices together, as far as the model reads them."""
-    return min(row.mean_tokens, max_length * max(1, row.choices))
-
-
-def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds of done runs by settings, and per unit of effort by model: on this device, from this source's data."""
+def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Seconds of done runs by settings, and seconds per unit of effort by model: on this device, from this source."""
     exact: dict[str, list[float]] = {}
-    rates: dict[str, list[float]] = {}
+    spent: dict[str, list[tuple[float, float]]] = {}
     here, source = records.environment()["device"], (plan.study.source, plan.study.world)
     for folder in sorted(runs_folder().glob("*")):
         result = records.read(folder)
@@ -231,15 +146,12 @@ def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[s
         if result.kind == "encoder" or (given["source"], given["world"]) != source:
             continue
         if work := effort(result.kind, given, counts):
-            rates.setdefault(_speed_key(result.labels), []).append(max(0.0, seconds - START_SECONDS) / work)
-    return exact, rates
+            spent.setdefault(str(result.labels.get("model")), []).append((max(0.0, seconds - START_SECONDS), work))
+    # A model's rate is of all its runs together: in short ones it would be drowned by what comes before and after.
+    return exact, {model: sum(s for s, _ in pairs) / sum(w for _, w in pairs) for model, pairs in spent.items()}
 
 
 def _settings(kind: str, labels: dict, parameters: dict) -> str:
     """Everything that may change a run's duration."""
     given = {key: value for key, value in parameters.items() if key not in UNHASHED}
     return json.dumps([kind, labels.get("model"), given], sort_keys=True)
-
-
-def _speed_key(labels: dict) -> str:
-    return str(labels.get("model"))

@@ -3,7 +3,7 @@
 import math
 from statistics import stdev
 
-from xfer_utils import cost, stats
+from xfer_utils import cost, counts, stats
 from xfer_utils.params import Study
 from xfer_utils.records import Result
 from xfer_utils.study import Plan, source_of
@@ -87,13 +87,13 @@ def seed_sd(done: dict[str, Result]) -> tuple[float, str]:
 
 def _data_tokens(name: str) -> float:
     row = task(name)
-    evaluated = sum(cost.official_rows(row, row.evaluate).values())
+    evaluated = sum(counts.official_rows(row, row.evaluate).values())
     return (row.train_rows + evaluated) * row.mean_tokens
 
 
 def _tokens(plan: Plan) -> str:
-    counts = cost.Counts(source_of(plan.study))
-    total = sum(cost.training_tokens(run.kind, run.parameters, counts) for run in plan.runs.values())
+    known = counts.Counts(source_of(plan.study))
+    total = sum(counts.training_tokens(run.kind, run.parameters, known) for run in plan.runs.values())
     return f"Training: {len(plan.runs)} runs, about {quantity(total)} tokens."
 
 

@@ -76,7 +76,7 @@ def _stale(plan: Plan) -> set[str]:
 def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> None:
     """Prints the first line and makes the progress report itself from then on."""
     expected = cost.expected(plan, wanted)
-    remaining = dict(expected.seconds)
+    remaining, spent, foreseen = dict(expected.seconds), 0.0, 0.0
     terminal = sys.stdout.isatty()
     print(
         f"{plan.study.title}: {len(progress.done)} of {progress.total} runs done, {len(wanted)} to run, "
@@ -84,9 +84,13 @@ def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> No
     )
 
     def report(now: Progress, event: str) -> None:
-        for run_id in [*now.done, *now.failed, *now.blocked]:
-            remaining.pop(run_id, None)
-        left = duration(cost.wall_seconds(plan, remaining, expected.lanes(workers)))
+        nonlocal spent, foreseen
+        for run_id in remaining.keys() & {*now.done, *now.failed, *now.blocked}:
+            seconds = remaining.pop(run_id)
+            if result := records.read(plan.runs[run_id].folder):
+                spent, foreseen = spent + result.timing["total"], foreseen + seconds
+        pace = spent / foreseen if foreseen else 1.0
+        left = duration(pace * cost.wall_seconds(plan, remaining, expected.lanes(workers)))
         line = f"[{len(now.done)}/{now.total}] about {left} left"
         if event:
             print(f"\r\033[K{line}  {event}" if terminal else f"{line}  {event}", flush=True)

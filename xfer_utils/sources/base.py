@@ -83,6 +83,18 @@ class TableSource:
             key[part] = splits
         return dataset(row, batches, key)
 
+    def sample(self, name: str, role: str, language: str, count: int) -> list[dict[str, Any]]:
+        """Canonical rows from the beginning of a role, unreported: enough to estimate their lengths."""
+        part = training_parts(name)[0]
+        row, split = task(part), self.splits(part, role)[0]
+        tables = self.tables(row, split, language)
+        if "rows" not in tables:
+            batch = next(tables["source"].read(["sentence"]), ({"sentence": []}, []))[0]
+            return [{"text": text} for text in batch["sentence"][:count]]
+        reading = Reading(row.name, role, split, language, tables["rows"].where)
+        batches = Converter(row, language, self.label_names(part)).batches(tables["rows"], reading)
+        return next((batch.slice(0, count).to_pylist() for batch in batches), [])
+
     def _read_split(self, converter: Converter, role: str, split: str) -> list[pa.RecordBatch]:
         row, language = converter.task, converter.language
         tables = self.tables(row, split, language)
