@@ -156,8 +156,7 @@ def text(tokenizer):
 
 def masked(text, tokenizer, seed=(0, 0), share=0.2):
     copied = {**text, "input_ids": text["input_ids"].clone()}
-    special = max(tokenizer.all_special_ids[:4]) + 1
-    return batches.mask_tokens(copied, list(seed), share, tokenizer.mask_token_id, special, len(tokenizer))
+    return batches.mask_tokens(copied, list(seed), share, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer))
 
 
 def test_shares_of_masked_kept_and_swapped(text, tokenizer):
@@ -186,3 +185,16 @@ def test_masks_are_a_pure_function_of_their_seed(text, tokenizer):
 
 def test_at_least_one_token_is_masked(text, tokenizer):
     assert len(masked(text, tokenizer, share=1e-9)["positions"]) == 1
+
+
+def test_special_tokens_may_stand_anywhere_in_the_vocabulary():
+    """EuroBERT's and mmBERT's stand at the end, XLM-R's at the beginning and the mask last."""
+
+    class Words(list):
+        all_special_ids, mask_token_id = [7, 8, 9], 9
+
+    ordinary = batches.ordinary_ids(Words(range(10)))
+    assert ordinary.tolist() == [0, 1, 2, 3, 4, 5, 6, 9]
+    ids = torch.tensor([[7, 0, 1, 2, 3, 8]])
+    made = batches.mask_tokens({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, [0], 1.0, 9, ordinary)
+    assert made["positions"].tolist() == [1, 2, 3, 4] and made["labels"].tolist() == [0, 1, 2, 3]

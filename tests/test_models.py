@@ -54,8 +54,7 @@ def batch_of(kind: str, tokenizer) -> dict:
     part = part_of(kind, tokenizer)
     batch = batches.collate("t", part, [0, 1], tokenizer.pad_token_id)
     if kind == "mlm":
-        special = max(tokenizer.all_special_ids[:4]) + 1
-        batch = batches.mask_tokens(batch, [1], 0.3, tokenizer.mask_token_id, special, len(tokenizer))
+        batch = batches.mask_tokens(batch, [1], 0.3, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer))
     return batch
 
 

@@ -343,7 +343,7 @@ def test_loss_of_masked_words(new_model, tokenizer, text):
     model = new_model({"t": "mlm"}).eval()
     head, units = lm_head(model, "t"), [3, 8]
     batch = batches.collate("t", text, units, tokenizer.pad_token_id)
-    batch = batches.mask_tokens(batch, [0], 0.4, tokenizer.mask_token_id, 4, len(tokenizer))
+    batch = batches.mask_tokens(batch, [0], 0.4, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer))
     width, wanted = batch["input_ids"].shape[1], []
     for place, label in zip(batch["positions"].tolist(), batch["labels"].tolist(), strict=True):
         row, column = divmod(place, width)

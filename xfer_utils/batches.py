@@ -1,6 +1,7 @@
 """Batches: one task each, their order a pure function of seed and epoch, rows of similar length together."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,14 +98,19 @@ def token_positions(features: Features, rows: np.ndarray, wanted: np.ndarray) ->
     return torch.from_numpy((row * lengths.max() + column)[wanted]), np.flatnonzero(wanted)
 
 
-def mask_tokens(batch: dict, seed: list[int], share: float, mask_id: int, special: int, vocabulary: int) -> dict:
+def ordinary_ids(tokenizer: Any) -> np.ndarray:
+    """Ids that stand for text: wherever a tokenizer keeps its special ones, they are neither masked nor drawn."""
+    return np.setdiff1d(np.arange(len(tokenizer)), list({*tokenizer.all_special_ids} - {tokenizer.mask_token_id}))
+
+
+def mask_tokens(batch: dict, seed: list[int], share: float, mask_id: int, ordinary: np.ndarray) -> dict:
     """Masked-LM input: `share` of the tokens become the mask (80%), a random token (10%) or stay (10%)."""
     rng = np.random.default_rng(seed)
     ids = batch["input_ids"].numpy()
-    candidates = np.flatnonzero((batch["attention_mask"].numpy() > 0).ravel() & (ids.ravel() >= special))
+    candidates = np.flatnonzero((batch["attention_mask"].numpy() > 0).ravel() & np.isin(ids.ravel(), ordinary))
     chosen = np.sort(rng.choice(candidates, max(1, round(len(candidates) * share)), replace=False))
     labels, draw = ids.ravel()[chosen].copy(), rng.random(len(chosen))
     ids.ravel()[chosen[draw < 0.8]] = mask_id
     swapped = chosen[(draw >= 0.8) & (draw < 0.9)]
-    ids.ravel()[swapped] = rng.integers(special, vocabulary, len(swapped))
+    ids.ravel()[swapped] = ordinary[rng.integers(0, len(ordinary), len(swapped))]
     return {**batch, "positions": torch.from_numpy(chosen), "labels": torch.from_numpy(labels)}

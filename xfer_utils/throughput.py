@@ -3,7 +3,10 @@
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +64,33 @@ def stock(model: models.TaskModel, data: Features, words: Any, batch_size: int, 
     rows = [
         {"input_ids": data.slice("ids", row), "labels": int(data.arrays["target"][row])} for row in range(len(data))
     ]
-    arguments = training._arguments(_settings(batch_size), Path(tempfile.mkdtemp()))
-    arguments.train_sampling_strategy = "group_by_length" if grouped else "random"
-    trainer = Trainer(model=_Named(model), args=arguments, train_dataset=rows, data_collator=collate)
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = training._arguments(_settings(batch_size), Path(folder))
+        arguments.train_sampling_strategy = "group_by_length" if grouped else "random"
+        trainer = Trainer(model=_Named(model), args=arguments, train_dataset=rows, data_collator=collate)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
 
 
 def bare(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> None:
     """A plain PyTorch loop over the same length-sorted batches: nothing but forward, backward and the optimiser."""
+    for _ in _steps(model, data, words, batch_size):
+        pass
+
+
+def parts(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> pd.Series:
+    """Where a step of the bare loop spends its time: milliseconds per part."""
+    spent: dict[str, float] = {}
+    last = _now()
+    for part in _steps(model, data, words, batch_size):
+        now = _now()
+        spent[part] = spent.get(part, 0.0) + now - last
+        last = now
+    return pd.Series(spent) * 1000 / -(-len(data) // batch_size)
+
+
+def _steps(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> Iterator[str]:
+    """Trains on every batch and says, after each part of a step, which part it was."""
     sampler = batches.Batches([data], batch_size, seed=0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     device, kind = models.device(), models.device().type
@@ -77,17 +98,29 @@ def bare(model: models.TaskModel, data: Features, words: Any, batch_size: int) -
     for batch_units in sampler:
         batch = batches.collate(TASK, data, [unit for _, unit in batch_units], words.pad_token_id)
         batch = {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
+        yield "batch"
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
             loss = model(**batch)["loss"]
+        yield "forward"
         loss.backward()
+        yield "backward"
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
+        yield "optimiser"
+
+
+def _now() -> float:
+    """Seconds, once everything that was asked of the device is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def ours(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> None:
     """This project's training, as every job notebook calls it."""
-    training.train(model, {TASK: data}, words, _settings(batch_size), Path(tempfile.mkdtemp()))
+    with tempfile.TemporaryDirectory() as folder:
+        training.train(model, {TASK: data}, words, _settings(batch_size), Path(folder))
 
 
 def _settings(batch_size: int) -> training.Settings:
@@ -108,14 +141,10 @@ def loops(batch_size: int, longest: int) -> dict[str, Callable]:
 def measure(make: Callable[[], models.TaskModel], run: Callable, data: Features, words: Any, batch_size: int) -> dict:
     """Real (non-padding) tokens per second, time of a step, and peak memory of one pass over the data."""
     model = make()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        torch.cuda.synchronize()
-    begun = time.perf_counter()
+    forget_peak()
+    begun = _now()
     run(model, data, words)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - begun
+    seconds = _now() - begun
     return {
         "tokens per second": data.lengths.sum() / seconds,
         "step, ms": 1000 * seconds / -(-len(data) // batch_size),
@@ -124,10 +153,21 @@ def measure(make: Callable[[], models.TaskModel], run: Callable, data: Features,
     }
 
 
+def forget_peak() -> None:
+    """Lets the peak begin anew: of the GPU where there is one, else of this process (where the system can)."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory() -> float:
-    """GiB at most so far: of the GPU where there is one, else of this process."""
+    """GiB at most since the peak was forgotten: of the GPU where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -148,6 +188,21 @@ def evaluation_seconds(model: models.TaskModel, data: Features, words: Any, lang
     begun = time.perf_counter()
     evaluation.predict(model, TASK, [data] * languages, words.pad_token_id)
     return time.perf_counter() - begun
+
+
+def side_by_side(workers: int, threads: int, shape: tuple, data: Features, batch_size: int) -> float:
+    """Real tokens per second of so many trainings at once, each in its own process with so many threads."""
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        list(pool.map(_train_alone, [threads] * workers, [shape] * workers, [data] * workers, [batch_size] * workers))
+        begun = time.perf_counter()
+        list(pool.map(_train_alone, [threads] * workers, [shape] * workers, [data] * workers, [batch_size] * workers))
+        return workers * data.lengths.sum() / (time.perf_counter() - begun)
+
+
+def _train_alone(threads: int, shape: tuple, data: Features, batch_size: int) -> None:
+    torch.set_num_threads(threads)
+    words = tokenizer(int(data.arrays["ids"].max()) + 1)
+    ours(new_model(words, *shape), data, words, batch_size)
 
 
 def matrix_rate(size: int = 4096) -> float:

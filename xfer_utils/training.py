@@ -44,7 +44,7 @@ class Units(torch.utils.data.Dataset):
     def __init__(self, tasks: dict[str, Features], tokenizer: Any, settings: Settings) -> None:
         self.names, self.features = list(tasks), list(tasks.values())
         self.pad, self.mask_id = tokenizer.pad_token_id, tokenizer.mask_token_id
-        self.special, self.vocabulary = max(tokenizer.all_special_ids[:4], default=0) + 1, len(tokenizer)
+        self.ordinary = batches.ordinary_ids(tokenizer)
         self.seed, self.masked, self.epoch = settings.seed, settings.masked, 0
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Units(torch.utils.data.Dataset):
         batch = batches.collate(self.names[number], features, units, self.pad)
         if features.format == "mlm":
             seed = [self.seed, self.epoch, number, units[0]]
-            batch = batches.mask_tokens(batch, seed, self.masked, self.mask_id, self.special, self.vocabulary)
+            batch = batches.mask_tokens(batch, seed, self.masked, self.mask_id, self.ordinary)
         return batch
 
 
