@@ -238,6 +238,16 @@ def test_pooling_by_hand():
 
 
 # ----- traps -----
+@pytest.mark.parametrize(("asked", "able", "wanted"), [("auto", True, True), ("auto", False, False),
+                                                       ("fp32", True, False), ("bf16", False, True)])  # fmt: skip
+def test_training_and_evaluation_share_one_precision(monkeypatch, asked, able, wanted):
+    encoder = torch.nn.Identity()
+    assert not TaskModel(encoder, {}, {}, asked).bf16, "never on a CPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: able)
+    assert TaskModel(encoder, {}, {}, asked).bf16 is wanted
+
+
 def test_a_half_precision_checkpoint_is_widened(tmp_path):
     make(tmp_path / "model", "deberta-v2", dtype=torch.float16)
     models.save_pointer(tmp_path / "run" / "encoder", str(tmp_path / "model"), "main")

@@ -70,7 +70,7 @@ def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> lis
             if kind == "choice":
                 batch["choices"] = 1
             batch = {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
                 logits = model(task=head, **batch)["logits"].float()
             _store(outputs[number], part, rows, logits)
     return outputs
@@ -208,10 +208,11 @@ def save_predictions(path: Path, frame: pd.DataFrame) -> None:
 
 
 def build(
-    run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full", lora_rank: int = 16
-) -> TaskModel:
+    run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full", lora_rank: int = 16,
+    precision: str = "auto",
+) -> TaskModel:  # fmt: skip
     """The encoder of a run with fresh heads, on the device."""
     encoder = models.load_encoder(run_dir)
     if tuning == "lora":
         encoder = models.with_lora(encoder, lora_rank)
-    return TaskModel(encoder, formats, labels).to(models.device())
+    return TaskModel(encoder, formats, labels, precision).to(models.device())

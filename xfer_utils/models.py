@@ -37,9 +37,11 @@ logging.disable_progress_bar()
 class TaskModel(nn.Module):
     """One encoder with a head per task; a batch names its task."""
 
-    def __init__(self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int]) -> None:
+    def __init__(
+        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int], precision: str = "auto"
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.encoder, self.formats = encoder, formats
+        self.encoder, self.formats, self.bf16 = encoder, formats, in_bf16(precision)
         outputs = {"choice": 1, "span": 2}
         self.heads = nn.ModuleDict(
             {
@@ -271,6 +273,13 @@ def merged(encoder: nn.Module) -> nn.Module:
 def device() -> torch.device:
     """The first GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def in_bf16(precision: str = "auto") -> bool:
+    """Whether to compute in bf16 (by autocast, on fp32 weights): on a GPU that can, or that is told to."""
+    if precision == "fp32" or not torch.cuda.is_available():
+        return False
+    return precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _half_of_two(config: Any) -> bool:

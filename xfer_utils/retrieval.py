@@ -56,7 +56,7 @@ def embed(encoder: Any, features: Features, layers: list[int], pooling: str, pad
     with torch.inference_mode():
         for _, rows in sorted_batches([features.lengths], TOKENS_PER_BATCH[device.type]):
             batch = {key: value.to(device) for key, value in batches.padded(features, rows, pad).items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=models.in_bf16()):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
             mask = batch["attention_mask"][:, :, None].float()
             for layer in layers:

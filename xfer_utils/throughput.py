@@ -65,7 +65,7 @@ def stock(model: models.TaskModel, data: Features, words: Any, batch_size: int, 
         {"input_ids": data.slice("ids", row), "labels": int(data.arrays["target"][row])} for row in range(len(data))
     ]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training._arguments(_settings(batch_size), Path(folder))
+        arguments = training._arguments(_settings(batch_size), Path(folder), model.bf16)
         arguments.train_sampling_strategy = "group_by_length" if grouped else "random"
         trainer = Trainer(model=_Named(model), args=arguments, train_dataset=rows, data_collator=collate)
         trainer.remove_callback(PrinterCallback)
@@ -93,13 +93,13 @@ def _steps(model: models.TaskModel, data: Features, words: Any, batch_size: int)
     """Trains on every batch and says, after each part of a step, which part it was."""
     sampler = batches.Batches([data], batch_size, seed=0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    device, kind = models.device(), models.device().type
+    device = models.device()
     model.train()
     for batch_units in sampler:
         batch = batches.collate(TASK, data, [unit for _, unit in batch_units], words.pad_token_id)
         batch = {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
         yield "batch"
-        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
             loss = model(**batch)["loss"]
         yield "forward"
         loss.backward()
@@ -208,7 +208,7 @@ def _train_alone(threads: int, shape: tuple, data: Features, batch_size: int) ->
 def matrix_rate(size: int = 4096) -> float:
     """FLOP/s of a plain matrix product in the training precision: what the hardware could do."""
     device = models.device()
-    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
+    kind = torch.bfloat16 if models.in_bf16() else torch.float32
     size = size if device.type == "cuda" else size // 4
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     for _ in range(3):

@@ -31,7 +31,6 @@ class Settings:
     beta2: float = 0.999
     max_grad_norm: float = 1.0
     batching: str = "length"
-    precision: str = "auto"
     checkpoint_minutes: float = 20.0
     masked: float = 0.15
     cap: int = 0
@@ -135,7 +134,7 @@ def train(
     set_seed(settings.seed)
     checkpoints = run_dir / "checkpoints"
     trainer = BatchTrainer(
-        units=units, sampler=sampler, model=model, args=_arguments(settings, checkpoints),
+        units=units, sampler=sampler, model=model, args=_arguments(settings, checkpoints, model.bf16),
         callbacks=[_Checkpoints(settings.checkpoint_minutes), *callbacks],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)  # the record has the losses
@@ -169,9 +168,8 @@ def last_checkpoint(folder: Path) -> Path | None:
     return whole[max(whole)] if whole else None
 
 
-def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
+def _arguments(settings: Settings, folder: Path, bf16: bool) -> TrainingArguments:
     cuda = torch.cuda.is_available()
-    able = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     return TrainingArguments(
         output_dir=str(folder),
         learning_rate=settings.learning_rate,
@@ -184,7 +182,7 @@ def _arguments(settings: Settings, folder: Path) -> TrainingArguments:
         adam_epsilon=settings.adam_epsilon,
         adam_beta2=settings.beta2,
         max_grad_norm=settings.max_grad_norm,
-        bf16=cuda and (settings.precision == "bf16" or (settings.precision == "auto" and able)),
+        bf16=bf16,
         seed=settings.seed,
         save_strategy="no",
         save_total_limit=1,
