@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tiny_models
 from conftest import classification, dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,3 +188,25 @@ def test_the_cache_makes_each_key_once(tokenizer, tmp_path):
         assert np.array_equal(array, again.arrays[name]) and array.dtype == again.arrays[name].dtype
     features.cached(tmp_path / "cache" / "b.safetensors", make)
     assert len(made) == 2 and len(list((tmp_path / "cache").iterdir())) == 2
+
+
+# ----- words that tokenizers treat in their own way -----
+def tagged(tokenizer, *words):
+    rows = dataset([{"tokens": list(words), "tags": list(range(len(words)))}])
+    return features.of_examples("token", rows, tokenizer, 32)
+
+
+def test_a_word_that_a_tokenizer_drops_keeps_its_tag():
+    """BERT's normaliser deletes marks of direction, which PAN-X has as words of their own."""
+    words = tiny_models.tokenizer("bert")
+    made = tagged(words, "the", "\u200e", "cat")
+    assert made.arrays["labels"][made.arrays["labels"] != IGNORE].tolist() == [0, 1, 2]
+    assert words.unk_token_id in rows_of(made)[0]
+
+
+def test_words_are_not_run_together(tokenizer):
+    """Byte-level tokenizers see a space only where there is one."""
+    byte_level = tiny_models.tokenizer("gpt2")
+    assert rows_of(tagged(byte_level, "the", "cat", "sat"))[0] == pieces(byte_level, "the cat sat")
+    sentence = ["the", "day", "was", "good"]
+    assert rows_of(tagged(tokenizer, *sentence))[0][1:-1] == pieces(tokenizer, "the day was good")

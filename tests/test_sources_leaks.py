@@ -112,6 +112,20 @@ def test_overlaps_are_counted_by_kind():
     assert leaks.overlaps(train, train) == {"items": 1, "paragraphs": 1, "ids": 1, "articles": 1}
 
 
+def test_text_loses_sentences_that_are_stored_as_words(tmp_path):
+    """Running text sets no space before its full stop; XCOPA's choices and short Chinese sentences count too."""
+    put(tmp_path, "udpos/en.validation", {"tokens": ["The", "dog", "runs", "."], "upos": ["X"] * 4})
+    source = put(tmp_path, "xnli/zh.validation", nli("老狗今天在公园里跑了很久。", "没有。"))
+    banned = leaks.forbidden(source, ["udpos", "xnli"])
+    lines = [
+        "The dog runs.",
+        "昨天下雨。老狗今天在公园里跑了很久。我们回家。",
+        "The dog runs home.",
+        "没有。我们回家。",
+    ]
+    assert leaks.clean_text(lines, banned) == (lines[2:], 2)
+
+
 def test_text_loses_evaluated_sentences_and_their_translations(tmp_path):
     pair = {"source_sentence": "Mbwa anakimbia sana leo.", "target_sentence": "The dog runs a lot today."}
     put(tmp_path, "tatoeba/sw.test", pair)

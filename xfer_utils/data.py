@@ -14,7 +14,11 @@ from xfer_utils import codehash, features, paths
 from xfer_utils.features import Features
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
+from xfer_utils.sources.raw import MissingData
 from xfer_utils.tasks import task, training_parts
+
+# What the registry says about reading a data set; the rest of a row does not change canonical rows.
+READING = {"format", "columns", "variants", "labels", "choices", "questions", "layout", "aligned"}
 
 
 class Data:
@@ -33,41 +37,55 @@ class Data:
         self.cache = paths.outputs() / "cache"
         self._readings: list[dict] = []
         self._rows_version = codehash.of_package("xfer_utils.sources")
-        text = tokenizer.backend_tokenizer.to_str()
-        self._features_version = [
-            hashlib.sha256(text.encode()).hexdigest(),
-            codehash.of_package("xfer_utils.features"),
-        ]
+        self._features_version = [_short(_content(tokenizer)), codehash.of_package("xfer_utils.features")]
 
     def rows(self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False) -> Dataset:
         """Canonical rows; with `most`, that many of them at equal distances, the same ones in every translation.
 
         Clean rows are for training and for choosing a checkpoint; the others are for evaluation.
         """
-        path = self.cache / "rows" / f"{_short(self._key(name, role, language, most, clean))}.parquet"
+        path = self._rows_file(name, role, language, most, clean)
         if not path.exists():
-            rows, notes = self._clean(name, role) if clean else (self.source.read(name, role, language), {})
+            rows, readings = self._clean(name, role) if clean else self._read(name, role, language)
             if most and len(rows) > most:
                 rows = rows.select(spread(len(rows), most))
-            readings = [row for row in self.source.report() if (row["role"], row["language"]) == (role, language)]
-            readings = [{**row, **notes} for row in readings]
             table = rows.with_format("arrow")[:].replace_schema_metadata({"readings": json.dumps(readings)})
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.{os.getpid()}")
             pq.write_table(table, temporary)
             temporary.replace(path)
-        table = pq.read_table(path)
-        self._readings += json.loads(table.schema.metadata[b"readings"])
-        return Dataset(table.replace_schema_metadata(None))
+        self._note(path)
+        return Dataset(pq.read_table(path).replace_schema_metadata(None))
 
-    def _clean(self, name: str, role: str) -> tuple[Dataset, dict]:
-        """Rows for training (`train`) or for choosing (`dev`), and how many were dropped for being evaluated."""
+    def _read(self, name: str, role: str, language: str) -> tuple[Dataset, list[dict]]:
+        """Rows as they are, and how their tables were read."""
+        return self.source.read(name, role, language), self._readings_of(name, role, language)
+
+    def _clean(self, name: str, role: str) -> tuple[Dataset, list[dict]]:
+        """Rows for training (`train`) or for choosing (`dev`), and how many were dropped for being evaluated.
+
+        Where a task's own dev set is evaluated, some training rows are kept apart for choosing: the last ones of
+        tasks on paragraphs, so that few paragraphs are in both parts, else rows at equal distances.
+        """
         own_dev_is_evaluated = self.spare > 0 and self.held_out.get(name) == "dev"
-        kept, dropped = leaks.clean_rows(self.source, name, "train" if own_dev_is_evaluated else role, self.held_out)
+        read = "train" if own_dev_is_evaluated else role
+        kept, dropped = leaks.clean_rows(self.source, name, read, self.held_out)
         if own_dev_is_evaluated:
-            cut = max(len(kept) - self.spare, 0)
-            kept = kept.select(range(cut) if role == "train" else range(cut, len(kept)))
-        return kept, {"dropped_as_evaluated": dropped}
+            spare = min(self.spare, len(kept) // 2)
+            last = np.arange(len(kept) - spare, len(kept))
+            apart = last if task(name).format == "span" else spread(len(kept), spare)
+            kept = kept.select(np.setdiff1d(np.arange(len(kept)), apart) if role == "train" else apart)
+        readings = self._readings_of(name, read, "en")
+        return kept, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
+
+    def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
+        parts = training_parts(name)
+        found = [row for row in self.source.report() if row["task"] in parts]
+        return [row for row in found if (row["role"], row["language"]) == (role, language)]
+
+    def _note(self, path: Path) -> None:
+        """Keeps for the report how some rows were read, whether by this run or an earlier one."""
+        self._readings += json.loads(pq.read_schema(path).metadata[b"readings"])
 
     def report(self) -> list[dict]:
         """How each table was read, now or when it entered the cache: rows found and expected, rows dropped and why."""
@@ -84,20 +102,37 @@ class Data:
                 f"max_length {max_length} is more than this model reads: {self.tokenizer.model_max_length} tokens."
             )
         key = [*self._key(name, role, language, most, clean), *self._features_version, max_length, doc_stride]
-        return features.cached(
-            self.cache / "features" / f"{_short(key)}.safetensors",
-            lambda: features.of_examples(
-                task(name).format, self.rows(name, role, language, most, clean), self.tokenizer, max_length, doc_stride
-            ),
-        )
+
+        def make() -> Features:
+            rows = self.rows(name, role, language, most, clean)
+            if not len(rows):
+                raise MissingData(self._nothing_left(name, role, language))
+            return features.of_examples(task(name).format, rows, self.tokenizer, max_length, doc_stride)
+
+        found = features.cached(self.cache / "features" / f"{_short(key)}.safetensors", make)
+        if (path := self._rows_file(name, role, language, most, clean)).exists():
+            self._note(path)
+        return found
+
+    def _nothing_left(self, name: str, role: str, language: str) -> str:
+        dropped = max((reading.get("dropped_as_evaluated", 0) for reading in self._readings), default=0)
+        message = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
+        why = f": {dropped} were dropped because the study evaluates them. Evaluate its targets on another split"
+        return f"{message}{why if dropped else ''}."
+
+    def _rows_file(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
+        return self.cache / "rows" / f"{_short(self._key(name, role, language, most, clean))}.parquet"
 
     def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
         """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
-        revisions = [self.source.revision(part) for part in training_parts(name)]
-        splits = [self.source.splits(part, role) for part in training_parts(name)]
-        labels = self.source.label_names(name)
-        kept_out = [self.held_out, self.spare] if clean else []
-        return [self._rows_version, revisions, splits, labels, name, role, language, most, kept_out]
+        parts = [self._stored(part, role) for part in training_parts(name)]
+        kept_out = [self.spare, [self._stored(*one) for one in self.held_out.items()]] if clean else []
+        return [self._rows_version, self.source.label_names(name), parts, name, role, language, most, kept_out]
+
+    def _stored(self, name: str, role: str) -> list:
+        """A data set's content and splits, and what the registry says about reading it."""
+        row = task(name).model_dump(mode="json", include=READING)
+        return [name, role, self.source.revision(name), self.source.splits(name, role), row]
 
     def labels(self, name: str) -> int:
         """How many labels a task has (0 where its format needs no number)."""
@@ -111,6 +146,12 @@ class Data:
 def spread(available: int, wanted: int) -> np.ndarray:
     """`wanted` places at equal distances among the available ones."""
     return np.linspace(0, available - 1, wanted).round().astype(int)
+
+
+def _content(tokenizer: Any) -> list:
+    """What a tokenizer does to a text; where its last call cut or padded is stored with it, but no part of that."""
+    stored = json.loads(tokenizer.backend_tokenizer.to_str())
+    return [[key, value] for key, value in sorted(stored.items()) if key not in ("truncation", "padding")]
 
 
 def _short(key: list) -> str:

@@ -209,10 +209,12 @@ def save_predictions(path: Path, frame: pd.DataFrame) -> None:
 
 def build(
     run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full", lora_rank: int = 16,
-    precision: str = "auto",
+    precision: str = "auto", activation_checkpointing: bool = False,
 ) -> TaskModel:  # fmt: skip
     """The encoder of a run with fresh heads, on the device."""
     encoder = models.load_encoder(run_dir)
+    if activation_checkpointing:
+        encoder.gradient_checkpointing_enable({"use_reentrant": False})
     if tuning == "lora":
         encoder = models.with_lora(encoder, lora_rank)
     return TaskModel(encoder, formats, labels, precision).to(models.device())

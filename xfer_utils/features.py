@@ -121,7 +121,7 @@ def _choice(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[
 def _token(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:
     """Each word's tag stands on its first subword; a sentence too long for one row goes on in the next."""
     coded = tokenizer(
-        chunk["tokens"], is_split_into_words=True, truncation=True, max_length=max_length,
+        _words(chunk["tokens"], tokenizer), is_split_into_words=True, truncation=True, max_length=max_length,
         return_overflowing_tokens=True, return_attention_mask=False,
     )  # fmt: skip
     example = coded["overflow_to_sample_mapping"]
@@ -136,6 +136,25 @@ def _token(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[s
             place += 1
         seen[sample] = last
     return {**arrays, "labels": labels, "words": words}
+
+
+def _words(sentences: list[list[str]], tokenizer: Any) -> list[list[str]]:
+    """Words as a tokenizer is to get them: none that it would lose, and each with its space where it reads spaces."""
+    unique = sorted({word for words in sentences for word in words})
+    pieces = tokenizer(unique, add_special_tokens=False)["input_ids"] if unique else []
+    lost = {word: tokenizer.unk_token or "?" for word, ids in zip(unique, pieces, strict=True) if not ids}
+    space = " " if _runs_words_together(tokenizer) else ""
+    return [[space * (n > 0) + lost.get(word, word) for n, word in enumerate(words)] for words in sentences]
+
+
+def _runs_words_together(tokenizer: Any) -> bool:
+    """Whether words given one by one are read as one: byte-level tokenizers see a space only where there is one."""
+
+    def ids(words: list[str]) -> list[int]:
+        return tokenizer(words, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+
+    running = tokenizer("a b", add_special_tokens=False)["input_ids"]
+    return ids(["a", "b"]) != running and ids(["a", " b"]) == running
 
 
 def _span(chunk: dict, tokenizer: Any, max_length: int, stride: int) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from xfer_utils.settings_file import SettingsError, closest
 from xfer_utils.tasks import registry
 
 Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -20,15 +21,15 @@ class Section(BaseModel):
 
 
 class Training(Section):
-    """How one training is done. Each default is the paper's, or the plain choice where the paper says nothing."""
+    """How one training is done. Defaults are the paper's, but for `select`: the paper chooses by `english_dev`."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
-    epochs: Annotated[int, Field(ge=1)] = 2
+    epochs: Positive = 2
     max_steps: Count = 0
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    accumulation: Annotated[int, Field(ge=1)] = 1
+    batch_size: Positive = 32
+    accumulation: Positive = 1
     max_length: Annotated[int, Field(ge=8)] = 256
-    doc_stride: Annotated[int, Field(ge=1)] = 128
+    doc_stride: Positive = 128
     max_examples: Count = 0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -36,26 +37,27 @@ class Training(Section):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     batching: Literal["length", "random"] = "length"
     select: Literal["last", "english_dev"] = "last"
-    eval_steps: Count = 1000
-    patience: Count = 30
-    dev_examples: Count = 500
+    eval_steps: Positive = 1000
+    patience: Positive = 30
+    dev_examples: Positive = 500
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     tuning: Literal["full", "lora"] = "full"
-    lora_rank: Annotated[int, Field(ge=1)] = 16
+    lora_rank: Positive = 16
+    activation_checkpointing: bool = False
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
 
 
 class Pretraining(Section):
     """A small XLM-R pre-trained from scratch on the source's own text (phase 1 of the toy and mini studies)."""
 
-    layers: Annotated[int, Field(ge=1)] = 3
+    layers: Positive = 3
     width: Annotated[int, Field(ge=16)] = 96
-    heads: Annotated[int, Field(ge=1)] = 4
+    heads: Positive = 4
     feedforward: Annotated[int, Field(ge=16)] = 384
     vocabulary: Annotated[int, Field(ge=100)] = 2000
     positions: Annotated[int, Field(ge=16)] = 128
-    steps: Annotated[int, Field(ge=1)] = 3000
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    steps: Positive = 3000
+    batch_size: Positive = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
     max_length: Annotated[int, Field(ge=8)] = 64
     masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -105,8 +107,9 @@ class Study(Section):
     models: dict[Name, Model]
     intermediate: list[str] = ["none"]
     multi_tasks: list[str] = []
-    multi_cap: Annotated[int, Field(ge=1)] = 2**17
+    multi_cap: Positive = 2**17
     targets: list[str]
+    benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
     evaluate: dict[str, Literal["dev", "test"]] = {}
     max_eval_items: Count = 0

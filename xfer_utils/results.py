@@ -34,14 +34,14 @@ def study(study_dir: Path) -> dict:
 def scores(study_dir: Path) -> pd.DataFrame:
     """The scores table: one row per run, task, language, split and metric."""
     made = plan(study_dir)
-    languages, rows = set(made["study"]["languages"]), []
+    rows = []
     for run in made["runs"]:
         result = records.read(_folder(run["id"]))
         if result is None or run["kind"] not in ("target", "retrieval"):
             continue
         labels = run["labels"]
         for score in result.scores:
-            if languages and score.language not in languages:
+            if not _counts(score, made["study"]):
                 continue
             values = {name: value for name, value in score.model_dump().items() if name in SCORE_COLUMNS}
             rows.append(
@@ -57,6 +57,15 @@ def scores(study_dir: Path) -> pd.DataFrame:
     if not rows:
         raise SettingsError(f"{study_dir}: no run of this study is done yet. `xfer run` makes them.")
     return pd.DataFrame(rows).rename(columns={"task": "target"})
+
+
+def _counts(score: records.Score, settings: dict) -> bool:
+    """Whether a score's language is one of the study's; real data sets may hold more than the benchmark averages."""
+    if settings["languages"]:
+        return score.language in settings["languages"]
+    row = task(score.task)
+    added = row.xtreme_r_languages if settings["benchmark"] == "xtreme_r" else ()
+    return settings["source"] == "toy" or score.language in {*row.languages, *added}
 
 
 def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:

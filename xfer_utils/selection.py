@@ -40,7 +40,7 @@ class EnglishDev(TrainerCallback):
         """A last look, then the best weights."""
         if state.global_step % self.every:
             self._look()
-        self.model.load_state_dict(self.weights)
+        self.model.load_state_dict(self.weights, strict=False)  # under LoRA the frozen weights were not copied
 
     def _keep(self, folder: Path, step: int) -> None:
         """The best so far, stored before the checkpoint of this step; the one before stays until this one is whole."""
@@ -63,7 +63,9 @@ class EnglishDev(TrainerCallback):
         score = dev_mean(self.model, self.data, self.names, self.settings)
         if score > self.best:
             self.best, self.looks_without_gain = score, 0
-            self.weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            frozen = {name for name, weight in self.model.named_parameters() if not weight.requires_grad}
+            state = self.model.state_dict().items()
+            self.weights = {name: value.detach().cpu().clone() for name, value in state if name not in frozen}
         else:
             self.looks_without_gain += 1
 

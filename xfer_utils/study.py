@@ -112,7 +112,7 @@ class Planner:
                     self._branch(name, model, encoder, intermediate, seed)
 
     def _check_languages(self) -> None:
-        known = sorted({code for name in self.study.targets for code in self.source.languages(name)} | {"en"})
+        known = sorted({code for name in self.study.targets for code in self._languages(name)} | {"en"})
         for place, code in enumerate(self.study.languages):
             if code not in known:
                 message = f"`{code}` is no language of these targets in source {self.study.source}."
@@ -149,20 +149,22 @@ class Planner:
     def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
         tasks = [name]
         if name == "multi":
-            tasks = [t for t in self.study.intermediate if t not in ("none", "multi") and not self._missing(t)]
+            tasks = [t for t in self.study.mixture() if not self._missing(t)]
         elif reason := self._missing(name):
             self.plan.not_run[name, "*"] = reason
             return None
+        held_out = self._held_out(tasks)
         parameters = {
             **self.data,
             "tasks": tasks,
             "multi_cap": self.study.multi_cap,
-            "held_out": self._held_out(tasks),
+            "held_out": held_out,
             **self.study.training("intermediate", name).model_dump(),
             "seed": labels["seed"],
         }
         slug = f"{name}-s{labels['seed']}"
-        return self._add("intermediate", slug, parameters, (encoder,), labels, self._revisions(tasks), tasks)
+        data = self._revisions([*tasks, *held_out])
+        return self._add("intermediate", slug, parameters, (encoder,), labels, data, tasks)
 
     def _missing(self, name: str) -> str:
         """Why a training set cannot be had; empty where it can."""
@@ -173,7 +175,7 @@ class Planner:
         return ""
 
     def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
-        present = [t for t in targets if self.source.languages(t)]
+        present = [t for t in targets if self._languages(t)]
         reason = self._missing(train_task)
         for target in targets:
             if reason or target not in present:
@@ -181,23 +183,25 @@ class Planner:
                 self.plan.not_run[labels["intermediate"], target] = why
         if reason or not present:
             return
+        held_out = self._held_out([train_task])
         parameters = {
             **self.data,
             "train_task": train_task,
             "targets": present,
             "evaluate": self._roles(present),
             "max_eval_items": self.study.max_eval_items,
-            "held_out": self._held_out([train_task]),
+            "held_out": held_out,
             **self.study.training("target", train_task).model_dump(),
             "seed": labels["seed"],
         }
         slug = f"{train_task}-after-{labels['intermediate']}-s{labels['seed']}"
         used = list(dict.fromkeys([train_task, *present]))
         labels = {**labels, "train_task": train_task, "targets": present}
-        self._add("target", slug, parameters, (parent,), labels, self._revisions(used), used)
+        data = self._revisions([*used, *held_out])
+        self._add("target", slug, parameters, (parent,), labels, data, used)
 
     def _retrieval(self, parent: Run, model: params.Model, targets: list[str], labels: dict) -> None:
-        present = [t for t in targets if self.source.languages(t)]
+        present = [t for t in targets if self._languages(t)]
         for target in set(targets) - set(present):
             self.plan.not_run[labels["intermediate"], target] = f"no evaluation data in {self.study.source}"
         if not present:
@@ -215,6 +219,10 @@ class Planner:
             slug, labels = "after-none", {**labels, "seed": -1}
         labels = {**labels, "train_task": "", "targets": present}
         self._add("retrieval", slug, parameters, (parent,), labels, self._revisions(present), present)
+
+    def _languages(self, target: str) -> list[str]:
+        """Languages in which the source has what the study evaluates."""
+        return self.source.languages(target, self._roles([target])[target])
 
     def _roles(self, targets: list[str]) -> dict[str, str]:
         return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
