@@ -113,3 +113,30 @@ def test_the_plan_on_disk_is_plain_data(folder):
     assert len(made["runs"]) == 20 and not any(run["stale"] for run in made["runs"])
     ids = {run["id"] for run in made["runs"]}
     assert all(set(run["parents"]) <= ids for run in made["runs"])
+
+
+def test_what_was_read(folder):
+    """The toy world is no sample of the official release, so nothing in it can differ from one."""
+    read = results.readings(folder).set_index(["data set", "split"])
+    assert not read.index.duplicated().any() and (read["not as released"] == "").all()
+    rows = read.loc[("XNLI", "validation")]
+    source = study.source_of(study.make_plan(SMOKE).study)
+    assert rows["languages"] == len(source.languages("xnli", "dev"))
+    assert rows["rows"] == sum(len(source.read("xnli", "dev", code)) for code in source.languages("xnli", "dev"))
+
+
+def test_other_numbers_of_rows_than_released_are_named(own_outputs, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
+    run, record = next((run, r) for run, r in records_of(own_outputs).items() if run.startswith("target-udpos"))
+    row = {
+        **record["data"][0],
+        "task": "udpos",
+        "split": "validation",
+        "language": "de",
+        "rows": 1000,
+        "expected": 2000,
+    }
+    record["data"] = [{**row, "as_expected": False, "dropped_as_evaluated": 3}]
+    (own_outputs / "runs" / run / "result.json").write_text(json.dumps(record))
+    read = results.readings(own_outputs / "smoke").set_index(["data set", "split"])
+    assert "de 1,000 of 2,000" in read.loc[("POS", "validation"), "not as released"]

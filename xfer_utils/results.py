@@ -92,6 +92,34 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     return reasons
 
 
+def readings(study_dir: Path) -> pd.DataFrame:
+    """What was read, by data set and split: rows found, and where the official release has other numbers."""
+    unique: dict[tuple, dict] = {}
+    for run in plan(study_dir)["runs"]:
+        result = records.read(_folder(run["id"]))
+        for row in result.data if result else ():
+            key = (row["task"], row["split"], row["language"])
+            dropped = max(row.get("dropped_as_evaluated", 0), unique.get(key, {}).get("dropped_as_evaluated", 0))
+            unique[key] = {**row, "dropped_as_evaluated": dropped}
+    rows = []
+    for name, split in dict.fromkeys(key[:2] for key in unique):
+        tables = [row for key, row in unique.items() if key[:2] == (name, split)]
+        other = [
+            f"{row['language']} {row['rows']:,} of {row['expected']:,}" for row in tables if row["as_expected"] is False
+        ]
+        rows.append(
+            {
+                "data set": task(name).title,
+                "split": split,
+                "languages": len(tables),
+                "rows": sum(row["rows"] for row in tables),
+                "dropped, being evaluated": sum(row["dropped_as_evaluated"] for row in tables),
+                "not as released": ", ".join(other) or "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def same_data(intermediate: str, train_task: str, mixture: list[str]) -> bool:
     """Whether phase 2 holds the very training data that phase 3 uses."""
     if not train_task or intermediate == "none":
