@@ -5,6 +5,7 @@ official release's row counts and the registry's mean lengths stand in for them.
 """
 
 import gzip
+import math
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ BYTES_PER_TOKEN = 4.7  # of UTF-8 text: measured 4.4 to 4.9 for English in XLM-R
 SPECIAL_TOKENS = 3
 SAMPLE = 300
 UNKNOWN_ITEMS = 1000
-TEXT = ("text_a", "text_b", "question", "context", "tokens", "text")
+TEXT = ("text_a", "text_b", "question", "tokens", "text")
 
 
 class Counts:
@@ -27,7 +28,7 @@ class Counts:
 
     def __init__(self, source: Any = None) -> None:
         self.source = source if hasattr(source, "path") else None
-        self._lengths: dict[tuple[str, str], list[int]] = {}
+        self._lengths: dict[tuple[str, str], list[tuple[float, float]]] = {}
 
     def train(self, name: str) -> int:
         """English training rows of a task."""
@@ -49,8 +50,8 @@ class Counts:
         if not lengths:
             return min(row.mean_tokens, longest * max(1, row.choices))
         if row.format == "span":
-            return sum(_in_windows(n, longest, given.get("doc_stride", 0)) for n in lengths) / len(lengths)
-        return sum(min(n, longest) for n in lengths) * max(1, row.choices) / len(lengths)
+            return sum(_in_windows(*pair, longest, given.get("doc_stride", 0)) for pair in lengths) / len(lengths)
+        return sum(min(sum(pair), longest) for pair in lengths) * max(1, row.choices) / len(lengths)
 
     def line_tokens(self, longest: int) -> float:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""
@@ -59,18 +60,15 @@ class Counts:
         lines = [line for code in self.source.text_languages() for line in islice(self.source.text(code), 50)]
         return sum(min(_tokens(line), longest) for line in lines) / max(1, len(lines)) or longest / 2
 
-    def _sampled(self, name: str, role: str) -> list[int]:
-        """Tokens of a sample of examples (of one choice each), in English or else the first language that is there."""
+    def _sampled(self, name: str, role: str) -> list[tuple[float, float]]:
+        """Tokens of some examples, their context apart, in English or else the first language that is there."""
         if self.source is None:
             return []
         if (name, role) not in self._lengths:
             codes = ["en"] if role == "train" else self.source.languages(name, role)[:1]
-            rows = (
-                self.source.sample(name, role, codes[0], SAMPLE)
-                if codes and self.source.has(name, role, codes[0])
-                else []
-            )
-            self._lengths[name, role] = [_row_length(row) for row in rows]
+            there = codes and self.source.has(name, role, codes[0])
+            rows = self.source.sample(name, role, codes[0], SAMPLE) if there else []
+            self._lengths[name, role] = [(_row_length(row), _tokens(row.get("context") or "")) for row in rows]
         return self._lengths[name, role]
 
     def _stored(self, name: str, role: str, language: str) -> int:
@@ -140,21 +138,21 @@ def _rows(file: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def _row_length(row: dict[str, Any]) -> int:
-    """Tokens of an example; of a multiple choice, with its mean answer."""
+def _row_length(row: dict[str, Any]) -> float:
+    """Tokens of an example but for its context; of a multiple choice, with its mean answer."""
     choices = row.get("choices") or []
     answer = sum(map(_tokens, choices)) / len(choices) if choices else 0
     texts = [row.get(key) or "" for key in TEXT]
-    return round(SPECIAL_TOKENS + answer + sum(_tokens(" ".join(t) if isinstance(t, list) else t) for t in texts))
+    return SPECIAL_TOKENS + answer + sum(_tokens(" ".join(t) if isinstance(t, list) else t) for t in texts)
 
 
 def _tokens(text: str) -> float:
     return len(text.encode()) / BYTES_PER_TOKEN
 
 
-def _in_windows(tokens: int, longest: int, stride: int) -> float:
-    """Tokens that are read of a question and context in windows, each but the first repeating `stride` tokens."""
-    if tokens <= longest:
-        return tokens
-    windows = 1 - (tokens - longest) // -max(1, longest - stride)
-    return tokens + (windows - 1) * stride
+def _in_windows(question: float, context: float, longest: int, stride: int) -> float:
+    """Tokens read of a context in windows: each repeats the question, and all but the first `stride` tokens."""
+    question = min(question, longest / 3)
+    room = longest - question
+    windows = 1 + max(0, math.ceil((context - room) / max(1, room - min(stride, room / 2))))
+    return context + windows * question + (windows - 1) * min(stride, room / 2)
