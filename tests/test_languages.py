@@ -3,7 +3,7 @@ import math
 import pytest
 
 from xfer_utils import languages as module
-from xfer_utils.languages import languages, resolve
+from xfer_utils.languages import languages
 from xfer_utils.tasks import registry
 
 TOY = """code,name,family,script,word_order,adjective_order,adposition,determiners,case,number,\
@@ -51,28 +51,10 @@ def test_a_made_up_world_has_the_same_columns_and_keeps_text_as_text(toy):
     assert table.origin.eq("made up").all() and languages().origin.eq("real").all()
 
 
-def test_errors_name_file_and_remedy(toy):
-    toy.write_text(TOY.replace("syntactic_distance", "syntax"))
-    with pytest.raises(ValueError, match=r"languages\.csv: the language table lacks syntactic_distance"):
-        languages(toy)
-    toy.write_text(TOY + TOY.splitlines()[-1] + "\n")
-    with pytest.raises(ValueError, match="'no' stands in more than one row"):
-        languages(toy)
+def test_a_broken_number_names_file_and_column(toy):
     toy.write_text(TOY.replace("0.35", "far"))
-    with pytest.raises(ValueError, match="column `distance` must hold numbers"):
+    with pytest.raises(ValueError, match=r"languages\.csv: column `distance` must hold numbers"):
         languages(toy)
-
-
-@pytest.mark.parametrize(("wrong", "right"), [("Swahili", "sw"), ("EN", "en"), ("germann", "de")])
-def test_an_unknown_code_is_answered_with_the_closest(wrong, right):
-    with pytest.raises(KeyError, match=f"did you mean '{right}'"):
-        resolve(wrong)
-
-
-def test_resolve_knows_the_world_at_hand(toy):
-    assert resolve("no", toy) == "no"
-    with pytest.raises(KeyError):
-        resolve("no")
 
 
 def test_callers_cannot_change_the_table():

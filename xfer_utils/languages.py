@@ -4,7 +4,6 @@ Real languages come from languages.csv, whose first lines name the sources. A ma
 its own; its columns bear the same names wherever they mean the same, so that one analysis reads both.
 """
 
-import difflib
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,6 @@ cognate_share text_share text_size text_unit resource resource_class
 syntactic_distance lexical_distance distance"""
 NUMBERS = """cc100_gib cognate_share distance family_cosine inventory_cosine lexical_distance phonology_cosine
 resource script_distance subword_overlap syntactic_distance syntax_cosine text_lines text_share"""
-REQUIRED = ("code", "name", "family", "script", "syntactic_distance", "lexical_distance")
 FEATURES = {
     "distance": "distance from English",
     "syntactic_distance": "syntactic distance from English",
@@ -54,21 +52,9 @@ def _real() -> pd.DataFrame:
 
 
 def _made_up(path: Path) -> pd.DataFrame:
-    frame = _read(path)
-    missing = [column for column in REQUIRED if column not in frame]
-    if missing:
-        raise ValueError(f"{path}: the language table lacks {', '.join(missing)}. Generate the world again.")
-    repeated = frame.code[frame.code.duplicated()].tolist()
-    if repeated:
-        raise ValueError(f"{path}: the code {repeated[0]!r} stands in more than one row. Keep one.")
-    frame = frame.assign(origin="made up", text_unit="lines")
-    if "text_lines" in frame:
-        frame["text_size"] = frame.text_lines
-        if "resource" not in frame:
-            frame["resource"] = np.log10(frame.text_lines.where(frame.text_lines > 0))
-    if "distance" not in frame:
-        frame["distance"] = (frame.syntactic_distance + frame.lexical_distance) / 2
-    return frame
+    """The table that the toy world writes."""
+    frame = _read(path).assign(origin="made up", text_unit="lines")
+    return frame.assign(text_size=frame.text_lines, resource=np.log10(frame.text_lines.where(frame.text_lines > 0)))
 
 
 def languages(extra_csv: Path | None = None) -> pd.DataFrame:
@@ -76,7 +62,7 @@ def languages(extra_csv: Path | None = None) -> pd.DataFrame:
 
     The two never mix: a made-up world has its own English, whose text is not the real one's. Every table has
     COLUMNS, empty where nothing is known. `distance` is the mean of the syntactic and the lexical distance
-    from English unless the world states its own; `resource` is log10 of the amount of pre-training text, in
+    from English, or what the world states; `resource` is log10 of the amount of pre-training text, in
     the unit that `text_unit` names, and is missing where there was no text. What only one table has
     (benchmark, lang2vec's cosines) follows after.
     """
@@ -84,16 +70,3 @@ def languages(extra_csv: Path | None = None) -> pd.DataFrame:
     common = COLUMNS.split()
     rest = [column for column in frame if column not in common]
     return frame.reindex(columns=[*common, *rest]).set_index("code", drop=False).rename_axis(None)
-
-
-def resolve(code: str, extra_csv: Path | None = None) -> str:
-    """The code itself where it is known; otherwise a KeyError that names the closest valid spelling."""
-    table = languages(extra_csv)
-    if code in table.index:
-        return code
-    by_name = {name.lower(): known for known, name in zip(table.code, table.name, strict=True)}
-    wanted = str(code).strip().lower()
-    known = {known.lower(): known for known in table.index} | by_name
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    hint = f"did you mean {known[near[0]]!r} ({table.name[known[near[0]]]})?" if near else ""
-    raise KeyError(f"unknown language {code!r}; {hint or 'known: ' + ', '.join(table.index)}")

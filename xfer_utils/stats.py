@@ -73,48 +73,16 @@ def min_detectable_gain(sd: float, n_seeds_a: int, n_seeds_b: int, power: float 
     return sd * scale * reach
 
 
-def binomial_p(correct: int, n: int, chance: float) -> float:
-    """One-sided exact p of at least `correct` of n by guessing; `chance` is in percent."""
-    return float(dist.binomtest(int(correct), int(n), chance / 100, alternative="greater").pvalue)
-
-
 def holm(p: Sequence[float]) -> np.ndarray:
     """Holm's adjusted p values (family-wise error); NaN stays NaN and does not count."""
-    return _adjust(p, lambda q: np.maximum.accumulate(q * np.arange(len(q), 0, -1)))
-
-
-def benjamini_hochberg(p: Sequence[float]) -> np.ndarray:
-    """Benjamini and Hochberg's adjusted p values (false discovery rate); NaN stays NaN, not counted."""
-    return _adjust(p, lambda q: np.minimum.accumulate((q * len(q) / np.arange(1, len(q) + 1))[::-1])[::-1])
-
-
-def _adjust(p: Sequence[float], rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Applies a rule for ascending p values to those that are there, capped at 1."""
     p = np.asarray(p, dtype=float)
     adjusted, known = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known])]
-    adjusted[order] = np.minimum(rule(p[order]), 1.0)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
     return adjusted
 
 
 # ----- bootstrap over clusters -----
-
-
-def bootstrap_ratio(
-    top: Sequence[float], bottom: Sequence[float], clusters: Sequence, draws: int = DRAWS, seed: int = 0
-) -> np.ndarray:
-    """Draws of sum(top) / sum(bottom), resampling whole clusters: a mean where `bottom` is 1, or an F1."""
-    codes = pd.factorize(np.asarray(clusters))[0]
-    sums = [np.bincount(codes, weights=np.asarray(part, dtype=float)) for part in (top, bottom)]
-    return _ratios(csr_matrix(np.stack(sums, axis=1)), draws, seed)[:, 0]
-
-
-def bootstrap_difference(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence, draws: int = DRAWS, seed: int = 0
-) -> np.ndarray:
-    """Draws of mean(a) - mean(b) for two systems on the same items (paired), resampled by cluster."""
-    gaps = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    return bootstrap_ratio(gaps, np.ones(len(gaps)), clusters, draws, seed)
 
 
 def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
