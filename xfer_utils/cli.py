@@ -116,7 +116,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")] = False,
     source: Source = "",
 ) -> None:
-    """Lists (with --yes deletes) runs on disk that no current version of this study uses, and dead claims."""
+    """Lists (with --yes deletes) old runs of this study that no study uses, and the checkpoints of done runs."""
     from xfer_utils import overview, study
 
     typer.echo(overview.clean(study.make_plan(file, source=source), yes))

@@ -264,7 +264,7 @@ def _row(name: str) -> dict:
 
 
 def _stale_twin(slug: str, identity: dict) -> str | None:
-    """A done run that differs from this one in its code only (its own or its parents')."""
+    """A done run that differs from this one in its code only; where parents have twins, `identity` names those."""
     for folder in sorted(runs_folder().glob(f"{slug}-*"), reverse=True):
         result = records.read(folder)
         if result and _without_code(result.identity) == _without_code(identity):
@@ -273,8 +273,7 @@ def _stale_twin(slug: str, identity: dict) -> str | None:
 
 
 def _without_code(identity: dict) -> dict:
-    bare = {key: value for key, value in identity.items() if key not in ("code", "parents")}
-    return {**bare, "parents": [parent.rpartition("-")[0] for parent in identity["parents"]]}
+    return {key: value for key, value in identity.items() if key != "code"}
 
 
 def differences(run: Run) -> list[str]:
