@@ -187,3 +187,14 @@ def test_the_cache_makes_each_key_once(tokenizer, tmp_path):
         assert np.array_equal(array, again.arrays[name]) and array.dtype == again.arrays[name].dtype
     features.cached(tmp_path / "cache" / "b.safetensors", make)
     assert len(made) == 2 and len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("length", [0, 5, 100, -1])
+def test_a_broken_cache_file_is_made_again(tokenizer, tmp_path, length):
+    make = lambda: features.of_examples("span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8)  # noqa: E731
+    path = tmp_path / "a.safetensors"
+    first = features.cached(path, make)
+    path.write_bytes(path.read_bytes()[:length])
+    again = features.cached(path, make)
+    assert np.array_equal(first.arrays["ids"], again.arrays["ids"])
+    assert np.array_equal(features.cached(path, None).arrays["ids"], first.arrays["ids"]), "and is whole"

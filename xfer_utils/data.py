@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +51,8 @@ class Data:
             readings = [row for row in self.source.report() if (row["role"], row["language"]) == (role, language)]
             readings = [{**row, **notes} for row in readings]
             table = rows.with_format("arrow")[:].replace_schema_metadata({"readings": json.dumps(readings)})
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            pq.write_table(table, temporary)
-            temporary.replace(path)
+            with paths.replacing(path) as temporary:
+                pq.write_table(table, temporary)
         table = pq.read_table(path)
         self._readings += json.loads(table.schema.metadata[b"readings"])
         return Dataset(table.replace_schema_metadata(None))
