@@ -101,12 +101,15 @@ def export(
     file: File,
     folder: Annotated[Path, typer.Argument(help="where the benchmark's submission files go")],
     intermediate: Annotated[str, typer.Option(help="the row of the table to export")] = "none",
+    model: Annotated[str, typer.Option(help="which model, where the study has several")] = "",
+    dev: Annotated[bool, typer.Option("--dev", help="also what was evaluated on dev, as dev-LANGUAGE files")] = False,
     source: Source = "",
 ) -> None:
     """Writes one row's predictions (first seed) in the benchmark's submission format."""
-    from xfer_utils import study, summary
+    from xfer_utils import study
+    from xfer_utils.export import export
 
-    for path in summary.export(study.make_plan(file, source=source), intermediate, folder):
+    for path in export(study.make_plan(file, source=source), intermediate, folder, model, dev):
         typer.echo(path)
 
 
