@@ -208,13 +208,22 @@ class Planner:
             "evaluate": self._roles(present),
             "layer": -1 if model.layer is None else model.layer,
             "pooling": model.pooling,
-            "max_length": self.study.training("target", present[0]).max_length,
+            **self._reading(present),
         }
         slug = f"after-{labels['intermediate']}-s{labels['seed']}"
         if labels["intermediate"] == "none":
             slug, labels = "after-none", {**labels, "seed": -1}
         labels = {**labels, "train_task": "", "targets": present}
         self._add("retrieval", slug, parameters, (parent,), labels, self._revisions(present), present)
+
+    def _reading(self, targets: list[str]) -> dict[str, Any]:
+        """How sentences are read: one run reads those of all retrieval targets in one way."""
+        found = {t: self.study.training("target", t) for t in targets}
+        for name in ("max_length", "precision"):
+            if len({getattr(settings, name) for settings in found.values()}) > 1:
+                message = f"{' and '.join(found)} are made by one run and need one `{name}`."
+                raise params.refusal(self.plan.file, ("target_training", targets[-1], name), message)
+        return found[targets[0]].model_dump(include={"max_length", "precision"})
 
     def _roles(self, targets: list[str]) -> dict[str, str]:
         return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
