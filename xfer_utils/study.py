@@ -276,13 +276,9 @@ def _stale_twin(slug: str, identity: dict) -> str | None:
     """A done run that differs from this one in its code only; where parents have twins, `identity` names those."""
     for folder in sorted(runs_folder().glob(f"{slug}-*"), reverse=True):
         result = records.read(folder)
-        if result and _without_code(result.identity) == _without_code(identity):
+        if result and {**result.identity, "code": {}} == {**identity, "code": {}}:
             return folder.name
     return None
-
-
-def _without_code(identity: dict) -> dict:
-    return {key: value for key, value in identity.items() if key != "code"}
 
 
 def differences(run: Run) -> list[str]:
