@@ -210,3 +210,14 @@ def test_words_are_not_run_together(tokenizer):
     assert rows_of(tagged(byte_level, "the", "cat", "sat"))[0] == pieces(byte_level, "the cat sat")
     sentence = ["the", "day", "was", "good"]
     assert rows_of(tagged(tokenizer, *sentence))[0][1:-1] == pieces(tokenizer, "the day was good")
+
+
+@pytest.mark.parametrize("length", [0, 5, 100, -1])
+def test_a_broken_cache_file_is_made_again(tokenizer, tmp_path, length):
+    make = lambda: features.of_examples("span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8)  # noqa: E731
+    path = tmp_path / "a.safetensors"
+    first = features.cached(path, make)
+    path.write_bytes(path.read_bytes()[:length])
+    again = features.cached(path, make)
+    assert np.array_equal(first.arrays["ids"], again.arrays["ids"])
+    assert np.array_equal(features.cached(path, None).arrays["ids"], first.arrays["ids"]), "and is whole"

@@ -1,10 +1,14 @@
 """Warm kernels: started for a run, ended with it."""
 
 import multiprocessing
+import threading
+import time
 
 import nbformat
+import pytest
+from nbclient.exceptions import DeadKernelError
 
-from xfer_utils import engines, kernels
+from xfer_utils import engines, kernels, records, study
 
 
 def test_a_kernel_ends_with_its_notebook(tmp_path):
@@ -20,3 +24,58 @@ def test_a_kernel_ends_with_its_notebook(tmp_path):
         assert output.text.split()[1] == "1"
         assert not kernels.LIVE
         assert all(child.exitcode is not None for child in multiprocessing.active_children())
+
+
+def slow_notebook(folder):
+    """A notebook that takes long."""
+    notebook = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}},
+        cells=[nbformat.v4.new_code_cell("import time; time.sleep(30)")],
+    )
+    nbformat.write(notebook, folder / "slow.ipynb")
+    return folder / "slow.ipynb"
+
+
+def test_a_kernel_that_is_started_after_the_stop_ends_at_once(tmp_path, monkeypatch):
+    """Ctrl-C may come between a run's submission to its thread and the start of its kernel."""
+    monkeypatch.setattr(kernels, "STOPPED", threading.Event())
+    kernels.kill_all()
+    begun = time.monotonic()
+    with pytest.raises((RuntimeError, DeadKernelError)):
+        engines.execute_notebook(slow_notebook(tmp_path), tmp_path / "executed.ipynb", {}, threads=1)
+    assert time.monotonic() - begun < 20
+    assert not kernels.LIVE
+    engines.execute(None, [], 1, 1, engines.Progress(0))
+    assert not kernels.STOPPED.is_set(), "the next study starts kernels again"
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "wanted"),
+    [
+        (None, 2, ["0", "1", "0"]),
+        ("2,3", 2, ["2", "3", "2"]),
+        ("GPU-5f, MIG-7a", 2, ["GPU-5f", "MIG-7a", "GPU-5f"]),
+        ("3", 1, [None, None, None]),
+        (None, 0, [None, None, None]),
+    ],
+)
+def test_kernels_go_round_the_gpus_that_the_launcher_may_use(monkeypatch, given, count, wanted):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    got = [engines.kernel_environment(1, slot).get("CUDA_VISIBLE_DEVICES") for slot in range(3)]
+    assert got == wanted
+
+
+def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):
+    """Its launcher died between the result and the removal of the checkpoints."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    run = study.Run("encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": {}})
+    (run.folder / "checkpoints" / "checkpoint-5").mkdir(parents=True)
+    records.write_draft(run.folder, watch=records.Stopwatch())
+    records.accept(run.folder, id=run.id, kind=run.kind, labels={}, identity=run.identity, seconds=1.0)
+    progress = engines.Progress(1)
+    plan = study.Plan(None, tmp_path / "x.yaml", {run.id: run})
+    engines.execute(plan, [run.id], 1, 1, progress)
+    assert progress.done == {run.id} and not (run.folder / "checkpoints").exists()

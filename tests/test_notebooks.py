@@ -8,10 +8,11 @@ import sys
 import tokenize
 
 import nbformat
+import pandas as pd
 import pytest
 from conftest import PROJECT, SMOKE, environment
 
-from xfer_utils import engines, study
+from xfer_utils import engines, results, study
 from xfer_utils.settings_file import SettingsError
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -170,3 +171,27 @@ def test_each_runs_alone_from_any_folder(tmp_path, smoke):
     assert drafts["target"]["scores"] == json.loads(run.read_text())["scores"], "the same work gives the same scores"
     assert not (outputs / "runs").exists(), "and never counts"
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.out.ipynb" for name in JOBS]
+
+
+def test_exploring_compares_each_item_with_itself(monkeypatch):
+    """Mining has a row for each pair that is gold or was extracted, so two runs have other rows."""
+
+    def mined(*pairs):
+        rows = [
+            {"language": "de", "id": i, "item": i, "prediction": p, "tp": t, "n_pred": 1, "n_gold": 1}
+            for i, p, t in pairs
+        ]
+        return pd.DataFrame(rows).assign(gold="g")
+
+    frames = {"r0": mined(("a", "x", 0), ("b", "y", 0), ("c", "z", 1)), "r1": mined(("c", "z", 1), ("b", "y", 1))}
+    scores = {"intermediate": ["none", "mnli"], "run": ["r0", "r1"], "target": "bucc2018", "main": True, "seed": 0}
+    scores = pd.DataFrame(scores).assign(language="de", value=50.0)
+    monkeypatch.setattr(results, "scores", lambda folder: scores)
+    monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
+    names = {}
+    for cell in cells(PROJECT / "notebooks" / "70_explore_predictions.ipynb"):
+        exec(cell.source, names)
+        if "parameters" in tags(cell):
+            names |= {"target": "bucc2018", "language": "de"}
+    pair = names["pair"].set_index("id")
+    assert pair["before"].to_dict() == {"b": 0.0, "c": 1.0} and pair["after"].to_dict() == {"b": 1.0, "c": 1.0}

@@ -205,7 +205,7 @@ def test_options_that_the_readme_names_exist(command, tmp_path):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w-])--(?!extra-index-url)[a-z][a-z-]+", text))
     known = ""
-    for name in ("plan", "run", "status", "report", "clean"):
+    for name in ("plan", "run", "status", "report", "export", "clean"):
         code, printed = command(name, "--help", outputs=tmp_path)
         assert code == 0
         known += printed.out

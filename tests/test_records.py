@@ -1,10 +1,12 @@
 """A run is done when its record is there, whole and true of the files beside it; nothing else counts."""
 
 import json
+import os
+import socket
 
 import pytest
 
-from xfer_utils import records
+from xfer_utils import paths, records
 
 SCORE = {
     "task": "xnli", "language": "en", "split": "validation", "metric": "accuracy", "value": 50.0, "n": 20,
@@ -141,7 +143,7 @@ def test_writing_is_atomic(tmp_path, monkeypatch):
 
 
 def test_accepting_dies_before_the_rename_and_nothing_counts(run, monkeypatch):
-    monkeypatch.setattr(records.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(paths.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(OSError, match="gone"):
         accept(run)
     assert records.read(run) is None and (run / records.DRAFT).exists()
@@ -154,3 +156,18 @@ def test_a_stopwatch_books_each_part_once_and_adds_up():
     for part in ("data", "train", "data"):
         watch.lap(part)
     assert list(watch.parts) == ["data", "train"] and all(value >= 0 for value in watch.parts.values())
+
+
+def test_what_replaces_a_file_is_on_disk_and_nobody_elses(tmp_path, monkeypatch):
+    """Two machines that share a disk may have processes of one number."""
+    path, synced = tmp_path / "new" / "a.bin", []
+    monkeypatch.setattr(paths.os, "fsync", synced.append)
+    with paths.replacing(path) as temporary:
+        assert socket.gethostname() in temporary.name and str(os.getpid()) in temporary.name
+        temporary.write_bytes(b"1")
+        assert not path.exists()
+    assert path.read_bytes() == b"1" and len(synced) == 1
+    with pytest.raises(OSError, match="full"), paths.replacing(path) as temporary:
+        temporary.write_bytes(b"2")
+        raise OSError("full")
+    assert path.read_bytes() == b"1" and list(path.parent.iterdir()) == [path], "and no rest of it"

@@ -360,3 +360,11 @@ def test_loss_of_masked_words(new_model, tokenizer, text):
 
 def test_the_account_is_json(train, sequence):
     json.dumps(train({"mnli": sequence}, epochs=1)[1])
+
+
+def test_several_gpus_do_not_share_a_batch(tmp_path, monkeypatch):
+    """Places of tokens count through the whole batch, so the Trainer must not cut it up."""
+    for name, value in (("is_available", True), ("device_count", 2), ("set_device", None)):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    made = training.arguments(Settings(learning_rate=1e-3, epochs=1, batch_size=4, seed=0), tmp_path, bf16=False)
+    assert made.device.type == "cuda" and made.n_gpu == 1 and made.train_batch_size == 4

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xfer_utils import paths
+
 HEARTBEAT, STALE_AFTER = 10.0, 90.0
 
 
@@ -67,9 +69,8 @@ class Claims:
         return self.folder / f"{run_id}.json"
 
     def _write(self, run_id: str) -> None:
-        temporary = self.folder / f".{run_id}.{os.getpid()}"
-        temporary.write_text(json.dumps({"host": socket.gethostname(), "process": os.getpid(), **_born()}))
-        temporary.replace(self._path(run_id))
+        with paths.replacing(self._path(run_id)) as temporary:
+            temporary.write_text(json.dumps({"host": socket.gethostname(), "process": os.getpid(), **_born()}))
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):

@@ -101,12 +101,15 @@ def export(
     file: File,
     folder: Annotated[Path, typer.Argument(help="where the benchmark's submission files go")],
     intermediate: Annotated[str, typer.Option(help="the row of the table to export")] = "none",
+    model: Annotated[str, typer.Option(help="which model, where the study has several")] = "",
+    dev: Annotated[bool, typer.Option("--dev", help="also what was evaluated on dev, as dev-LANGUAGE files")] = False,
     source: Source = "",
 ) -> None:
     """Writes one row's predictions (first seed) in the benchmark's submission format."""
-    from xfer_utils import study, summary
+    from xfer_utils import study
+    from xfer_utils.export import export
 
-    for path in summary.export(study.make_plan(file, source=source), intermediate, folder):
+    for path in export(study.make_plan(file, source=source), intermediate, folder, model, dev):
         typer.echo(path)
 
 
@@ -116,7 +119,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")] = False,
     source: Source = "",
 ) -> None:
-    """Lists (with --yes deletes) runs on disk that no current version of this study uses, and dead claims."""
+    """Lists (with --yes deletes) old runs of this study that no study uses, and the checkpoints of done runs."""
     from xfer_utils import overview, study
 
     typer.echo(overview.clean(study.make_plan(file, source=source), yes))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,8 @@ class Data:
             if most and len(rows) > most:
                 rows = rows.select(spread(len(rows), most))
             table = rows.with_format("arrow")[:].replace_schema_metadata({"readings": json.dumps(readings)})
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            pq.write_table(table, temporary)
-            temporary.replace(path)
+            with paths.replacing(path) as temporary:
+                pq.write_table(table, temporary)
         self._note(path)
         return Dataset(pq.read_table(path).replace_schema_metadata(None))
 

@@ -86,16 +86,18 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
     for run_id in wanted:
         run = plan.runs[run_id]
         check_parameters(paths.NOTEBOOKS / run.notebook, notebook_parameters(run))
+    # Imported here: what only plans need not wait for it.
+    from xfer_utils import kernels
+
+    kernels.STOPPED.clear()
     progress.report(progress, "")
     with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(workers) as pool:
         launcher = Launcher(plan, wanted, workers, threads, progress, claims, pool)
         try:
             launcher.run_all()
         except KeyboardInterrupt:
-            from xfer_utils.kernels import kill_all
-
             pool.shutdown(wait=False, cancel_futures=True)
-            kill_all()
+            kernels.kill_all()
             raise
 
 
@@ -143,6 +145,7 @@ class Launcher:
         if not self.claims.take(run.id):
             return
         if records.read(run.folder):
+            _remove(run.folder / "checkpoints")
             self.claims.release(run.id)
             return
         self.progress.elsewhere.discard(run.id)
@@ -211,12 +214,15 @@ def execute_notebook(notebook: Path, executed: Path, parameters: dict, threads: 
 
 
 def kernel_environment(threads: int, slot: int) -> dict[str, str]:
-    """Threads of a kernel, and its GPU where there are several: slots go round them."""
+    """Threads of a kernel, and its GPU where there are several: slots go round those that this process may use."""
     import torch
 
     environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    if torch.cuda.device_count() > 1:
-        environment["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
+    count = torch.cuda.device_count()
+    if count > 1:
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = given.split(",") if given else [str(number) for number in range(count)]
+        environment["CUDA_VISIBLE_DEVICES"] = names[slot % count].strip()
     return environment
 
 

@@ -1,37 +1,84 @@
 """Predictions in the form in which XTREME takes submissions: one folder per task, one file per language."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from xfer_utils.tasks import Task
-from xfer_utils.tasks import task as task_of
+from xfer_utils.settings_file import SettingsError, closest
+from xfer_utils.study import Plan, Run
+from xfer_utils.tasks import Task, task
 
 
-def export(predictions: Mapping[str, pd.DataFrame], folder: str | Path, split: str = "test") -> list[Path]:
-    """Writes `<folder>/<task>/test-<language>.tsv` (`.json` for answers and ranked lists).
+def export(plan: Plan, intermediate: str, folder: Path, model: str = "", dev: bool = False) -> list[Path]:
+    """Writes what one model predicted after one intermediate task (or none), first seed.
 
-    `predictions` holds each task's examples table, of which the rows of `split` are used, in their order.
+    Only whole test sets are a submission: anything else is refused before a file is written. With `dev`, what was
+    evaluated on dev is written too, under `dev-<language>` names.
+    """
+    done, model = plan.done(), _model(plan, model)
+    own = [run for run in plan.runs.values() if run.id in done and "targets" in run.labels]
+    own = [run for run in own if (run.labels["model"], run.labels["intermediate"]) == (model, intermediate)]
+    if not own:
+        raise SettingsError(f"{plan.file}: no run of {model} after `{intermediate}` is done.")
+    first: dict[str, Run] = {}
+    for run in sorted(own, key=lambda run: run.labels["seed"]):
+        for name in run.labels["targets"]:
+            first.setdefault(name, run)
+    found = {name: _predictions(plan, name, first[name], dev) for name in plan.study.targets if name in first}
+    return [path for name, (part, frame) in found.items() for path in write(name, frame, part, folder)]
+
+
+def _model(plan: Plan, name: str) -> str:
+    """The model that is meant; it has to be named where the study has several."""
+    known = list(plan.study.models)
+    if not name and len(known) > 1:
+        raise SettingsError(f"{plan.file}: say which model with --model: {', '.join(known)}.")
+    if name and name not in known:
+        raise SettingsError(f"{plan.file}: no model `{name}`.{closest(name, known)}")
+    return name or known[0]
+
+
+def _predictions(plan: Plan, name: str, run: Run, dev: bool) -> tuple[str, pd.DataFrame]:
+    """A target's examples table, and whether it covers the benchmark's test set or another split."""
+    row, path = task(name), run.folder / "predictions" / f"{name}.parquet"
+    if not path.exists():
+        raise SettingsError(
+            f"{plan.file}: {row.title}: the source has gold pairs only, so nothing was mined: take `{name}` out of "
+            "`targets:`, or name a `source:` with whole pools."
+        )
+    if most := run.parameters.get("max_eval_items"):
+        raise SettingsError(
+            f"{plan.file}: {row.title} was evaluated on at most {most} items per language: set `max_eval_items: 0` "
+            "and run the study again."
+        )
+    frame, role = pd.read_parquet(path), "test" if "test" in row.splits else "dev"
+    split = frame["split"].iloc[0]
+    if split == row.splits[role]:
+        return "test", frame
+    if not dev:
+        raise SettingsError(
+            f"{plan.file}: {row.title} was evaluated on {split}, the benchmark is {row.splits[role]}: set "
+            f"`evaluate: {{{name}: {role}}}` and run the study again, or export with --dev."
+        )
+    return "dev", frame
+
+
+def write(name: str, frame: pd.DataFrame, part: str, folder: Path) -> list[Path]:
+    """Writes `<folder>/<task>/<part>-<language>.tsv` (`.json` for answers and ranked lists).
+
     Labels: names for XNLI, numbers for PAWS-X and multiple choice; tags: one a line, an empty line between
     sentences; answers: an object from question id to text; mining: pairs of ids (`id` is the source's,
-    `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query.
-    XTREME sorts its English sentences, so where a column `text` holds the queries, rows are written in that
-    order.
+    `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query, in the
+    order of the sorted queries.
     """
     written = []
-    for name, frame in predictions.items():
-        rows = frame[frame["split"] == split]
-        if rows.empty:
-            have = ", ".join(sorted(frame["split"].unique())) or "none"
-            raise ValueError(f"{name}: no predictions of split {split!r} to export; there are: {have}.")
-        for language, own in rows.groupby("language", sort=True):
-            text, suffix = _file(task_of(name), own)
-            path = Path(folder) / name / f"test-{language}.{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-            written.append(path)
+    for language, own in frame.groupby("language", sort=True):
+        text, suffix = _file(task(name), own)
+        path = Path(folder) / name / f"{part}-{language}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        written.append(path)
     return written
 
 
@@ -46,7 +93,7 @@ def _file(task: Task, rows: pd.DataFrame) -> tuple[str, str]:
         return json.dumps(ranked, ensure_ascii=False, indent=1), "json"
     if task.metric == "retrieval_accuracy":
         place = {gold: i for i, gold in enumerate(rows["gold"])}
-        order = rows.sort_values("text", kind="stable") if "text" in rows else rows
+        order = rows.sort_values("text", kind="stable")
         return "".join(f"{place[found]}\n" for found in order["prediction"]), "tsv"
     if task.format == "span":
         answers = dict(zip(rows["id"], rows["prediction"], strict=True))

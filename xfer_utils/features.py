@@ -4,14 +4,16 @@ A row is one encoder input: a pair of texts, a window of a long context or sente
 Rows of one example stand side by side; `example` says which example a row belongs to.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+from xfer_utils import paths
 
 IGNORE = -100
 CHUNK = 1000
@@ -80,15 +82,14 @@ def of_text(lines: Iterable[str], tokenizer: Any, max_length: int) -> Features:
 
 
 def cached(path: Path, make: Callable[[], Features]) -> Features:
-    """The features stored in a file, made and stored where they are not there yet."""
-    if not path.exists():
+    """The features stored in a file, made and stored where they are not there yet, or where the file is broken."""
+    try:
+        arrays = load_file(path)
+    except (FileNotFoundError, SafetensorError):
         features = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        save_file({**features.arrays, f"format:{features.format}": np.zeros(1, np.int8)}, temporary)
-        temporary.replace(path)
+        with paths.replacing(path) as temporary:
+            save_file({**features.arrays, f"format:{features.format}": np.zeros(1, np.int8)}, temporary)
         return features
-    arrays = load_file(path)
     (marker,) = [name for name in arrays if name.startswith("format:")]
     del arrays[marker]
     return Features(marker.removeprefix("format:"), arrays)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 PRELOAD = ["xfer_utils.warm"]
 PROVISIONER = "xfer-warm"
 LIVE: set["ForkedKernel"] = set()
+STOPPED = threading.Event()
 
 
 class ForkedKernel:
@@ -39,6 +40,9 @@ class ForkedKernel:
             self._process.start()
         self.pid = self._process.pid
         LIVE.add(self)
+        if STOPPED.is_set():  # its run was submitted before kill_all, which did not see this kernel
+            self.kill()
+            self.wait()
 
     def poll(self) -> int | None:
         """The exit code, or None while the kernel lives."""
@@ -111,7 +115,8 @@ def client_options(log_file: Path, environment: dict[str, str]) -> dict[str, Any
 
 
 def kill_all() -> None:
-    """Ends every kernel of this process; the notebooks in flight fail at once."""
+    """Ends every kernel of this process, also those that threads in flight still start; their notebooks fail."""
+    STOPPED.set()
     for kernel in list(LIVE):
         kernel.kill()
 

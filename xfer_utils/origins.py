@@ -58,10 +58,8 @@ def of_run(run_dir: Path) -> Origin:
 
 def write(folder: Path, origin: Origin) -> None:
     """An encoder folder that only names a model, so that no weights are copied."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{POINTER}"
-    temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
-    temporary.replace(folder / POINTER)
+    with paths.replacing(folder / POINTER) as temporary:
+        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
 
 def pinned(origin: Origin) -> Origin:

@@ -1,11 +1,11 @@
 """What the command line says about a plan and its progress."""
 
-import contextlib
 import shutil
 import sys
 from collections import Counter
+from pathlib import Path
 
-from xfer_utils import cost, engines, needs, records
+from xfer_utils import cost, engines, needs, paths, records, results
 from xfer_utils.claims import Claims
 from xfer_utils.engines import Progress
 from xfer_utils.study import NOTEBOOKS, Plan, runs_folder
@@ -137,18 +137,37 @@ def _state(run: object, done: dict, claims: Claims) -> tuple[str, str]:
 
 
 def clean(plan: Plan, delete: bool) -> str:
-    """Runs on disk whose readable name this study uses, but whose version it does not."""
-    slugs = {run.slug for run in plan.runs.values()}
-    old = [f for f in sorted(runs_folder().glob("*")) if f.name not in plan.runs and f.name.rpartition("-")[0] in slugs]
+    """Runs on disk of a readable name of this study that no study uses, and checkpoints that done runs left behind."""
+    slugs, kept = {run.slug for run in plan.runs.values()}, {*plan.runs, *_used_by_others(plan)}
+    old = [f for f in sorted(runs_folder().glob("*")) if f.name.rpartition("-")[0] in slugs and f.name not in kept]
+    left = [folder for id in plan.done() if (folder := plan.runs[id].folder / "checkpoints").exists()]
+    claims = Claims(runs_folder().parent / "claims")
+    old = [folder for folder in old if not claims.running(folder.name)]
     if delete:
-        for folder in old:
-            shutil.rmtree(folder)
-    with contextlib.suppress(FileNotFoundError):
-        for claim in (runs_folder().parent / "claims").glob("*.json"):
-            if not Claims(claim.parent).running(claim.stem):
-                claim.unlink()
-    verb = "Deleted" if delete else "Not used by this version of the study (add --yes to delete)"
-    return "\n".join([f"{verb}: {len(old)} runs", *(f"  {folder}" for folder in old)])
+        with claims:
+            old = [folder for folder in old if _delete(folder, folder.name, claims)]
+            left = [folder for folder in left if _delete(folder, folder.parent.name, claims)]
+            for claim in list(claims.folder.glob("*.json")):
+                if claims.take(claim.stem):
+                    claims.release(claim.stem)
+    verb = "Deleted" if delete else "Not used by this version of the study or by another one (add --yes to delete)"
+    lines = [f"{verb}: {len(old)} runs, {len(left)} folders of checkpoints"]
+    return "\n".join([*lines, *(f"  {folder}" for folder in [*old, *left])])
+
+
+def _used_by_others(plan: Plan) -> set[str]:
+    """Runs that the plans of other studies in the same outputs folder name."""
+    plans = [path for path in paths.outputs().glob("*/plan.json") if path.parent != plan.folder]
+    return {run["id"] for path in plans for run in results.plan(path.parent)["runs"]}
+
+
+def _delete(folder: Path, run_id: str, claims: Claims) -> bool:
+    """Deletes a folder while holding its run's claim; False where a living process holds it."""
+    if not claims.take(run_id):
+        return False
+    shutil.rmtree(folder)
+    claims.release(run_id)
+    return True
 
 
 def duration(seconds: float) -> str:

@@ -75,7 +75,7 @@ class Model(Section):
     load: str | None = None
     revision: str = "main"
     layer: int | None = None
-    pooling: Literal["mean", "first"] = "mean"
+    pooling: Literal["mean", "first", "last"] = "mean"
     head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 import socket
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xfer_utils import paths
 
 RESULT, DRAFT = "result.json", "result.draft.json"
 LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "peft", "numpy", "papermill")
@@ -132,14 +133,9 @@ def _sizes(run_dir: Path) -> dict[str, int]:
 
 
 def write_json(path: Path, content: dict) -> Path:
-    """JSON through a temporary file and a rename, flushed to disk: never half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as out:
+    """JSON, never half-written."""
+    with paths.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as out:
         json.dump(content, out, indent=1, ensure_ascii=False)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
     return path
 
 

@@ -80,16 +80,19 @@ def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:
 
 def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     """Why a cell of the table is empty: what cannot be run, what failed, and what has not been run yet."""
-    made = plan(study_dir)
+    made, scored = plan(study_dir), set()
     reasons = {(row["intermediate"], row["target"]): row["reason"] for row in made["not_run"]}
     for run in made["runs"]:
         labels = run["labels"]
-        if "targets" not in labels or records.read(_folder(run["id"])):
+        result = records.read(_folder(run["id"])) if "targets" in labels else None
+        if result or "targets" not in labels:
+            scored |= {score.task for score in result.scores} if result else set()
             continue
         failed = (_folder(run["id"]) / "error.txt").exists()
         for name in labels["targets"]:
             reasons[labels["intermediate"], name] = "the run failed" if failed else "not run yet"
-    return reasons
+    column = {name: task(name).gold_only for _, name in reasons if task(name).gold_only in scored}
+    return {(intermediate, column.get(name, name)): reason for (intermediate, name), reason in reasons.items()}
 
 
 def readings(study_dir: Path) -> pd.DataFrame:

@@ -212,7 +212,7 @@ class Planner:
             "evaluate": self._roles(present),
             "layer": -1 if model.layer is None else model.layer,
             "pooling": model.pooling,
-            "max_length": self.study.training("target", present[0]).max_length,
+            **self._reading(present),
         }
         slug = f"after-{labels['intermediate']}-s{labels['seed']}"
         if labels["intermediate"] == "none":
@@ -223,6 +223,15 @@ class Planner:
     def _languages(self, target: str) -> list[str]:
         """Languages in which the source has what the study evaluates."""
         return self.source.languages(target, self._roles([target])[target])
+
+    def _reading(self, targets: list[str]) -> dict[str, Any]:
+        """How sentences are read: one run reads those of all retrieval targets in one way."""
+        found = {t: self.study.training("target", t) for t in targets}
+        for name in ("max_length", "precision"):
+            if len({getattr(settings, name) for settings in found.values()}) > 1:
+                message = f"{' and '.join(found)} are made by one run and need one `{name}`."
+                raise params.refusal(self.plan.file, ("target_training", targets[-1], name), message)
+        return found[targets[0]].model_dump(include={"max_length", "precision"})
 
     def _roles(self, targets: list[str]) -> dict[str, str]:
         return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
@@ -272,17 +281,12 @@ def _row(name: str) -> dict:
 
 
 def _stale_twin(slug: str, identity: dict) -> str | None:
-    """A done run that differs from this one in its code only (its own or its parents')."""
+    """A done run that differs from this one in its code only; where parents have twins, `identity` names those."""
     for folder in sorted(runs_folder().glob(f"{slug}-*"), reverse=True):
         result = records.read(folder)
-        if result and _without_code(result.identity) == _without_code(identity):
+        if result and {**result.identity, "code": {}} == {**identity, "code": {}}:
             return folder.name
     return None
-
-
-def _without_code(identity: dict) -> dict:
-    bare = {key: value for key, value in identity.items() if key not in ("code", "parents")}
-    return {**bare, "parents": [parent.rpartition("-")[0] for parent in identity["parents"]]}
 
 
 def differences(run: Run) -> list[str]:

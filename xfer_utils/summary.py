@@ -7,8 +7,6 @@ from pathlib import Path
 from papermill.exceptions import PapermillExecutionError
 
 from xfer_utils import engines, overview, paths, records, report, results
-from xfer_utils.export import export as write
-from xfer_utils.settings_file import SettingsError
 from xfer_utils.study import Plan
 
 SUMMARIES = ("50_main_table.ipynb",)
@@ -66,21 +64,6 @@ def _job(plan: Plan, run_id: str) -> dict:
             means.setdefault(score.task, []).append(score.value)
     shown = ", ".join(f"{name} {sum(values) / len(values):.1f}" for name, values in means.items())
     return {**page, "status": "done", "score": shown, "seconds": result.timing["total"]}
-
-
-def export(plan: Plan, intermediate: str, folder: Path) -> list[Path]:
-    """Predictions of one intermediate task (or none), first seed, in the benchmark's submission format."""
-    overview.save_plan(plan)
-    rows = results.scores(plan.folder).query("intermediate == @intermediate").sort_values("seed")
-    if rows.empty:
-        raise SettingsError(f"{plan.file}: no run after `{intermediate}` is done.")
-    read = results.examples(plan.folder)
-    predictions = {name: read(run, name) for name, run in rows.groupby("target", sort=False)["run"].first().items()}
-    return [path for name, frame in predictions.items() for path in write({name: frame}, folder, _split(frame))]
-
-
-def _split(frame: object) -> str:
-    return str(frame["split"].iloc[0])
 
 
 def _title(notebook: Path) -> str:

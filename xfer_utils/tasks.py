@@ -65,6 +65,7 @@ class Task(Row):
     parts: tuple[str, ...] = ()
     train_on: str | None = None
     train_first: str | None = None
+    gold_only: str = ""
     columns: Columns = {}
     variants: tuple[Columns, ...] = ()
     labels: tuple[str, ...] = ()

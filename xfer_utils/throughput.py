@@ -65,7 +65,7 @@ def stock(model: models.TaskModel, data: Features, words: Any, batch_size: int, 
         {"input_ids": data.slice("ids", row), "labels": int(data.arrays["target"][row])} for row in range(len(data))
     ]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training._arguments(_settings(batch_size), Path(folder), model.bf16)
+        arguments = training.arguments(_settings(batch_size), Path(folder), model.bf16)
         arguments.train_sampling_strategy = "group_by_length" if grouped else "random"
         trainer = Trainer(model=_Named(model), args=arguments, train_dataset=rows, data_collator=collate)
         trainer.remove_callback(PrinterCallback)

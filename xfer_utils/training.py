@@ -134,7 +134,7 @@ def train(
     set_seed(settings.seed)
     checkpoints = run_dir / "checkpoints"
     trainer = BatchTrainer(
-        units=units, sampler=sampler, model=model, args=_arguments(settings, checkpoints, model.bf16),
+        units=units, sampler=sampler, model=model, args=arguments(settings, checkpoints, model.bf16),
         callbacks=[_Checkpoints(settings.checkpoint_minutes), *callbacks],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)  # the record has the losses
@@ -168,9 +168,10 @@ def last_checkpoint(folder: Path) -> Path | None:
     return whole[max(whole)] if whole else None
 
 
-def _arguments(settings: Settings, folder: Path, bf16: bool) -> TrainingArguments:
+def arguments(settings: Settings, folder: Path, bf16: bool) -> TrainingArguments:
+    """What the Trainer is told."""
     cuda = torch.cuda.is_available()
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(folder),
         learning_rate=settings.learning_rate,
         num_train_epochs=settings.epochs,
@@ -196,3 +197,7 @@ def _arguments(settings: Settings, folder: Path, bf16: bool) -> TrainingArgument
         dataloader_pin_memory=cuda,
         use_cpu=not cuda,
     )
+    if cuda:
+        # Without this the Trainer splits batches over all GPUs it sees, but token positions index the whole batch.
+        made._n_gpu = 1
+    return made

@@ -1,0 +1,90 @@
+"""Runs of other versions and of other studies in one outputs folder: what counts as done, and what is deleted."""
+
+import json
+import os
+import threading
+
+import pytest
+from conftest import SMOKE, study_file
+
+from xfer_utils import overview, paths, records, study
+from xfer_utils.claims import Claims
+
+SCORE = {"task": "xnli", "language": "en", "split": "dev", "metric": "accuracy", "value": 50.0, "n": 2, "main": True}
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    return study.make_plan(SMOKE)
+
+
+def finish(run):
+    """A done run, as its notebook and its launcher leave it."""
+    run.folder.mkdir(parents=True)
+    records.write_draft(run.folder, watch=records.Stopwatch(), scores=[SCORE])
+    records.accept(run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity, seconds=1.0)
+
+
+def older(plan, mark):
+    """A folder of an older version of the plan's first run."""
+    run = next(iter(plan.runs.values()))
+    folder = run.folder.with_name(f"{run.slug}-{mark}")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def dead_claim(folder):
+    """A claim of another machine, without a heartbeat for long."""
+    path = records.write_json(folder / "x-0.json", {"host": "elsewhere", "process": 1})
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_clean_keeps_what_other_studies_use_and_what_is_running(plan):
+    old, others, running = (older(plan, mark) for mark in ("0000000001", "0000000002", "0000000003"))
+    made = {"runs": [{"id": others.name}]}
+    records.write_json(paths.outputs() / "other" / "plan.json", made)
+    records.write_json(plan.folder / "plan.json", {"runs": [{"id": old.name}]})
+    with Claims(paths.outputs() / "claims") as claims:
+        assert claims.take(running.name)
+        dead = dead_claim(claims.folder)
+        listed = overview.clean(plan, delete=False)
+        assert str(old) in listed and "1 runs" in listed and old.exists()
+        assert dead.exists(), "only listed"
+        deleted = overview.clean(plan, delete=True)
+        assert deleted.startswith("Deleted: 1 runs") and not old.exists()
+        assert others.exists() and running.exists() and claims.running(running.name)
+        assert not dead.exists()
+
+
+def test_clean_waits_for_who_is_taking_a_dead_claim_over(plan):
+    claims = Claims(paths.outputs() / "claims")
+    path = dead_claim(claims.folder)
+    cleaner = threading.Thread(target=overview.clean, args=(plan, True))
+    with claims._lock():
+        cleaner.start()
+        cleaner.join(0.5)
+        assert path.exists()
+        path.touch()
+    cleaner.join(20)
+    assert not cleaner.is_alive() and json.loads(path.read_text())["host"] == "elsewhere"
+
+
+def test_clean_removes_checkpoints_that_done_runs_left(plan):
+    run = next(iter(plan.runs.values()))
+    finish(run)
+    (run.folder / "checkpoints" / "checkpoint-5").mkdir(parents=True)
+    assert "1 folders of checkpoints" in overview.clean(plan, delete=False) and (run.folder / "checkpoints").exists()
+    overview.clean(plan, delete=True)
+    assert not (run.folder / "checkpoints").exists() and records.read(run.folder)
+
+
+def test_stale_runs_of_another_encoder_do_not_count(plan, tmp_path):
+    for run in plan.runs.values():
+        finish(run)
+    encoder = SMOKE.read_text(encoding="utf-8").partition("models:")[2].partition("intermediate:")[0]
+    other = study_file(tmp_path, "models:" + encoder.replace("steps: 40", "steps: 41"))
+    assert not study.make_plan(other, keep_stale=True).done()
+    same = study_file(tmp_path, name="same")
+    assert len(study.make_plan(same, keep_stale=True).done()) == len(plan.runs)
