@@ -1,6 +1,7 @@
 """Small copies of the hub's data sets, in their exact schemas and under their exact configuration names.
 
 The names are written out here and not taken from the registry, so that a slip in the registry fails a test.
+A maker is asked for about `size` rows: a few are enough to be read, a study wants some dozens.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ ANSWERS = {"text": List(TEXT), "answer_start": List(INT)}
 SQUAD = ("plain_text", "squad_v2")
 CONVERT = "refs%2Fconvert%2Fparquet"
 XTREME_TAGS = words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
+WORDS = words("river stone winter letter garden market silver window mother yellow thunder")
 UD_TAGS = words("NOUN PUNCT ADP NUM SYM SCONJ ADJ PART DET CCONJ PROPN PRON X _ ADV INTJ VERB AUX")
 NER_TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 TYDIQA = ["english", "arabic", "bengali", "finnish", "indonesian", "korean", "russian", "swahili", "telugu"]
@@ -36,50 +38,49 @@ TATOEBA = words(
     "afr ara ben bul cmn deu ell est eus fin fra heb hin hun ind ita jav jpn kat kaz kor mal mar nld pes por "
     "rus spa swh tam tel tgl tha tur urd vie"
 )
-ROWS = 4
 Rows = tuple[Features, list[dict]]
 
 
-def _mnli(config: str, split: str) -> Rows:
+def _mnli(config: str, split: str, size: int) -> Rows:
     label = -1 if split.startswith("test") else None
     rows = [
         {"premise": f"{config} {split} premise {n // 3}", "hypothesis": f"hypothesis {n}", "label": n % 3, "idx": n}
-        for n in range(ROWS)
+        for n in range(size)
     ]
     return Features(premise=TEXT, hypothesis=TEXT, label=NLI, idx=INT), [
         row | ({"label": label} if label else {}) for row in rows
     ]
 
 
-def _xnli(config: str, split: str) -> Rows:
-    features, rows = _mnli(config, split)
+def _xnli(config: str, split: str, size: int) -> Rows:
+    features, rows = _mnli(config, split, size)
     del features["idx"]
     return features, [{key: row[key] for key in features} | {"label": n % 3} for n, row in enumerate(rows)]
 
 
-def _snli(config: str, split: str) -> Rows:
-    features, rows = _xnli(config, split)
+def _snli(config: str, split: str, size: int) -> Rows:
+    features, rows = _xnli(config, split, size)
     return features, [*rows[:-1], rows[-1] | {"label": -1}]
 
 
-def _anli(config: str, split: str) -> Rows:
-    features, rows = _xnli(config, split)
+def _anli(config: str, split: str, size: int) -> Rows:
+    features, rows = _xnli(config, split, size)
     features = Features(uid=TEXT, **features, reason=TEXT)
     return features, [row | {"uid": f"{split}-{n}", "reason": ""} for n, row in enumerate(rows)]
 
 
-def _qqp(config: str, split: str) -> Rows:
+def _qqp(config: str, split: str, size: int) -> Rows:
     features = Features(question1=TEXT, question2=TEXT, label=ClassLabel(names=["not_duplicate", "duplicate"]), idx=INT)
-    return features, [{"question1": f"{split} {n}?", "question2": "b?", "label": n % 2, "idx": n} for n in range(ROWS)]
+    return features, [{"question1": f"{split} {n}?", "question2": "b?", "label": n % 2, "idx": n} for n in range(size)]
 
 
-def _squad(config: str, split: str, title: bool = True) -> Rows:
+def _squad(config: str, split: str, size: int, title: bool = True) -> Rows:
     rows = []
-    for n in range(ROWS):
+    for n in range(size):
         context = f"{config} {split} paragraph {n // 2} names Ada and Bob."
         answers = {"text": ["Ada", "Ada"], "answer_start": [context.index("Ada")] * 2}
         # XQuAD and MLQA have two questions of SQuAD's development set and none of its training set.
-        number = {"train": f"t{n}", "validation": f"q{n + 2}"}[split] if config in SQUAD else f"q{n}"
+        number = {"train": f"t{n}", "validation": f"q{n + size - 2}"}[split] if config in SQUAD else f"q{n}"
         row = {"id": number, "title": f"Title {n // 2}", "context": context, "question": f"{config} who {n}?"}
         rows.append(row | {"answers": answers})
     features = Features(id=TEXT, title=TEXT, context=TEXT, question=TEXT, answers=ANSWERS)
@@ -88,37 +89,37 @@ def _squad(config: str, split: str, title: bool = True) -> Rows:
     return features, [{key: row[key] for key in features} for row in rows]
 
 
-def _squad_v2(config: str, split: str) -> Rows:
-    features, rows = _squad(config, split)
+def _squad_v2(config: str, split: str, size: int) -> Rows:
+    features, rows = _squad(config, split, size)
     return features, [*rows[:-1], rows[-1] | {"answers": {"text": [], "answer_start": []}}]
 
 
-def _xquad(config: str, split: str) -> Rows:
-    return _squad(config, split, title=False)
+def _xquad(config: str, split: str, size: int) -> Rows:
+    return _squad(config, split, size, title=False)
 
 
-def _tydiqa(config: str, split: str) -> Rows:
-    features, rows = _squad(config, split)
+def _tydiqa(config: str, split: str, size: int) -> Rows:
+    features, rows = _squad(config, split, size)
     return features, [row | {"id": f"{name}-{row['id']}-0"} for row in rows for name in TYDIQA]
 
 
-def _hellaswag(config: str, split: str) -> Rows:
+def _hellaswag(config: str, split: str, size: int) -> Rows:
     names = ("activity_label", "ctx_a", "ctx_b", "ctx", "source_id", "split", "split_type", "label")
     features = Features(ind=INT, endings=List(TEXT), **dict.fromkeys(names, TEXT))
     row = dict.fromkeys(names, "text") | {"endings": [f"ending {n}" for n in range(4)]}
     return features, [
-        row | {"ind": n, "ctx": f"{split} {n}", "label": "" if split == "test" else str(n)} for n in range(4)
+        row | {"ind": n, "ctx": f"{split} {n}", "label": "" if split == "test" else str(n % 4)} for n in range(size)
     ]
 
 
-def _cosmos_qa(config: str, split: str) -> Rows:
+def _cosmos_qa(config: str, split: str, size: int) -> Rows:
     answers = {f"answer{n}": f"answer {n}" for n in range(4)}
     features = Features(id=TEXT, context=TEXT, question=TEXT, **dict.fromkeys(answers, TEXT), label=INT)
     row = {"context": f"{split} context", "question": "why?"} | answers
-    return features, [row | {"id": f"c{n}", "label": -1 if split == "test" else n} for n in range(4)]
+    return features, [row | {"id": f"c{n}", "label": -1 if split == "test" else n % 4} for n in range(size)]
 
 
-def _commonsense_qa(config: str, split: str) -> Rows:
+def _commonsense_qa(config: str, split: str, size: int) -> Rows:
     features = Features(
         id=TEXT, question=TEXT, question_concept=TEXT, choices={"label": List(TEXT), "text": List(TEXT)}, answerKey=TEXT
     )
@@ -130,64 +131,66 @@ def _commonsense_qa(config: str, split: str) -> Rows:
     return features, [row | {"answerKey": "" if split == "test" else "B"} for row in rows]
 
 
-def _social_i_qa(config: str, split: str) -> Rows:
+def _social_i_qa(config: str, split: str, size: int) -> Rows:
     names = ("context", "question", "answerA", "answerB", "answerC", "label")
     row = {name: f"{split} {name}" for name in names}
     return Features(dict.fromkeys(names, TEXT)), [row | {"label": str(n)} for n in (1, 2, 3)]
 
 
-def _copa(config: str, split: str) -> Rows:
+def _copa(config: str, split: str, size: int) -> Rows:
     names = ("premise", "choice1", "choice2", "question")
     features = Features(**dict.fromkeys(names, TEXT), idx=INT, label=ClassLabel(names=["choice1", "choice2"]))
     row = {"premise": f"{config} {split}", "choice1": "one", "choice2": "two"}
     return features, [row | {"question": q, "idx": n, "label": n} for n, q in enumerate(("cause", "effect"))]
 
 
-def _xcopa(config: str, split: str) -> Rows:
-    features, rows = _copa(config, split)
+def _xcopa(config: str, split: str, size: int) -> Rows:
+    features, rows = _copa(config, split, size)
     features = Features(features | {"label": INT, "changed": Value("bool")})
     return features, [row | {"changed": False} for row in rows]
 
 
-def _pawsx(config: str, split: str) -> Rows:
+def _pawsx(config: str, split: str, size: int) -> Rows:
     features = Features(id=INT, sentence1=TEXT, sentence2=TEXT, label=ClassLabel(names=["0", "1"]))
     return features, [
-        {"id": n + 1, "sentence1": f"{config} {n}", "sentence2": f"{split} {n}", "label": n % 2} for n in range(ROWS)
+        {"id": n + 1, "sentence1": f"{config} {n}", "sentence2": f"{split} {n}", "label": n % 2} for n in range(size)
     ]
 
 
-def _tagged(column: str, tags: list[str], extra: tuple[str, ...] = ()) -> Callable[[str, str], Rows]:
-    def rows(config: str, split: str) -> Rows:
+def _tagged(column: str, tags: list[str], extra: tuple[str, ...] = ()) -> Callable[[str, str, int], Rows]:
+    def rows(config: str, split: str, size: int) -> Rows:
         features = Features(
             tokens=List(TEXT), **{column: List(ClassLabel(names=tags))}, **{e: List(TEXT) for e in extra}
         )
-        words = [f"{config}-{tag}" for tag in tags]
-        more = dict.fromkeys(extra, words)
-        return features, [{"tokens": words, column: list(range(len(tags)))} | more for _ in range(2)]
+        spoken = [[f"{config}-{split}-{n}-{tag}" for tag in tags] for n in range(size // 2)]
+        more = [dict.fromkeys(extra, words) for words in spoken]
+        return features, [
+            {"tokens": words, column: list(range(len(tags)))} | rest for words, rest in zip(spoken, more, strict=True)
+        ]
 
     return rows
 
 
-def _pairs(config: str, split: str) -> Rows:
+def _pairs(config: str, split: str, size: int) -> Rows:
     names = ("source_sentence", "target_sentence", "source_lang", "target_lang")
     row = {"source_lang": "/cache/3f", "target_lang": "/cache/4a"}
     return Features(dict.fromkeys(names, TEXT)), [
-        row | {"source_sentence": f"{config} {n}\n", "target_sentence": f"English {n}\n"} for n in range(3)
+        row | {"source_sentence": f"{config} {n}\n", "target_sentence": f"English {n}\n"} for n in range(size - 1)
     ]
 
 
-def _bucc(config: str, split: str) -> Rows:
-    features, rows = _pairs(config, split)
+def _bucc(config: str, split: str, size: int) -> Rows:
+    features, rows = _pairs(config, split, size)
     return features, [row | {"source_lang": f"xx-{n}", "target_lang": f"en-{n}"} for n, row in enumerate(rows)]
 
 
-def _mteb(config: str, split: str) -> Rows:
+def _mteb(config: str, split: str, size: int) -> Rows:
     return Features(sentence1=TEXT, sentence2=TEXT, lang=TEXT), [
-        {"sentence1": f"{config} {n}", "sentence2": f"English {n}", "lang": config} for n in range(3)
+        {"sentence1": f"{config} {n}", "sentence2": f"English {n}", "lang": config} for n in range(size - 1)
     ]
 
 
-def _mewslix(config: str, split: str) -> Rows:
+def _mewslix(config: str, split: str, size: int) -> Rows:
     if config == "wikipedia_pairs":
         return Features(mention=TEXT, entity=TEXT), [{"mention": f"a {{m}} {n}", "entity": f"e {n}"} for n in range(3)]
     if config == "candidate_entities":
@@ -197,14 +200,18 @@ def _mewslix(config: str, split: str) -> Rows:
     return Features(example_id=TEXT, mention=TEXT, entity_id=TEXT), rows
 
 
-def _wikipedia(config: str, split: str) -> Rows:
-    row = {"url": "u", "title": "t", "text": f"{config} first.\n\nsecond line\n"}
-    return Features(id=TEXT, url=TEXT, title=TEXT, text=TEXT), [row | {"id": str(n)} for n in range(2)]
+def _wikipedia(config: str, split: str, size: int) -> Rows:
+    pages = [f"{config} page {n}.\n\n{' '.join(WORDS[n % 7 : n % 7 + 5])}\n" for n in range(size // 2)]
+    row = {"url": "u", "title": "t"}
+    return Features(id=TEXT, url=TEXT, title=TEXT, text=TEXT), [
+        row | {"id": str(n), "text": pages[n]} for n in range(size // 2)
+    ]
 
 
 XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
 XQUAD = words("ar de el en es hi ru th tr vi zh")
 MLQA = words("ar de en es hi vi zh")
+WIKIPEDIA = sorted({*PANX, *XNLI, *words("az gu ht lt pa pl qu ro uk wo")})
 TRAIN_DEV, TRAIN_DEV_TEST = ("train", "validation"), ("train", "validation", "test")
 # repository, revision, configurations, maker of rows, splits
 REPOSITORIES = [
@@ -255,7 +262,7 @@ REPOSITORIES = [
         _tagged("ner_tags", NER_TAGS, ("langs", "spans")),
         TRAIN_DEV_TEST,
     ),
-    ("izhx/xtreme-r-udpos", "main", ["lt", "pl", "ro", "uk", "wo"], _tagged("upos", UD_TAGS), TRAIN_DEV_TEST),
+    ("izhx/xtreme-r-udpos", "main", ["lt", "pl", "ro", "uk", "wo"], _tagged("upos", UD_TAGS), ("test",)),
     (
         "mteb/tatoeba-bitext-mining",
         CONVERT,
@@ -280,13 +287,13 @@ REPOSITORIES = [
     ),
     ("izhx/mewsli-x", CONVERT, ["wikipedia_pairs"], _mewslix, TRAIN_DEV),
     ("izhx/mewsli-x", CONVERT, ["candidate_entities"], _mewslix, ("test",)),
-    ("wikimedia/wikipedia", "main", ["20231101.sw", "20231101.en"], _wikipedia, ("train",)),
+    ("wikimedia/wikipedia", "main", [f"20231101.{code}" for code in WIKIPEDIA], _wikipedia, ("train",)),
 ]
 SCRIPTS = ("allenai/cosmos_qa", "allenai/social_i_qa", "facebook/mlqa", "aps/super_glue")
 
 
-def build(root: Path) -> Path:
-    """Writes all repositories under `root`, for MiniHub to serve."""
+def build(root: Path, size: int = 4) -> Path:
+    """Writes all repositories under `root`, for MiniHub to serve; tables of about so many rows."""
     cards: dict[Path, list[str]] = {}
     for repository, revision, configs, maker, splits in REPOSITORIES:
         base = root / "datasets" / repository / revision
@@ -295,7 +302,7 @@ def build(root: Path) -> Path:
                 name = f"{config}/{split}/0000" if revision == CONVERT else f"{config}/{split}-00000-of-00001"
                 path = base / f"{name}.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                features, rows = maker(config, split)
+                features, rows = maker(config, split, size)
                 columns = {key: [row[key] for row in rows] for key in features}
                 Dataset.from_dict(columns, features=features).to_parquet(path)
             if revision == "main":

@@ -22,7 +22,8 @@ def result(seconds: float, **more) -> records.Result:
 def put(run: Run, seconds: float, id: str = "", parameters: dict | None = None) -> None:
     """Stores a run as done."""
     given = {**run.parameters, **(parameters or {})}
-    done = result(seconds, id=id or run.id, kind=run.kind, labels=run.labels, identity={"parameters": given})
+    identity = {"parameters": given, "parents": list(run.parents)}
+    done = result(seconds, id=id or run.id, kind=run.kind, labels=run.labels, identity=identity)
     scores = [{"task": "t", "language": "en", "split": "dev", "metric": "accuracy", "value": 1.0, "n": 1, "main": True}]
     folder = study.runs_folder() / (id or run.id)
     content = {**done.model_dump(), "scores": scores}
@@ -31,9 +32,15 @@ def put(run: Run, seconds: float, id: str = "", parameters: dict | None = None) 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
-    """The smoke study's plan, with nothing done."""
+    """The smoke study's plan, with its encoder done."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    return study.make_plan(SMOKE)
+    made = study.make_plan(SMOKE)
+    put(encoder_of(made), 10.0)
+    return made
+
+
+def encoder_of(plan) -> Run:
+    return next(run for run in plan.runs.values() if run.kind == "encoder")
 
 
 def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
@@ -65,6 +72,37 @@ def test_sizes_of_models(tmp_path):
     assert not cost.size(params.Model(load="someone/else")).known
     (tmp_path / "model.safetensors").write_bytes(b"0" * 4000)
     assert cost.size(params.Model(load=str(tmp_path))).parameters == 1000
+
+
+def test_layers_and_width(tmp_path):
+    shapes = [cost.size(params.Model(load=load)) for load in ("google/mt5-small", "someone/else")]
+    assert [(size.layers, size.width) for size in shapes] == [(8, 512), cost.UNKNOWN_SHAPE]
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 4000)
+    (tmp_path / "config.json").write_text('{"n_layer": 3, "n_embd": 48, "d_ff": 7}')
+    local = cost.size(params.Model(load=str(tmp_path)))
+    assert (local.layers, local.width) == (3, 48)
+    assert all({"parameters", "body", "layers", "width"} <= set(row) for row in cost.published().values())
+
+
+def test_disk_holds_what_every_kernel_keeps_while_it_trains(monkeypatch, tmp_path):
+    """Two checkpoints of 12 bytes a parameter, and twice the best weights so far where a checkpoint is chosen."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    for name, bytes_each in (("paper", 560e6 * (24 + 8)), ("base", 278e6 * 24)):
+        made = study.make_plan(paths.PARAMS / f"{name}.yaml")
+        needed = []
+        for workers in (1, 3):
+            made.study = made.study.model_copy(update={"workers": workers})
+            needed.append(needs.disk_bytes(made))
+        assert needed[1] - needed[0] == pytest.approx(2 * bytes_each)
+
+
+@pytest.mark.parametrize(("role", "added"), [("dev", False), ("test", True)])
+def test_repositories_that_xtreme_r_adds_are_named_where_their_languages_are_scored(role, added):
+    made = params.load(paths.PARAMS / "paper.yaml").model_copy(
+        update={"targets": ["udpos"], "evaluate": {"udpos": role}}
+    )
+    assert ("izhx/xtreme-r-udpos" in {hub.id for _, hub in needs.hub_entries(made)}) == added
+    assert ("one per treebank," in f"{needs._licences(made)},") == added
 
 
 # ----- time -----
@@ -101,8 +139,23 @@ def test_runs_on_another_device_tell_nothing(plan):
     assert cost.expected(plan, [run.id]).assumed == 1
 
 
+def test_a_model_of_another_size_and_equal_name_tells_nothing(plan, tmp_path):
+    """Settings of a run do not hold its encoder's size, and a study may give any name to any model."""
+    done = target(plan)
+    put(done, 120.0)
+    text = SMOKE.read_text().replace("width: 32", "width: 64")
+    (tmp_path / "smoke.yaml").write_text(text)
+    other = study.make_plan(tmp_path / "smoke.yaml")
+    found = cost.expected(other, [target(other).id])
+    assert target(other).parameters == done.parameters and target(other).labels == done.labels
+    assert (found.measured, found.scaled, found.assumed) == (0, 0, 1)
+    (study.runs_folder() / encoder_of(plan).id / records.RESULT).unlink()
+    assert cost.expected(plan, [target(plan, intermediate="mnli").id]).assumed == 1, "its size is not known any more"
+
+
 def test_assumed_time_by_hand(plan):
-    encoder = next(run for run in plan.runs.values() if run.kind == "encoder")
+    encoder = encoder_of(plan)
+    (study.runs_folder() / encoder.id / records.RESULT).unlink()
     given = encoder.parameters
     weights = given["layers"] * (4 * given["width"] ** 2 + 2 * given["width"] * given["feedforward"])
     predicted = given["masked"] * given["vocabulary"] * given["width"]

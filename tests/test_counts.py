@@ -8,6 +8,7 @@ import pytest
 from xfer_utils import counts, paths, study
 from xfer_utils.counts import Counts
 from xfer_utils.sources.folder import FolderSource
+from xfer_utils.tasks import task
 
 MNLI = {"tasks": ["mnli"], "epochs": 2, "max_examples": 0, "max_steps": 0, "batch_size": 32, "max_length": 256}
 
@@ -19,6 +20,8 @@ def test_tokens_of_a_training():
     assert counts.training_tokens("intermediate", {**MNLI, "max_examples": 1000}, official) == 2 * 1000 * 40
     steps = {**MNLI, "max_steps": 10, "accumulation": 3}
     assert counts.training_tokens("intermediate", steps, official) == pytest.approx(10 * 32 * 3 * 40)
+    beyond = {**MNLI, "max_examples": 100, "max_steps": 10}
+    assert counts.training_tokens("intermediate", beyond, official) == pytest.approx(10 * 32 * 40), "3.2 epochs, not 2"
     both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "multi_cap": 10000}
     assert counts.training_tokens("intermediate", both, official) == 2 * (10000 * 40 + 9741 * 110)
     alone = {**MNLI, "multi_cap": 10000}
@@ -33,6 +36,14 @@ def test_tokens_of_an_evaluation():
     assert counts.evaluation_tokens("target", given, Counts()) == 15 * 5010 * 45
     assert counts.evaluation_tokens("target", {**given, "max_eval_items": 10}, Counts()) == 15 * 10 * 45
     assert counts.evaluation_tokens("target", {**given, "max_length": 20}, Counts()) == 15 * 5010 * 20
+
+
+def test_rows_of_the_official_release_are_those_of_every_language_that_is_there():
+    """A run evaluates all languages of its tasks, those that XTREME-R adds among them."""
+    dev, test = (counts.official_rows(task("udpos"), role) for role in ("dev", "test"))
+    assert [dev[code] for code in ("th", "lt", "wo")] == [0, 0, 0]
+    assert (test["th"], test["lt"], dev["de"]) == (1000, counts.UNKNOWN_ITEMS, counts.UNKNOWN_ITEMS)
+    assert counts.official_rows(task("tatoeba"), "dev")["az"] == 2 * 1000
 
 
 # ----- a local source -----

@@ -1,5 +1,6 @@
 """Each check of `xfer doctor`, whole and with something missing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -92,10 +93,33 @@ def test_a_local_model_is_looked_into(tmp_path):
     asked = doctor.params.Model(load=str(model))
     assert doctor.model_access("m", asked).state == OK
     (model / "model.safetensors").unlink()
-    assert doctor.model_access("m", asked).found.endswith("has no weights")
+    assert doctor.model_access("m", asked).found.endswith("has no weights, or not all of them")
     (model / "config.json").unlink()
     found = doctor.model_access("m", asked)
     assert found.state == MISSING and "holds no model" in found.advice
+
+
+def test_a_cache_is_whole_with_pickled_weights_and_with_every_shard(tmp_path, monkeypatch):
+    """Several published models have pytorch_model.bin alone; one shard of several is no model."""
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(doctor, "try_to_load_from_cache", lambda *_, **__: str(tmp_path / "config.json"))
+    monkeypatch.setattr(doctor, "HF_HUB_OFFLINE", True)
+
+    def state() -> str:
+        return doctor.model_access("m", doctor.params.Model(load="owner/name")).state
+
+    (tmp_path / "training_args.bin").write_text("")
+    assert state() == MISSING
+    (tmp_path / "pytorch_model.bin").write_text("")
+    assert state() == OK
+    (tmp_path / "pytorch_model.bin").unlink()
+    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / shards[0]).write_text("")
+    assert state() == MISSING
+    (tmp_path / shards[1]).write_text("")
+    assert state() == OK
 
 
 def test_a_source_folder_that_is_not_there(tmp_path):
@@ -111,21 +135,40 @@ def test_licensed_data_is_a_note_with_the_place_to_put_it(tmp_path, outputs):
     assert check.state == NOTE and "LDC2005T13" in check.advice and str(outputs / "data" / "ccg") in check.advice
 
 
+def test_activations_are_those_that_were_measured():
+    """1.75 MB a token with XLM-R Large and 0.65 MB with base, in bf16."""
+    for load, measured in (("FacebookAI/xlm-roberta-large", 1.75e6), ("FacebookAI/xlm-roberta-base", 0.65e6)):
+        size = doctor.cost.size(doctor.params.Model(load=load))
+        assert doctor.ACTIVATION_BYTES["bf16"] * size.layers * size.width == pytest.approx(measured, rel=0.03)
+
+
 def test_memory_by_hand(monkeypatch):
-    """XLM-R Large in fp32 with gradients and Adam's moments: 560 million times 18 bytes, twice."""
+    """XLM-R Large: 560 million parameters of 18 bytes, and the multi-task batch, 8 x 5 answers x 384 tokens."""
     torch = pytest.importorskip("torch")
     card = namedtuple("card", "name total_memory")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    made = doctor.params.load(paths.PARAMS / "paper.yaml").model_copy(update={"workers": 2})
-    for gigabytes, state in ((16, MISSING), (24, OK)):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    made = doctor.params.load(paths.PARAMS / "paper.yaml")
+    for gigabytes, workers, state, needed in ((40, 1, OK, "36.5"), (40, 0, MISSING, "73"), (80, 0, OK, "73")):
         size = card("C", gigabytes * 10**9)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, size=size: size)
-        checks = list(doctor.memory(made))
-        assert checks[0].state == state and "20.2 GB needed" in checks[0].found
+        checks = list(doctor.memory(made.model_copy(update={"workers": workers})))
+        assert checks[0].state == state and f"about {needed} GB needed" in checks[0].found, "two kernels by default"
         assert checks[1].found == "no bf16"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert "about 36.5 GB needed" in next(doctor.memory(made.model_copy(update={"workers": 4}))).found, "one on each"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert by_subject(doctor.memory(made))["GPU"].state == MISSING
+
+
+def test_repositories_that_xtreme_r_adds_are_asked_for_too(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(doctor, "_ask_hub", lambda question: asked.append(question))
+    text = LOADED.replace("[xnli]", "[udpos]\nevaluate: {udpos: test}")
+    plan = make_plan(study_file(tmp_path, "owner/name", text))
+    checks = by_subject(doctor.data_access(plan))
+    assert list(checks) == ["data google/xtreme", "data izhx/xtreme-r-udpos"] and len(asked) == 2
 
 
 def _doctor(file: Path, environment: dict) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xfer_utils import overview, params, paths, settings_file, study
+from xfer_utils import doctor, overview, params, paths, settings_file, study
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.tasks import task
 
@@ -64,6 +64,10 @@ def test_the_papers_hyper_parameters_reach_the_runs():
     by_slug = {run.slug: run.parameters for run in plan.runs.values()}
     cosmos = by_slug["intermediate-cosmos_qa-s0"]
     assert (cosmos["batch_size"], cosmos["epochs"], cosmos["learning_rate"]) == (4, 15, 1e-5)
+    for name, size in (("mnli", 24), ("hellaswag", 24), ("squad", 8), ("cosmos_qa", 4), ("multi", 8)):
+        given = by_slug[f"intermediate-{name}-s0"]
+        assert given["batch_size"] * given["accumulation"] == size
+    assert by_slug["intermediate-multi-s0"]["max_length"] == by_slug["intermediate-squad-s0"]["max_length"] == 384
     squad = by_slug["target-squad-after-none-s2"]
     assert (squad["batch_size"], squad["epochs"], squad["max_length"], squad["select"]) == (16, 2, 384, "english_dev")
     assert (squad["eval_steps"], squad["patience"], squad["dev_examples"]) == (1000, 30, 500)
@@ -71,6 +75,18 @@ def test_the_papers_hyper_parameters_reach_the_runs():
     assert by_slug["retrieval-after-none"]["layer"] == 14
     assert plan.not_run["ccg", "*"] == "licensed data"
     assert len([run for run in plan.runs.values() if run.kind == "target"]) == 6 * (3 + 9)
+
+
+def test_base_takes_the_papers_batches_in_smaller_parts():
+    plan = study.make_plan(paths.PARAMS / "base.yaml")
+    (given, *_) = [run.parameters for run in plan.runs.values() if run.slug.startswith("intermediate-hellaswag")]
+    assert given["batch_size"] * given["accumulation"] == 24
+
+
+@pytest.mark.parametrize(("name", "gigabytes"), [("base", 24), ("mmbert", 24), ("paper", 40)])
+def test_its_kernels_fit_the_card_that_it_is_for(name, gigabytes):
+    made = params.load(paths.PARAMS / f"{name}.yaml")
+    assert made.workers * doctor.training_bytes(made, "bf16") < gigabytes * 1e9
 
 
 def test_base_fits_a_night_on_one_card():

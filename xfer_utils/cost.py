@@ -8,6 +8,7 @@ and saving are left out; what was measured holds them.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,12 +20,13 @@ import yaml
 from xfer_utils import paths, records
 from xfer_utils.counts import Counts, evaluation_tokens, training_tokens
 from xfer_utils.params import Model
-from xfer_utils.study import Plan, runs_folder, source_of
+from xfer_utils.study import Plan, Run, runs_folder, source_of
 
 # Sustained: a CPU core on a small model, and a 24 GB GPU in bf16 with the kernels that share it. The largest GPUs are
 # 5 to 10 times faster.
 ASSUMED_FLOPS = {"cpu": 4.0e10, "gpu": 2.0e13}
 START_SECONDS = 1.0
+UNKNOWN_SHAPE = (24, 1024)  # layers and width of a model that nothing is known of: those of XLM-R Large
 UNHASHED = ("seed", "checkpoint_minutes")
 
 
@@ -53,12 +55,15 @@ class Expected:
 
 @dataclass(frozen=True)
 class Size:
-    """A model's size: parameters in all and outside the word embeddings, bytes to download, licence, whether known."""
+    """A model's size: parameters in all and outside the word embeddings, bytes to download, licence, layers and their
+    width, whether known."""
 
     parameters: float
     body: float
     download: float
     licence: str
+    layers: int
+    width: int
     known: bool = True
 
 
@@ -72,15 +77,23 @@ def size(model: Model) -> Size:
     """A model's size, without asking the hub."""
     if shape := model.pretrain:
         body = _body(shape.layers, shape.width, shape.feedforward)
-        return Size(body + shape.vocabulary * shape.width, body, 0, "trained here")
+        return Size(body + shape.vocabulary * shape.width, body, 0, "trained here", shape.layers, shape.width)
     if row := published().get(model.load):
-        parameters = row["parameters"] * 1e6
-        return Size(parameters, row["body"] * 1e6, row.get("download", parameters * 4e-9) * 1e9, row["licence"])
+        parameters, shape = row["parameters"] * 1e6, (row["layers"], row["width"])
+        return Size(parameters, row["body"] * 1e6, row.get("download", parameters * 4e-9) * 1e9, row["licence"], *shape)
     folder = paths.resolve(model.load)
     stored = sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder.is_dir() else 0
     if stored:
-        return Size(stored / 4, stored / 4, 0, "see the model's folder")
-    return Size(5.6e8, 3.0e8, 2.2e9, "see the model's page", known=False)
+        return Size(stored / 4, stored / 4, 0, "see the model's folder", *_shape(folder / "config.json"))
+    return Size(5.6e8, 3.0e8, 2.2e9, "see the model's page", *UNKNOWN_SHAPE, known=False)
+
+
+def _shape(file: Path) -> tuple[int, int]:
+    """Layers and width, by the names that configurations have for them."""
+    given = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    names = (("num_hidden_layers", "num_layers", "n_layer"), ("hidden_size", "d_model", "n_embd"))
+    layers, width = (next((given[key] for key in keys if key in given), 0) for keys in names)
+    return (layers, width) if layers and width else UNKNOWN_SHAPE
 
 
 def expected(plan: Plan, todo: list[str]) -> Expected:
@@ -92,10 +105,11 @@ def expected(plan: Plan, todo: list[str]) -> Expected:
         run = plan.runs[run_id]
         model = plan.study.models[run.labels["model"]]
         work = effort(run.kind, run.parameters, counts)
-        if like := exact.get(_settings(run.kind, run.labels, run.parameters)):
+        encoder = _encoder(run, plan.runs)
+        if like := exact.get(_settings(run.kind, run.parameters, encoder)):
             found.measured += 1
             found.seconds[run_id] = median(like)
-        elif rate := rates.get(run.labels["model"]):
+        elif rate := rates.get(encoder):
             found.scaled += 1
             found.seconds[run_id] = START_SECONDS + rate * work
         else:
@@ -133,25 +147,33 @@ def _body(layers: int, width: int, feedforward: int) -> float:
 
 
 def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds of done runs by settings, and seconds per unit of effort by model: on this device, from this source."""
+    """Seconds of done runs by settings, and seconds per unit of effort by encoder: on this device, from this source."""
     exact: dict[str, list[float]] = {}
     spent: dict[str, list[tuple[float, float]]] = {}
     here, source = records.environment()["device"], (plan.study.source, plan.study.world)
-    for folder in sorted(runs_folder().glob("*")):
-        result = records.read(folder)
-        if result is None or result.environment.get("device") != here:
+    results = {folder.name: records.read(folder) for folder in sorted(runs_folder().glob("*"))}
+    for result in results.values():
+        if result is None or result.environment.get("device") != here or not (encoder := _encoder(result, results)):
             continue
         given, seconds = result.identity["parameters"], result.timing["total"]
-        exact.setdefault(_settings(result.kind, result.labels, given), []).append(seconds)
+        exact.setdefault(_settings(result.kind, given, encoder), []).append(seconds)
         if result.kind == "encoder" or (given["source"], given["world"]) != source:
             continue
         if work := effort(result.kind, given, counts):
-            spent.setdefault(str(result.labels.get("model")), []).append((max(0.0, seconds - START_SECONDS), work))
+            spent.setdefault(encoder, []).append((max(0.0, seconds - START_SECONDS), work))
     # A model's rate is of all its runs together: in short ones it would be drowned by what comes before and after.
-    return exact, {model: sum(s for s, _ in pairs) / sum(w for _, w in pairs) for model, pairs in spent.items()}
+    return exact, {encoder: sum(s for s, _ in pairs) / sum(w for _, w in pairs) for encoder, pairs in spent.items()}
 
 
-def _settings(kind: str, labels: dict, parameters: dict) -> str:
+def _encoder(run: Run | records.Result, known: Mapping[str, Run | records.Result | None]) -> str:
+    """What the encoder behind a run was asked to be, which a model's name does not tell; empty if it is gone."""
+    found: Run | records.Result | None = run
+    while found and found.kind != "encoder":
+        found = known.get(next(iter(found.identity["parents"]), ""))
+    return _settings("encoder", found.identity["parameters"]) if found else ""
+
+
+def _settings(kind: str, parameters: dict, encoder: str = "") -> str:
     """Everything that may change a run's duration."""
     given = {key: value for key, value in parameters.items() if key not in UNHASHED}
-    return json.dumps([kind, labels.get("model"), given], sort_keys=True)
+    return json.dumps([kind, given, encoder], sort_keys=True)

@@ -92,10 +92,9 @@ def training_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float:
         found = counts.train(name)
         found = min(found, given["max_examples"] or found, given.get("multi_cap", found) if len(names) > 1 else found)
         rows, tokens = rows + found, tokens + found * counts.row_tokens(name, "train", given)
-    epochs = given["epochs"]
-    if given["max_steps"]:
-        epochs = min(epochs, given["max_steps"] * given["batch_size"] * given.get("accumulation", 1) / max(1, rows))
-    return tokens * epochs
+    if given["max_steps"]:  # the Trainer stops after so many, however many epochs they are
+        return tokens / max(1, rows) * given["max_steps"] * given["batch_size"] * given.get("accumulation", 1)
+    return tokens * given["epochs"]
 
 
 def evaluation_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float:
@@ -121,7 +120,7 @@ def official_rows(row: Task, role: str) -> dict[str, int]:
     splits = [splits] if isinstance(splits, str) else splits
     sides = 2 if row.format == "sentence" else 1
     found = {}
-    for code in row.languages:
+    for code in (*row.languages, *row.xtreme_r_languages):
         entry = row.hub_for(code)
         known = [entry.expected(split, code) or 0 for split in splits] if entry else []
         absent = entry and all(code in entry.absent.get(split, ()) for split in splits)

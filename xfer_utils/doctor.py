@@ -1,5 +1,6 @@
 """`xfer doctor`: checks that a machine can run a study, and says what to do about each thing that is missing."""
 
+import json
 import os
 import platform
 import shutil
@@ -15,15 +16,19 @@ from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from xfer_utils import cost, needs, origins, params, paths
+from xfer_utils import cost, engines, needs, origins, params, paths
 from xfer_utils.params import Study
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import Plan, make_plan
 from xfer_utils.tasks import task
 
 OK, NOTE, MISSING = "ok", "note", "MISSING"
-# Per parameter: weight, gradient and two moments in fp32, and some activations; with LoRA the weight and little else.
+# Per parameter: weight, gradient and two moments in fp32, the weight in bf16; with LoRA the weights and little else.
 TRAINING_BYTES = {"full": 18, "lora": 6}
+# Per token of a batch, layer and unit of width, kept for the backward pass: measured in bf16 with XLM-R base (0.65 MB a
+# token) and Large (1.75 MB). In fp32 each number is twice as long.
+ACTIVATION_BYTES = {"bf16": 70, "fp32": 140}
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 HUB_SECONDS = 10
 
 
@@ -104,17 +109,25 @@ def model_access(name: str, model: params.Model) -> Check:
     subject = f"model {model.load}"
     try:
         if folder := origins.local_folder(model.load):
-            whole = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
-            advice = "" if whole else "copy its *.safetensors files there"
-            return Check(OK if whole else MISSING, subject, f"{folder}{'' if whole else ' has no weights'}", advice)
+            whole = _has_weights(folder)
+            advice = "" if whole else "copy all of its *.safetensors files there"
+            problem = "" if whole else " has no weights, or not all of them"
+            return Check(OK if whole else MISSING, subject, f"{folder}{problem}", advice)
         stored = try_to_load_from_cache(model.load, "config.json", revision=model.revision)
-        if isinstance(stored, str) and any(Path(stored).parent.glob("*.safetensors")):
+        if isinstance(stored, str) and _has_weights(Path(stored).parent):
             return Check(OK, subject, "in the hub's cache")
         with origins.explained(model.load):
             _ask_hub(lambda hub: hub.model_info(model.load, revision=model.revision, timeout=HUB_SECONDS))
     except origins.ModelProblem as error:
         return Check(MISSING, subject, "cannot be had", str(error))
     return Check(OK, subject, f"on the hub, {needs.quantity(cost.size(model).download, 'B')} to download")
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether a model's weights are whole: one file, or every file that an index names."""
+    indexes = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.index.json")]
+    named = {name for index in indexes for name in index["weight_map"].values()}
+    return all((folder / name).exists() for name in named) if named else any((folder / n).exists() for n in WEIGHTS)
 
 
 def data_access(plan: Plan) -> Iterator[Check]:
@@ -126,7 +139,7 @@ def data_access(plan: Plan) -> Iterator[Check]:
                 yield Check(NOTE, f"data of {cell}", reason, "add its files to the folder, or leave it out")
         yield Check(OK, "data", f"{plan.study.source} can be read")
         return
-    names = {task(name).hub.id: name for name in needs.data_sets(plan.study) if task(name).hub}
+    names = {hub.id: row.name for row, hub in needs.hub_entries(plan.study)}
     for repository, name in names.items():
         check = _data_set(repository, name)
         yield check
@@ -177,18 +190,18 @@ def disk(plan: Plan) -> Check:
 
 
 def memory(study: Study) -> Iterator[Check]:
-    """GPU and main memory against the largest model's weights, gradients and moments."""
+    """GPU and main memory against what the kernels that run at once need for the largest training."""
     import torch
 
     largest = max(cost.size(model).parameters for model in study.models.values())
     loaded = any(model.load for model in study.models.values())
-    sections = [*study.intermediate_training.values(), *study.target_training.values()] or [params.Training()]
-    wanted = largest * max(TRAINING_BYTES[section.tuning] for section in sections)
-    kernels = study.workers or 1
+    wanted = training_bytes(study, "bf16" if torch.cuda.is_available() else "fp32")
+    kernels = study.workers or engines.default_workers()
     main = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        yield _room(f"GPU {card.name}", card.total_memory, kernels * wanted)
+        sharing = -(-kernels // torch.cuda.device_count())
+        yield _room(f"GPU {card.name}", card.total_memory, sharing * wanted)
         if not torch.cuda.is_bf16_supported(including_emulation=False):
             yield Check(
                 NOTE, f"GPU {card.name}", "no bf16", "set `precision: fp32` in the study file; fp16 is not used"
@@ -197,6 +210,27 @@ def memory(study: Study) -> Iterator[Check]:
         advice = "run the study where there is one; params/toy.yaml and params/mini.yaml need none"
         yield Check(MISSING, "GPU", "none found, and a published model takes days without one", advice)
     yield _room("memory", main, 2e9 + kernels * (wanted if not torch.cuda.is_available() else 4 * largest))
+
+
+def training_bytes(study: Study, precision: str) -> float:
+    """Memory of a study's largest training: the model's own, and the activations of a batch of the longest inputs."""
+    found = [0.0]
+    for size in map(cost.size, study.models.values()):
+        for given, choices in _trainings(study):
+            kept = ACTIVATION_BYTES["fp32" if given.precision == "fp32" else precision] * size.layers * size.width
+            tokens = given.batch_size * max(1, choices) * given.max_length
+            found.append(size.parameters * TRAINING_BYTES[given.tuning] + tokens * kept)
+    return max(found)
+
+
+def _trainings(study: Study) -> Iterator[tuple[params.Training, int]]:
+    """The settings of every training, and how many inputs one of its examples has."""
+    for name in study.intermediate:
+        if name != "none":
+            parts = study.mixture() if name == "multi" else [name]
+            yield study.training("intermediate", name), max(task(part).choices for part in parts)
+    for name in filter(None, (task(target).train_on for target in study.targets)):
+        yield study.training("target", name), task(name).choices
 
 
 def _room(subject: str, has: float, wanted: float) -> Check:

@@ -3,16 +3,17 @@
 import math
 from statistics import stdev
 
-from xfer_utils import cost, counts, stats
+from xfer_utils import cost, counts, engines, stats
 from xfer_utils.params import Study
 from xfer_utils.records import Result
 from xfer_utils.study import Plan, source_of
-from xfer_utils.tasks import registry, task, training_parts
+from xfer_utils.tasks import Hub, Task, task, training_parts
 
 ASSUMED_SD = 1.0  # points between seeds, where nothing was measured: large encoders lie between about 0.3 and 2
 BYTES_PER_TOKEN = 4.5  # of text, before compression
 FEATURE_BYTES = 8  # per cached token: its id, and offsets or labels
 ADAM_BYTES = 12  # per parameter in a checkpoint: the weight and two moments
+WEIGHT_BYTES = 4  # per parameter in an encoder, and in the best weights so far of `select: english_dev`
 NON_COMMERCIAL = ("-nc", "non-commercial", "research use")
 
 
@@ -31,6 +32,19 @@ def data_sets(study: Study) -> list[str]:
     return list(dict.fromkeys(part for name in named for part in training_parts(name)))
 
 
+def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
+    """Where the hub keeps what a study reads: each task's entry, and XTREME-R's where its languages are scored."""
+    source, found = source_of(study), []
+    for row in map(task, data_sets(study)):
+        role = study.evaluate.get(row.name, row.evaluate)
+        scored = row.name in study.targets and row.hub_xtreme_r
+        if row.hub:
+            found.append((row, row.hub))
+        if scored and any(source.has(row.name, role, code) for code in row.hub_xtreme_r.languages):
+            found.append((row, row.hub_xtreme_r))
+    return found
+
+
 def download_bytes(study: Study) -> tuple[float, float]:
     """Bytes of models and, at most, of data that a study fetches."""
     models = sum(cost.size(model).download for model in study.models.values())
@@ -43,13 +57,15 @@ def disk_bytes(plan: Plan) -> float:
     """Bytes that the study leaves in outputs/ and in the hub's cache, checkpoints of runs in progress included."""
     models, data = download_bytes(plan.study)
     total = models + 2 * data + sum(_data_tokens(name) for name in data_sets(plan.study)) * FEATURE_BYTES
-    largest = 0.0
+    in_progress = 0.0
     for run in plan.runs.values():
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
-        largest = max(largest, parameters)
         keeps = run.kind == "intermediate" or (run.kind == "encoder" and not run.parameters["load"])
-        total += 4 * parameters if keeps else 0
-    return total + 2 * ADAM_BYTES * largest
+        total += WEIGHT_BYTES * parameters if keeps else 0
+        stored = ADAM_BYTES + WEIGHT_BYTES * (run.parameters.get("select") == "english_dev")
+        if keeps or run.kind == "target":
+            in_progress = max(in_progress, 2 * stored * parameters)  # the one before stays until the next is whole
+    return total + (plan.study.workers or engines.default_workers()) * in_progress
 
 
 def detectable(study: Study, done: dict[str, Result]) -> str:
@@ -117,11 +133,11 @@ def _hours(plan: Plan, expected: cost.Expected) -> list[str]:
 
 def _licences(study: Study) -> str:
     """Data sets that are restricted by name, the others by licence; and the models'."""
-    used = [registry()[name] for name in data_sets(study)] if study.source == "hub" else []
-    held = [row for row in used if row.hub and any(word in row.hub.licence.lower() for word in NON_COMMERCIAL)]
-    free = sorted({row.hub.licence for row in used if row.hub and row not in held})
-    parts = [f"not for commercial use: {', '.join(f'{row.title} ({row.hub.licence})' for row in held)}"] * bool(held)
-    parts += [f"to be had from its owner: {row.title}" for row in used if not row.hub]
+    used, names = (hub_entries(study), data_sets(study)) if study.source == "hub" else ([], [])
+    held = [(row, hub) for row, hub in used if any(word in hub.licence.lower() for word in NON_COMMERCIAL)]
+    free = sorted({hub.licence for row, hub in used if (row, hub) not in held})
+    parts = [f"not for commercial use: {', '.join(f'{row.title} ({hub.licence})' for row, hub in held)}"] * bool(held)
+    parts += [f"to be had from its owner: {task(name).title}" for name in names if not task(name).hub]
     parts += [f"data otherwise: {', '.join(free)}"] * bool(free)
     parts += [f"{model.load}: {cost.size(model).licence}" for model in study.models.values() if model.load]
     return "; ".join(parts)

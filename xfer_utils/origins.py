@@ -1,6 +1,5 @@
 """Where an encoder comes from: a run's own folder, a folder on this machine, or a published model at one commit."""
 
-import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -9,15 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from httpx2 import HTTPError, TransportError
+from httpx2 import HTTPError
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 
-from xfer_utils import paths
+from xfer_utils import client_errors, paths
 
 POINTER = "pointer.json"
-OFFLINE_WORDS = ("couldn't connect", "offline", "cached files", "connection", "timed out", "name resolution")
 
 
 class ModelProblem(RuntimeError):
@@ -112,31 +109,20 @@ def explained(name: str) -> Iterator[None]:
 
 
 def _sentence(name: str, error: BaseException) -> str:
-    chain = list(_chain(error))
     text = " ".join(str(error).split())
-    if any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in chain):
-        return f"The disk is full while {name} is fetched: free space, or set HF_HOME to a larger disk, and run again."
-    if any(isinstance(e, GatedRepoError) for e in chain) or "gated" in text:
-        return f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`."
-    if any(isinstance(e, RevisionNotFoundError) for e in chain):
-        return f"{name} has no such revision: correct `revision:` in the study file ({text[:200]})."
-    if any(isinstance(e, RepositoryNotFoundError) for e in chain):
-        return f"{name} is not on the hub (any more), or you may not read it: correct `load:`, or name a local folder."
-    if any(isinstance(e, SafetensorError) for e in chain):
-        return f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again."
-    if "trust_remote_code" in text or "custom code" in text:
+    sentences = {
+        "full": f"The disk is full while {name} is fetched: free space, or set HF_HOME to a larger disk, and run "
+        "again.",
+        "gated": f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`.",
+        "revision": f"{name} has no such revision: correct `revision:` in the study file ({text[:200]}).",
+        "missing": f"{name} is not on the hub (any more), or you may not read it: correct `load:`, or name a local "
+        "folder.",
+        "broken": f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again.",
+        "unreachable": f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, "
+        "or copy the cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1.",
+        "other": f"{name} cannot be loaded: {text[:400]}",
+    }
+    kind = client_errors.kind(error)
+    if kind in ("unreachable", "other") and ("trust_remote_code" in text or "custom code" in text):
         return f"{name} needs code of its own, which is never run here: choose a model that transformers knows."
-    unreachable = any(isinstance(e, TransportError) for e in chain)
-    if unreachable or any(word in f"{type(e).__name__} {e}".lower() for e in chain for word in OFFLINE_WORDS):
-        return (
-            f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, or copy the "
-            "cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1."
-        )
-    return f"{name} cannot be loaded: {text[:400]}"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that it came from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    return sentences[kind]

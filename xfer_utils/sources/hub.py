@@ -8,17 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, load_dataset
-from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import snapshot_download
-from huggingface_hub.constants import HF_HUB_OFFLINE
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
+from xfer_utils import client_errors
 from xfer_utils.sources.base import Splits, TableSource, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
 from xfer_utils.sources.raw import BATCH, Batch, HubUnreachable, MissingData, Raw
@@ -85,7 +78,7 @@ class HubSource(TableSource):
         """Paragraphs of Wikipedia, streamed: nothing is downloaded beyond what is read."""
         entry = text_on_hub()
         place = entry.place("train", language)
-        with _errors(f"{entry.id} ({place.config})"):
+        with _errors(entry.id, place.config):
             pages = load_dataset(entry.id, place.config, revision=place.revision, split="train", streaming=True)
             for page in pages:
                 yield from (line for line in map(str.strip, page[entry.columns["text"]].splitlines()) if line)
@@ -104,7 +97,7 @@ class HubSource(TableSource):
         stored = "test" if language == ENTITIES else entry.splits.get(split, split)
         key = (entry.id, place, stored)
         if key not in self._loaded:
-            with _errors(f"{entry.id} ({place.config or place.data_dir}, {stored})"):
+            with _errors(entry.id, f"{place.config or place.data_dir}, {stored}"):
                 load = _converted if place.data_dir else _configured
                 self._loaded[key] = load(entry.id, place, stored)
         return self._loaded[key]
@@ -133,35 +126,39 @@ def _converted(name: str, place: Place, split: str) -> tuple[Dataset, str]:
 
 
 @contextmanager
-def _errors(name: str) -> Iterator[None]:
-    """Turns what the client raises into one sentence that says what to do."""
+def _errors(name: str, part: str) -> Iterator[None]:
+    """Turns what the clients raise into one sentence that says what to do."""
     try:
         yield
     except Exception as error:
-        if translated := _translated(name, error):
+        if translated := _translated(name, f"{name} ({part})", error):
             raise translated from error
         raise
 
 
-def _translated(name: str, error: Exception) -> Exception | None:
-    line = " ".join(str(error).split())[:300]
-    advice = "correct its `hub:` entry in tasks.yaml, or use `source: folder:PATH`"
-    if isinstance(error, GatedRepoError) or (isinstance(error, DatasetNotFoundError) and "gated" in line):
-        return MissingData(
-            f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
-        )
-    if isinstance(error, DatasetNotFoundError | RepositoryNotFoundError | RevisionNotFoundError):
-        problem = "is not on the hub (any more), or you may not read it, or it lacks the revision"
-        return MissingData(f"{name} {problem} ({line}): {advice}")
-    network = ConnectionError | LocalEntryNotFoundError | HfHubHTTPError
-    if isinstance(error, network) or type(error).__module__.startswith("httpx"):
-        return HubUnreachable(OFFLINE.format(name=name, error=f"{type(error).__name__}, {line}"))
-    if isinstance(error, ValueError | RuntimeError | FileNotFoundError):
-        return MissingData(f"the hub does not hold {name} as the registry has it ({line}): {advice}")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+def _translated(name: str, what: str, error: Exception) -> Exception | None:
+    kind, line = client_errors.kind(error), " ".join(str(error).split())[:300]
+    correct = "correct its `hub:` entry in tasks.yaml, or use `source: folder:PATH`"
+    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    if kind == "full":
         full = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
-        return OSError(errno.ENOSPC, full, name)
+        return OSError(errno.ENOSPC, full, what)
+    if kind == "unreachable":
+        return HubUnreachable(OFFLINE.format(name=what, error=f"{type(error).__name__}, {line}"))
+    if kind == "gated":
+        return MissingData(
+            f"{what} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
+        )
+    if kind in ("missing", "revision"):
+        problem = "is not on the hub (any more), or you may not read it, or it lacks the revision"
+        return MissingData(f"{what} {problem} ({line}): {correct}")
+    if kind == "broken":
+        *_, cause = client_errors.chain(error)
+        stored = Path(HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}")
+        problem = f"cannot be read as it was fetched ({' '.join(str(cause).split())[:300]})"
+        return MissingData(f"{what} {problem}: delete {stored} and run again")
+    if isinstance(error, ValueError | RuntimeError | FileNotFoundError):
+        return MissingData(f"the hub does not hold {what} as the registry has it ({line}): {correct}")
     return None
 
 
