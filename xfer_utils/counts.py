@@ -19,7 +19,7 @@ BYTES_PER_TOKEN = 4.7  # of UTF-8 text: measured 4.4 to 4.9 for English in XLM-R
 SPECIAL_TOKENS = 3
 SAMPLE = 300
 UNKNOWN_ITEMS = 1000
-TEXT = ("text_a", "text_b", "question", "context", "tokens", "text")
+TEXT = ("text_a", "text_b", "question", "passage", "context", "tokens", "text")
 
 
 class Counts:
