@@ -38,9 +38,8 @@ def marks_of(row: dict) -> Marks:
 
     Ids and articles count for questions on paragraphs alone: only there do data sets share them.
     """
-    if "passage" in row:
-        paragraphs = {normal(row["context"])} - {""}
-        return Marks({normal(row["question"])}, paragraphs, {row["item"]} if paragraphs else set(), {row["cluster"]})
+    if "passage" in row and not row["context"]:
+        return Marks({normal(row["question"])})
     if "question" in row:
         item = normal(row["question"]) + "\t" + normal(row["context"])
         return Marks({item}, {normal(row["context"])}, {row["item"]}, {row["cluster"]})
