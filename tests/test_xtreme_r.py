@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import FakeData, Table, dataset, study_file, xfer
 
-from xfer_utils import batches, evaluation, features, results, retrieval, study
+from xfer_utils import batches, evaluation, features, ranking, results, study
 from xfer_utils.features import Features
 from xfer_utils.sources.folder import FolderSource
 
@@ -194,15 +194,15 @@ def of_angles(_model, _head, parts, _pad):
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_answers_are_ranked_among_those_of_all_languages(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(retrieval, "predict", of_angles)
-    monkeypatch.setattr(retrieval, "POOL", block)
+    monkeypatch.setattr(ranking, "predict", of_angles)
+    monkeypatch.setattr(ranking, "POOL", block)
     data = Placed({
         "en": [("target", "en:p#0", "en:p#0", None, 0), ("source", "q1", "q1", "en:p#0", 2),
                ("target", "en:p#1", "en:p#1", None, 30), ("source", "q2", "q2", "en:p#1", 31)],
         "de": [("target", "de:p#0", "de:p#0", None, 90), ("target", "de:p#1", "de:p#1", None, 40),
                ("source", "q1", "q1", "de:p#0", 88), ("source", "q2", "q2", "de:p#1", 70)],
     })  # fmt: skip
-    scores = retrieval.rank(None, "t", data, "lareqa", "dev", tmp_path, max_length=8)
+    scores = ranking.rank(None, "t", data, "lareqa", "dev", tmp_path, max_length=8)
     frame = pd.read_parquet(tmp_path / "predictions" / "lareqa.parquet").set_index(["language", "id"])
     assert json.loads(frame.loc["en", "q1"].prediction) == ["en:p#0", "en:p#1", "de:p#1", "de:p#0"]
     assert json.loads(frame.loc["de", "q1"].gold) == ["de:p#0", "en:p#0"], "right in every language"
@@ -212,17 +212,17 @@ def test_answers_are_ranked_among_those_of_all_languages(tmp_path, monkeypatch, 
     assert {s["language"]: s["value"] for s in scores} == pytest.approx({"en": 87.5, "de": 100 * (0.75 + 7 / 12) / 2})
     assert {(s["metric"], s["main"], s["n"], s["split"]) for s in scores} == {("map_at_20", True, 2, "validation")}
     assert 0 < scores[0]["chance"] < 100
-    few = retrieval.rank(None, "t", data, "lareqa", "dev", tmp_path, max_length=8, most=1)
+    few = ranking.rank(None, "t", data, "lareqa", "dev", tmp_path, max_length=8, most=1)
     assert [s["n"] for s in few] == [1, 1] and few[0]["value"] == pytest.approx(75.0)
 
 
 def test_mentions_look_among_the_entities(tmp_path, monkeypatch):
-    monkeypatch.setattr(retrieval, "predict", of_angles)
+    monkeypatch.setattr(ranking, "predict", of_angles)
     data = Placed({
         "ar": [("source", "ar-0-source", "ar-0-source", "Q7", 10)],
         "candidates": [("target", "Q5", "Q5", None, 12), ("target", "Q7", "Q7", None, 20)],
     })  # fmt: skip
-    (score,) = retrieval.rank(None, "t", data, "mewslix", "dev", tmp_path, max_length=8)
+    (score,) = ranking.rank(None, "t", data, "mewslix", "dev", tmp_path, max_length=8)
     assert (score["language"], score["value"], score["chance"]) == ("ar", 50.0, pytest.approx(75.0))
 
 
