@@ -158,11 +158,34 @@ def test_choices_stand_side_by_side(tokenizer):
 
 def test_sentences(tokenizer):
     rows = [
-        {"side": "source", "text": "the day was fine", "match": "x"},
-        {"side": "target", "text": "Ulm", "match": ""},
+        {"side": "source", "text": "the day was fine", "match": "x", "context": None},
+        {"side": "target", "text": "Ulm", "match": "", "context": None},
     ]
     made = features.of_examples("sentence", dataset(rows), tokenizer, 32)
     assert rows_of(made) == [tokenizer(row["text"])["input_ids"] for row in rows]
+    rows[1]["context"] = "Ulm . the day"
+    made = features.of_examples("sentence", dataset(rows), tokenizer, 32)
+    assert rows_of(made) == [tokenizer("the day was fine")["input_ids"], tokenizer("Ulm", "Ulm . the day")["input_ids"]]
+
+
+def test_a_question_and_its_passage_stand_side_by_side_as_they_are_searched(tokenizer):
+    rows = [
+        {"question": "Who saw Anna ?", "passage": "the king saw Anna", "context": "good . the king saw Anna"},
+        {"question": "fine", "passage": "nice", "context": ""},
+    ]
+    made = features.of_examples("pair", dataset(rows), tokenizer, 32)
+    assert made.units.tolist() == [0, 2, 4] and made.arrays["example"].tolist() == [0, 0, 1, 1]
+    sides = (
+        [{"text": r["question"], "context": None} for r in rows],
+        [{"text": r["passage"], "context": r["context"]} for r in rows],
+    )
+    for first, side in enumerate(sides):
+        assert rows_of(made)[first::2] == rows_of(features.of_examples("sentence", dataset(side), tokenizer, 32))
+    third = made.take(np.array([3, 0]))
+    assert rows_of(third) == [rows_of(made)[3], rows_of(made)[0]] and third.lengths.tolist() == [
+        made.lengths[3],
+        made.lengths[0],
+    ]
 
 
 def test_lines_of_text_are_split_and_not_cut(tokenizer, monkeypatch):

@@ -1,10 +1,12 @@
 """Scores against hand-computed cases and independent implementations (seqeval, torchmetrics, scikit-learn)."""
 
+import itertools
 import math
 import random
 import unicodedata
 import warnings
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -151,6 +153,13 @@ def test_average_precision_by_hand():
     assert metrics.average_precision(["a", *"xyz"], set("abcdef"), k=2) == pytest.approx(1 / 2)
     assert metrics.average_precision(["x"] * 20 + ["a"], {"a"}) == 0
     assert metrics.scores("map_at_20", pd.DataFrame({"ap": [1.0, 0.5]})) == {"map_at_20": 75.0}
+
+
+@pytest.mark.parametrize(("n_gold", "n_pool", "k"), [(1, 5, 3), (2, 5, 3), (4, 5, 3), (3, 4, 20)])
+def test_the_average_precision_of_a_random_order_against_all_orders(n_gold, n_pool, k):
+    gold = set(range(n_gold))
+    every = [metrics.average_precision(order, gold, k) for order in itertools.permutations(range(n_pool))]
+    assert metrics.random_precision(n_gold, n_pool, k) == pytest.approx(100 * np.mean(every))
 
 
 def test_gold_as_prediction_gives_100():

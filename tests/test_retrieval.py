@@ -25,7 +25,7 @@ def pool(ours, english, gold):
     rows += [
         {"side": "target", "text": text, "match": back.get(f"e{n}"), "id": f"e{n}"} for n, text in enumerate(english)
     ]
-    return dataset([{**row, "item": row["id"], "cluster": row["id"]} for row in rows])
+    return dataset([{**row, "item": row["id"], "cluster": row["id"], "context": None} for row in rows])
 
 
 def aligned(order):

@@ -70,6 +70,8 @@ WRONG = [
     ("question: Does it?", "question: yes", "yes", 3, "true or false"),
     ("[xnli, udpos]", "[xnlI, udpos]", "targets", 8, "Did you mean `xnli`?"),
     ("[xnli, udpos]", "[xnli, mnli]", "targets", 8, "is no target task"),
+    ("[xnli, udpos]", "[xnli, xcoppa]", "targets", 8, "Did you mean `xcopa`?"),
+    ("[xnli, udpos]", "[xnli, copa]", "targets", 8, "is no target task"),
     ("[xnli, udpos]", "[xnli, xnli]", "targets", 8, "twice"),
     ("[xnli, udpos]", "xnli", "targets", 8, "list"),
     ("  mnli:", "  mnly:", "target_training", 9, "Did you mean `mnli`?"),

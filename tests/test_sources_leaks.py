@@ -71,6 +71,17 @@ def test_lareqa_counts_by_its_paragraphs(tmp_path):
     put(tmp_path, "xquad_r/en.validation", question("x1", "Ada met Bob. She left."))
     source = put(tmp_path, "squad/en.validation", question("a", "Ada met Bob. She left."), question("b", "Clean."))
     assert leaks.clean_rows(source, "squad", "dev", ["lareqa"])[0]["id"][:] == ["b"]
+    kept, _ = leaks.clean_rows(source, "squad_answers", "dev", ["lareqa"])
+    assert (kept["id"][:], kept["passage"][:]) == (["b"], ["Clean."])
+    put(tmp_path, "xquad/en.validation", question("b", "Reworded."))
+    assert not len(leaks.clean_rows(source, "squad_answers", "dev", ["lareqa", "xquad"])[0])
+
+
+def test_training_pairs_of_mewslix_hold_no_evaluated_mention(tmp_path):
+    put(tmp_path, "mewslix/en.validation", {"mention": "saw {Ulm}", "entity_id": "Q1"})
+    pairs = [{"mention": f"saw {{{name}}}", "entity": name} for name in ("Ulm", "Bonn")]
+    kept, dropped = leaks.clean_rows(put(tmp_path, "mewslix/en.train", *pairs), "mewslix_pairs", "train", ["mewslix"])
+    assert (kept["passage"][:], dropped) == (["Bonn"], 1)
 
 
 def test_another_language_stands_in_by_its_ids(tmp_path):

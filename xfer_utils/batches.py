@@ -66,6 +66,8 @@ def collate(task: str, features: Features, units: list[int], pad: int) -> dict:
     elif features.format == "choice":
         batch["choices"] = len(rows) // len(units)
         batch["labels"] = torch.from_numpy(features.arrays["target"][bounds[units]])
+    elif features.format == "pair":
+        batch["labels"] = torch.arange(len(units))
     elif features.format == "token":
         labels = np.concatenate([features.slice("labels", row) for row in rows])
         batch["positions"], kept = token_positions(features, rows, labels >= 0)

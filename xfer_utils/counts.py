@@ -20,7 +20,7 @@ BYTES_PER_TOKEN = 4.7  # of UTF-8 text: measured 4.4 to 4.9 for English in XLM-R
 SPECIAL_TOKENS = 3
 SAMPLE = 300
 UNKNOWN_ITEMS = 1000
-TEXT = ("text_a", "text_b", "question", "tokens", "text")
+TEXT = ("text_a", "text_b", "question", "passage", "tokens", "text")
 
 
 class Counts:

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from xfer_utils import batches, metrics, models, spans
+from xfer_utils import batches, metrics, models, search, spans
 from xfer_utils.data import Data
 from xfer_utils.features import Features
 from xfer_utils.models import TaskModel
 from xfer_utils.tasks import Task, task
 
+TOP = 20  # candidates that a ranking keeps
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 65536}  # a CPU is fastest where a layer's states fit its cache
 
 
@@ -54,7 +55,8 @@ def score(
 def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> list[np.ndarray]:
     """Raw outputs of several features in one pass over length-sorted batches.
 
-    Class logits per row; for token tasks the best label of each token; for spans start and end logits of each token.
+    Class logits (of pairs: a vector) per row; for token tasks the best label of each token; for spans start and end
+    logits of each token.
     """
     device = next(model.parameters()).device
     kind = parts[0].format
@@ -92,7 +94,7 @@ def _empty(model: TaskModel, head: str, part: Features) -> np.ndarray:
         return np.zeros(len(part.arrays["ids"]), np.int32)
     if part.format == "span":
         return np.zeros((len(part.arrays["ids"]), 2), np.float32)
-    return np.zeros((len(part), model.heads[head].out.out_features), np.float32)
+    return np.zeros((len(part), model.heads[head].outputs), np.float32)
 
 
 def _store(output: np.ndarray, part: Features, rows: np.ndarray, logits: torch.Tensor) -> None:
@@ -126,6 +128,8 @@ def item_frame(
         }
     elif row.format == "token":
         counts = _tag_columns(columns["tags"], part, output, names)
+    elif row.format == "pair":
+        counts = _pair_columns(columns, output)
     else:
         counts = _span_columns(row, columns, part, output, language)
     return pd.DataFrame({**base, **counts})
@@ -156,6 +160,24 @@ def _tag_columns(tags: list, part: Features, output: np.ndarray, names: list[str
         "prediction": [json.dumps(sentence) for sentence in predicted],
     }
     return {**as_json, **pd.DataFrame(counts).to_dict("list")}
+
+
+def _pair_columns(columns: dict, output: np.ndarray) -> dict:
+    """Each question looks for its passage among all; equal passages are one, called by its first row's id."""
+    first: dict[tuple, str] = {}
+    texts = zip(columns["passage"], columns["context"], columns["id"], strict=True)
+    names = np.array([first.setdefault((passage, context), name) for passage, context, name in texts])
+    found = search.top_k(output[0::2], output[1::2], TOP, device=models.device().type).index
+    return ranked_columns([{name} for name in names], names[found])
+
+
+def ranked_columns(golds: list[set[str]], found: np.ndarray) -> dict:
+    """What is right and what was found, best first, with the average precision of the latter."""
+    return {
+        "gold": [json.dumps(sorted(gold)) for gold in golds],
+        "prediction": [json.dumps(ranked.tolist()) for ranked in found],
+        "ap": [metrics.average_precision(r.tolist(), g, TOP) for r, g in zip(found, golds, strict=True)],
+    }
 
 
 def _span_columns(row: Task, columns: dict, part: Features, output: np.ndarray, language: str) -> dict:

@@ -1,6 +1,7 @@
-"""Text to token ids, for five formats and masked LM; kept as flat arrays, cached by content, shared by all runs.
+"""Text to token ids, for six formats and masked LM; kept as flat arrays, cached by content, shared by all runs.
 
-A row is one encoder input: a pair of texts, a window of a long context or sentence, or one choice of several.
+A row is one encoder input: a pair of texts, a window of a long context or sentence, one choice of several, or one
+side of a question and its passage.
 Rows of one example stand side by side; `example` says which example a row belongs to.
 """
 
@@ -40,8 +41,8 @@ class Features:
 
     @property
     def units(self) -> np.ndarray:
-        """First row of each training unit, and the end: a choice example is one unit of several rows."""
-        if self.format != "choice":
+        """First row of each training unit, and the end: an example of choices or of a pair is one unit of its rows."""
+        if self.format not in ("choice", "pair"):
             return np.arange(len(self) + 1)
         example = self.arrays["example"]
         first = np.flatnonzero(np.r_[True, example[1:] != example[:-1]])
@@ -50,6 +51,14 @@ class Features:
     def slice(self, name: str, row: int) -> np.ndarray:
         """One row of a flat array."""
         return self.arrays[name][self.arrays["starts"][row] : self.arrays["starts"][row + 1]]
+
+    def take(self, rows: np.ndarray) -> "Features":
+        """Some rows, for an encoder that is asked for nothing but vectors: token ids, and their types."""
+        lengths = self.lengths[rows]
+        starts = np.r_[np.int64(0), np.cumsum(lengths)]
+        places = np.arange(starts[-1]) + np.repeat(self.arrays["starts"][rows] - starts[:-1], lengths)
+        kept = {name: self.arrays[name][places] for name in ("ids", "types") if name in self.arrays}
+        return Features(self.format, {**kept, "starts": starts})
 
 
 def of_examples(format: str, rows: Any, tokenizer: Any, max_length: int, doc_stride: int = 128) -> Features:
@@ -60,6 +69,7 @@ def of_examples(format: str, rows: Any, tokenizer: Any, max_length: int, doc_str
         "span": _span,
         "choice": _choice,
         "sentence": _sentence,
+        "pair": _pair,
     }[format]
     parts, done = [], 0
     for chunk in rows.iter(batch_size=CHUNK):
@@ -107,7 +117,20 @@ def _pairs(first: list[str], second: list[str], tokenizer: Any, max_length: int)
 
 
 def _sentence(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:
-    return _flat(tokenizer(chunk["text"], truncation=True, max_length=max_length, return_attention_mask=False))
+    return _flat(_within(zip(chunk["text"], chunk["context"], strict=True), tokenizer, max_length))
+
+
+def _pair(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:
+    """Two rows an example: the question, then its passage; both are encoded as they are where they are searched."""
+    pairs = zip(chunk["question"], chunk["passage"], chunk["context"], strict=True)
+    rows = [row for question, passage, context in pairs for row in ((question, ""), (passage, context))]
+    return _flat(_within(rows, tokenizer, max_length), np.repeat(np.arange(len(rows) // 2), 2))
+
+
+def _within(rows: Iterable[tuple[str, str | None]], tokenizer: Any, max_length: int) -> Any:
+    """Texts, each with the context it is part of as its second segment where it has one."""
+    texts = [(text, context) if context else text for text, context in rows]
+    return tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)
 
 
 def _choice(chunk: dict, tokenizer: Any, max_length: int, _stride: int) -> dict[str, np.ndarray]:

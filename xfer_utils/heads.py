@@ -4,12 +4,24 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from xfer_utils import origins
 
+# 1 / 0.05, the usual temperature of in-batch softmax over cosines (SimCSE's; sentence-transformers' scale of 20).
+SCALE = 20.0
 DROPOUTS = ("classifier_dropout", "hidden_dropout_prob", "resid_pdrop", "dropout_rate", "hidden_dropout")
+
+
+def make(encoder: Any, kind: str, labels: int) -> nn.Module:
+    """The head of a task of some format."""
+    if kind == "mlm":
+        return MlmHead(encoder)
+    if kind == "pair":
+        return PairHead(encoder.config)
+    return Head(encoder.config, {"choice": 1, "span": 2}.get(kind) or labels, kind)
 
 
 class Head(nn.Module):
@@ -17,7 +29,7 @@ class Head(nn.Module):
 
     def __init__(self, config: Any, outputs: int, kind: str) -> None:
         super().__init__()
-        width = config.hidden_size
+        width, self.outputs = config.hidden_size, outputs
         self.pooling = getattr(config, "xfer_head_pooling", "first") if kind in ("sequence", "choice") else ""
         self.dense = nn.Linear(width, width) if self.pooling else None
         self.out = nn.Linear(width, outputs)
@@ -41,6 +53,24 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
         return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
     weights = mask[:, :, None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
+
+
+class PairHead(nn.Module):
+    """A dual encoder's head, without parameters: the pooled vector of each row, scaled to length 1."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.pooling, self.outputs = getattr(config, "xfer_head_pooling", "first"), config.hidden_size
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """One vector per row, in full precision."""
+        return F.normalize(pooled(hidden, mask, self.pooling).float(), dim=-1)
+
+
+def similarities(vectors: torch.Tensor) -> torch.Tensor:
+    """Scaled cosines [questions, passages] of rows that alternate between the two; the right ones are the diagonal."""
+    with torch.autocast(vectors.device.type, enabled=False):
+        return SCALE * vectors[0::2] @ vectors[1::2].T
 
 
 class MlmHead(nn.Module):

@@ -143,6 +143,13 @@ def average_precision(ranked: Sequence[str], gold: Iterable[str], k: int = 20) -
     return total / min(len(gold), k)
 
 
+def random_precision(n_gold: int, n_pool: int, k: int = 20) -> float:
+    """Expected average precision (0..100) of a pool in random order, of which n_gold items are right."""
+    ranks = np.arange(1, min(k, n_pool) + 1)
+    right_before = (ranks - 1) * (n_gold - 1) / max(1, n_pool - 1)
+    return 100 * n_gold / n_pool * float(((1 + right_before) / ranks).sum()) / min(n_gold, k)
+
+
 # ----- scores -----
 
 
@@ -240,7 +247,7 @@ def chance(task: Task, rows: Sequence[Mapping] | None = None, language: str = "e
     """The main score (0..100) of guessing in one language; NaN where it needs canonical `rows` and has none.
 
     1/labels and 1/choices; for F1 of tags the shuffled gold tags; for tagging by accuracy the majority tag;
-    for questions random spans; for retrieval one in the pool of target sentences.
+    for questions random spans; for retrieval one in the pool of target sentences; for pairs a random order.
     """
     if task.format == "sequence":
         return 100 / len(task.labels)
@@ -249,6 +256,8 @@ def chance(task: Task, rows: Sequence[Mapping] | None = None, language: str = "e
     rows = list(rows or [])
     if not rows:
         return float("nan")
+    if task.format == "pair":
+        return random_precision(1, len(rows))
     if task.format == "span":
         return random_span_qa(rows, task.metric, language)
     if task.format == "sentence":

@@ -21,9 +21,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from xfer_utils import origins
+from xfer_utils import heads, origins
 from xfer_utils.features import IGNORE
-from xfer_utils.heads import Head, MlmHead
 from xfer_utils.origins import ModelProblem, Origin
 
 # These count positions from the padding id + 1, so 514 rows of their table are 512 places for tokens.
@@ -42,15 +41,8 @@ class TaskModel(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, in_bf16(precision)
-        outputs = {"choice": 1, "span": 2}
-        self.heads = nn.ModuleDict(
-            {
-                task: MlmHead(encoder)
-                if kind == "mlm"
-                else Head(encoder.config, outputs.get(kind) or labels[task], kind)
-                for task, kind in formats.items()
-            }
-        )
+        made = {task: heads.make(encoder, kind, labels.get(task, 0)) for task, kind in formats.items()}
+        self.heads = nn.ModuleDict(made)
 
     def forward(
         self, task: str, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None,
@@ -66,6 +58,8 @@ class TaskModel(nn.Module):
             logits = self.heads[task](hidden, attention_mask)
         if kind == "choice":
             logits = logits.view(-1, choices)
+        if kind == "pair" and labels is not None:
+            logits = heads.similarities(logits)
         if kind == "span":
             logits = logits.masked_fill(~attention_mask.bool()[:, :, None], torch.finfo(logits.dtype).min)
         if labels is None:
@@ -110,7 +104,7 @@ def new_encoder(
     return _guarded(AutoModel.from_config(config, **_no_pooler(config)))
 
 
-def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: MlmHead | None = None) -> None:
+def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: heads.MlmHead | None = None) -> None:
     """An encoder folder that transformers itself can load: a whole masked language model where a head is given."""
     if head is None:
         encoder.save_pretrained(folder)

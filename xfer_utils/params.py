@@ -130,7 +130,8 @@ class Study(Section):
     @classmethod
     def _known_tasks(cls, names: list[str], info: Any) -> list[str]:
         role = "target" if info.field_name == "targets" else "intermediate"
-        known = [name for name, row in registry().items() if row.role == role]
+        roles = (role, "xtreme_r") if role == "target" else (role,)
+        known = [name for name, row in registry().items() if row.role in roles]
         known += ["none", "multi"] if info.field_name == "intermediate" else []
         for name in names:
             if name not in known:

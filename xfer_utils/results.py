@@ -128,14 +128,15 @@ def same_data(intermediate: str, train_task: str, mixture: list[str]) -> bool:
     if not train_task or intermediate == "none":
         return False
     names = mixture if intermediate == "multi" else [intermediate]
-    return train_task in {part for name in names for part in training_parts(name)}
+    return task(train_task).folder in {task(part).folder for name in names for part in training_parts(name)}
 
 
 def intermediate_scores(study_dir: Path) -> pd.DataFrame:
     """How well each intermediate task was learnt, on its own English dev set."""
     rows = []
     for run in plan(study_dir)["runs"]:
-        result = records.read(_folder(run["id"])) if run["kind"] == "intermediate" else None
+        own = run["kind"] == "intermediate" and "leads_to" not in run["labels"]
+        result = records.read(_folder(run["id"])) if own else None
         for score in result.scores if result else ():
             if score.main:
                 rows.append(

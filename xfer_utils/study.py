@@ -136,12 +136,12 @@ class Planner:
             for target in targets:
                 self.plan.not_run[intermediate, target] = self.plan.not_run[intermediate, "*"]
             return
-        trained: dict[str, list[str]] = {}
+        trained: dict[tuple[str | None, str], list[str]] = {}
         for target in targets:
             if task(target).train_on:
-                trained.setdefault(task(target).train_on, []).append(target)
-        for train_task, evaluated in trained.items():
-            self._target(parent, train_task, evaluated, labels)
+                trained.setdefault((task(target).train_first, task(target).train_on), []).append(target)
+        for (first, train_task), evaluated in trained.items():
+            self._target(parent, first, train_task, evaluated, labels)
         mined = [target for target in targets if not task(target).train_on]
         if mined:
             self._retrieval(parent, model, mined, labels)
@@ -153,18 +153,22 @@ class Planner:
         elif reason := self._missing(name):
             self.plan.not_run[name, "*"] = reason
             return None
+        return self._before(encoder, tasks, self.study.training("intermediate", name), name, labels)
+
+    def _before(self, parent: Run, tasks: list[str], training: params.Training, slug: str, labels: dict) -> Run:
+        """A training whose encoder is what the next one starts from."""
         held_out = self._held_out(tasks)
         parameters = {
             **self.data,
             "tasks": tasks,
             "multi_cap": self.study.multi_cap,
             "held_out": held_out,
-            **self.study.training("intermediate", name).model_dump(),
+            **training.model_dump(),
             "seed": labels["seed"],
         }
-        slug = f"{name}-s{labels['seed']}"
+        slug = f"{slug}-s{labels['seed']}"
         data = self._revisions([*tasks, *held_out])
-        return self._add("intermediate", slug, parameters, (encoder,), labels, data, tasks)
+        return self._add("intermediate", slug, parameters, (parent,), labels, data, tasks)
 
     def _missing(self, name: str) -> str:
         """Why a training set cannot be had; empty where it can."""
@@ -174,15 +178,18 @@ class Planner:
                 return "licensed data" if licensed else f"no training data for {part} in {self.study.source}"
         return ""
 
-    def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
+    def _target(self, parent: Run, first: str | None, train_task: str, targets: list[str], labels: dict) -> None:
         present = [t for t in targets if self._languages(t)]
-        reason = self._missing(train_task)
+        reason = (self._missing(first) if first else "") or self._missing(train_task)
         for target in targets:
             if reason or target not in present:
                 why = reason or f"no evaluation data in {self.study.source}"
                 self.plan.not_run[labels["intermediate"], target] = why
         if reason or not present:
             return
+        if first:
+            slug, leading = f"{first}-after-{labels['intermediate']}", {**labels, "leads_to": train_task}
+            parent = self._before(parent, [first], self.study.training("target", first), slug, leading)
         held_out = self._held_out([train_task])
         parameters = {
             **self.data,

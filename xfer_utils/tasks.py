@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-Format = Literal["sequence", "token", "span", "choice", "sentence"]
+Format = Literal["sequence", "token", "span", "choice", "sentence", "pair"]
 Metric = Literal["accuracy", "tag_f1", "span_f1", "squad", "mlqa", "mining_f1", "retrieval_accuracy", "map_at_20"]
 Columns = dict[str, str | list[str]]
 

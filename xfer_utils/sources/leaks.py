@@ -45,6 +45,8 @@ def marks_of(row: dict) -> Marks:
 
     Ids and articles count for questions on paragraphs alone: only there do data sets share them.
     """
+    if "passage" in row and not row["context"]:
+        return Marks({normal(row["question"])})
     if "question" in row:
         item = normal(row["question"]) + "\t" + normal(row["context"])
         return Marks({item}, {normal(row["context"])}, {row["item"]}, {row["cluster"]})
@@ -128,9 +130,10 @@ def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[
 
 
 def comparable(target: str, name: str) -> bool:
-    """Whether rows of two tasks can be the same item: they have one format, or both stand on paragraphs."""
+    """Whether rows of two tasks can be the same item: one format, paragraphs under both, or one data set."""
     formats = {task(target).format, task(name).format}
-    return len(formats) == 1 or (task(target).layout == "answers" and task(name).format == "span")
+    paragraphs = task(target).layout == "answers" and task(name).format == "span"
+    return len(formats) == 1 or paragraphs or formats == {"span", "pair"} or task(target).train_on == name
 
 
 def forbidden(source: Source, targets: Targets) -> set[str]:

@@ -60,11 +60,22 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
             rows += [
                 (k, k, paragraph, "target", context[a:b], None, context) for k, (a, b) in zip(keys, spans, strict=True)
             ]
-        start = gold["answer_start"][0]
-        match = next((k for k, (a, b) in zip(keys, spans, strict=True) if a <= start < b), keys[-1])
+        match = keys[holding(spans, gold["answer_start"][0])]
         rows.append((name, name, paragraph, "source", question, match, None))
     fields = ("id", "item", "cluster", "side", "text", "match", "context")
     return dict(zip(fields, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def holding(spans: list[tuple[int, int]], start: int) -> int:
+    """Which sentence holds an answer's start; the last one where none does."""
+    return next((n for n, (a, b) in enumerate(spans) if a <= start < b), len(spans) - 1)
+
+
+def sentence_at(context: str, start: int) -> str:
+    """The sentence of a paragraph that holds an answer's start."""
+    spans = split_sentences(context)
+    first, end = spans[holding(spans, start)]
+    return context[first:end]
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:

@@ -27,6 +27,7 @@ FEATURES = {
     "span": Features(_NAMES | {key: Value("string") for key in ("question", "context")} | {"answers": _ANSWERS}),
     "choice": Features(_NAMES | {"text_a": Value("string"), "choices": List(Value("string")), "label": Value("int32")}),
     "sentence": Features(_NAMES | {key: Value("string") for key in ("side", "text", "match", "context")}),
+    "pair": Features(_NAMES | {key: Value("string") for key in ("question", "passage", "context")}),
 }
 OPTIONAL = ("id", "cluster", "breaks")
 
@@ -186,6 +187,20 @@ class Converter:
             options = [[f"{q} {option}" for option in row] for q, row in zip(asked, options, strict=True)]
         names = self._names(batch, columns, len(first), first)
         return self._labelled(names | {"text_a": first, "choices": options, "label": label}, reading)
+
+    def _pair(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
+        """A question and its passage: stored beside it, or the sentence of its paragraph that holds the answer."""
+        if "passage" in columns:
+            rows = {key: values.texts(batch[columns[key]], columns[key]) for key in ("question", "passage")}
+            names = self._names(batch, columns, len(rows["question"]))
+            return names | rows | {"context": [""] * len(rows["question"])}
+        rows = self._span(batch, columns, stored, reading)
+        starts = [answer["answer_start"] for answer in rows.pop("answers")]
+        if not all(starts):
+            reading.dropped["no answer"] += starts.count([])
+            rows = {name: [v for v, s in zip(column, starts, strict=True) if s] for name, column in rows.items()}
+        found = zip(rows["context"], filter(None, starts), strict=True)
+        return rows | {"passage": [retrieval.sentence_at(context, start[0]) for context, start in found]}
 
     def _sentence(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
         """Sentences to be matched; how they are stored is the task's layout."""
