@@ -30,7 +30,7 @@ def plan(
     made = study.make_plan(file, keep_stale, source)
     if why:
         run = _one_run(made, why)
-        typer.echo(f"{run.id}\n" + "\n".join(study.differences(run) or ["No other run of this name is on disk."]))
+        typer.echo(f"{run.id}\n" + "\n".join(overview.differences(run) or ["No other run of this name is on disk."]))
         return
     typer.echo(overview.plan_text(made))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from xfer_utils import cost, engines, needs, paths, records, results
 from xfer_utils.claims import Claims
 from xfer_utils.engines import Progress
-from xfer_utils.study import NOTEBOOKS, Plan, runs_folder
+from xfer_utils.study import NOTEBOOKS, Plan, Run, runs_folder
 
 PHASES = {"encoder": "phase 1", "intermediate": "phase 2", "target": "phase 3", "retrieval": "phase 3, no training"}
 
@@ -38,6 +38,27 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"Expected time: {duration(wall)} with {workers} kernels at a time ({expected.basis}).")
     lines += needs.lines(plan, done, expected)
     return "\n".join(lines)
+
+
+def differences(run: Run) -> list[str]:
+    """What sets a run apart from the other runs on disk with the same readable name, in words."""
+    lines = []
+    for folder in sorted(runs_folder().glob(f"{run.slug}-*")):
+        result = records.read(folder)
+        if result is None or folder.name == run.id:
+            continue
+        for section, new in run.identity.items():
+            old = result.identity.get(section)
+            if old == new:
+                continue
+            pairs = _flat(old, new) if isinstance(new, dict) else [(section, old, new)]
+            lines += [f"{folder.name}: {section}: {key}: {was} -> {now}" for key, was, now in pairs]
+    return lines
+
+
+def _flat(old: dict, new: dict) -> list[tuple]:
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return [(key, old.get(key, "absent"), new.get(key, "absent")) for key in keys]
 
 
 def save_plan(plan: Plan) -> None:

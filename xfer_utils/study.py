@@ -294,24 +294,3 @@ def _stale_twin(slug: str, identity: dict) -> str | None:
         if result and {**result.identity, "code": {}} == {**identity, "code": {}}:
             return folder.name
     return None
-
-
-def differences(run: Run) -> list[str]:
-    """What sets a run apart from the other runs on disk with the same readable name, in words."""
-    lines = []
-    for folder in sorted(runs_folder().glob(f"{run.slug}-*")):
-        result = records.read(folder)
-        if result is None or folder.name == run.id:
-            continue
-        for section, new in run.identity.items():
-            old = result.identity.get(section)
-            if old == new:
-                continue
-            pairs = _flat(old, new) if isinstance(new, dict) else [(section, old, new)]
-            lines += [f"{folder.name}: {section}: {key}: {was} -> {now}" for key, was, now in pairs]
-    return lines
-
-
-def _flat(old: dict, new: dict) -> list[tuple]:
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [(key, old.get(key, "absent"), new.get(key, "absent")) for key in keys]
