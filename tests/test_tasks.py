@@ -59,6 +59,8 @@ def test_every_entry_says_where_the_hub_has_it_and_under_which_licence(name):
 def test_what_a_target_trains_on_has_a_training_split_of_the_same_kind(name):
     trained = task(task(name).train_on)
     assert "train" in trained.splits
+    others = [row for row in registry().values() if row.train_on == task(name).train_on]
+    assert {row.train_first for row in others} == {task(name).train_first}, "one training serves them all"
     assert (trained.format, task(name).format) == ("pair", "sentence") or trained.format == task(name).format
 
 

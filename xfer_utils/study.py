@@ -136,12 +136,9 @@ class Planner:
             for target in targets:
                 self.plan.not_run[intermediate, target] = self.plan.not_run[intermediate, "*"]
             return
-        trained: dict[tuple[str | None, str], list[str]] = {}
-        for target in targets:
-            if task(target).train_on:
-                trained.setdefault((task(target).train_first, task(target).train_on), []).append(target)
-        for (first, train_task), evaluated in trained.items():
-            self._target(parent, first, train_task, evaluated, labels)
+        trained = [target for target in targets if task(target).train_on]
+        for train_task in dict.fromkeys(task(target).train_on for target in trained):
+            self._target(parent, train_task, [t for t in trained if task(t).train_on == train_task], labels)
         mined = [target for target in targets if not task(target).train_on]
         if mined:
             self._retrieval(parent, model, mined, labels)
@@ -178,18 +175,16 @@ class Planner:
                 return "licensed data" if licensed else f"no training data for {part} in {self.study.source}"
         return ""
 
-    def _target(self, parent: Run, first: str | None, train_task: str, targets: list[str], labels: dict) -> None:
-        present = [t for t in targets if self._languages(t)]
+    def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
+        first, present = task(targets[0]).train_first, [t for t in targets if self._languages(t)]
         reason = (self._missing(first) if first else "") or self._missing(train_task)
-        for target in targets:
-            if reason or target not in present:
-                why = reason or f"no evaluation data in {self.study.source}"
-                self.plan.not_run[labels["intermediate"], target] = why
+        row, nowhere = labels["intermediate"], f"no evaluation data in {self.study.source}"
+        self.plan.not_run |= {(row, t): reason or nowhere for t in targets if reason or t not in present}
         if reason or not present:
             return
         if first:
-            slug, leading = f"{first}-after-{labels['intermediate']}", {**labels, "leads_to": train_task}
-            parent = self._before(parent, [first], self.study.training("target", first), slug, leading)
+            training, leading = self.study.training("target", first), {**labels, "leads_to": train_task}
+            parent = self._before(parent, [first], training, f"{first}-after-{row}", leading)
         held_out = self._held_out([train_task])
         parameters = {
             **self.data,
