@@ -31,11 +31,15 @@ def kind(error: BaseException) -> Kind:
     links = list(chain(error))
     if any(map(_is_full, links)):
         return "full"
-    if any(isinstance(link, GatedRepoError) for link in links) or re.search(r"\bgated\b", str(error)):
+    if any(isinstance(link, GatedRepoError) for link in links):
         return "gated"
     if any(isinstance(link, RevisionNotFoundError) for link in links):
         return "revision"
-    if any(isinstance(link, DatasetNotFoundError | RepositoryNotFoundError) for link in links):
+    if any(isinstance(link, RepositoryNotFoundError) for link in links):
+        return "missing"  # before the word: this error advises on gated repositories whatever is wrong
+    if re.search(r"\bgated\b", str(error)):
+        return "gated"
+    if any(isinstance(link, DatasetNotFoundError) for link in links):
         return "missing"
     if any(isinstance(link, SafetensorError) for link in links):
         return "broken"
