@@ -6,6 +6,7 @@ import pytest
 from conftest import study_file
 
 from xfer_utils import overview, paths, records, results, study
+from xfer_utils.settings_file import SettingsError
 from xfer_utils.tasks import task
 
 HEAD = """title: T
@@ -100,3 +101,10 @@ def test_means_are_over_the_benchmarks_languages(make, monkeypatch, benchmark, w
     }  # fmt: skip
     records.write_json(run.folder / records.RESULT, content)
     assert set(results.scores(plan.folder)["language"]) == wanted
+
+
+def test_nobody_reads_all_of_wikipedia_by_accident(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    file = study_file(tmp_path, "models: {m: {pretrain: {layers: 1, width: 16, vocabulary: 100, steps: 1}}}\n")
+    with pytest.raises(SettingsError, match=r"models\.m\.pretrain\.lines_per_language.*all of Wikipedia"):
+        study.make_plan(file, source="hub")

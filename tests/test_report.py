@@ -13,7 +13,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from xfer_utils import report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-STUDY = {"name": "toy", "title": "A <study>", "question": "Does it & help?", "estimand": "the mean", "source": "toy"}
+STUDY = {
+    "name": "toy",
+    "title": "A <study>",
+    "question": "Does it & help?",
+    "estimand": "the mean",
+    "source": "toy",
+    "note": "",
+}
 ATTACK = (
     '<script>document.title = "owned"</script><img src="{site}/a.png" onerror="document.title=1">'
     '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css"><svg onload="document.title=2"></svg>'
@@ -54,10 +61,18 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
     (study / "figures" / "map.txt").write_text('A "map" <b>')
     done = notebook(tmp_path / "runs" / "r1" / "executed.ipynb", new_markdown_cell("# Hello"))
     runs = [
-        {"title": "one", "path": done, "kind": "target", "status": "done", "id": "r1", "score": 71.25, "seconds": 200},
+        {
+            "title": "one",
+            "path": done,
+            "kind": "target",
+            "status": "done",
+            "id": "r1",
+            "score": "XNLI 71.2",
+            "seconds": 200,
+        },
         {"title": "two", "path": None, "kind": "target", "status": "failed", "error": "ValueError: <b>"},
     ]
-    text = body(report.build(study, {**STUDY, "notes": ["Not <real>."]}, runs).read_text())
+    text = body(report.build(study, {**STUDY, "note": "Not <real>."}, runs).read_text())
     assert text.index("+1.2") < text.index("Published figures") < text.index("77.7")
     assert "no evidence about real languages" in text
     for part in ("A &lt;study&gt;", "Does it &amp; help?", "Not &lt;real&gt;.", "<td>+1.2</td>", "71.2", "3 min 20 s"):

@@ -39,7 +39,7 @@ class Data:
         self._features_version = [_short(_content(tokenizer)), codehash.of_package("xfer_utils.features")]
 
     def rows(self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False) -> Dataset:
-        """Canonical rows; with `most`, that many of them at equal distances, the same ones in every translation.
+        """Canonical rows; with `most`, that many at equal distances: in row-aligned translations the same items.
 
         Clean rows are for training and for choosing a checkpoint; the others are for evaluation.
         """

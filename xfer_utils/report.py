@@ -25,12 +25,10 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i
 img ins kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul"""
 ATTRIBUTES = "class id style title alt width height colspan rowspan scope headers start"
-NOTES = {
-    "toy": (
-        "This study ran in a generated world of made-up languages. It is a controlled model of the phenomenon: "
-        "what it shows holds in that world, and is no evidence about real languages."
-    ),
-}
+TOY_NOTE = (
+    "This study ran in a generated world of made-up languages. It is a controlled model of the phenomenon: "
+    "what it shows holds in that world, and is no evidence about real languages."
+)
 PUBLISHED = "published"  # how the names of tables of published figures begin
 PUBLISHED_NOTE = "Of large models on real languages, each with its source. They are no part of this study."
 STATES = ("done", "failed", "running", "waiting", "stale")
@@ -186,12 +184,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _score(score: object) -> str:
-    if isinstance(score, float):
-        return "" if score != score else f"{score:.1f}"
-    return "" if score is None else html.escape(str(score))
-
-
 def _run_row(notebook: Mapping, page: Path | None, root: Path) -> str:
     title = html.escape(str(notebook["title"]))
     link = f'<a href="{page.relative_to(root).as_posix()}">{title}</a>' if page else title
@@ -199,7 +191,7 @@ def _run_row(notebook: Mapping, page: Path | None, root: Path) -> str:
     cells = [
         ("run", link + error),
         ("status", _badge(str(notebook["status"]))),
-        ("score", _score(notebook.get("score"))),
+        ("score", html.escape(notebook.get("score") or "")),
         ("time", duration(notebook.get("seconds"))),
         ("id", f"<code>{html.escape(str(notebook.get('id') or ''))}</code>"),
     ]
@@ -243,12 +235,12 @@ def _figure(path: Path) -> str:
 
 
 def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs: str) -> str:
-    title = html.escape(str(study.get("title") or study["name"]))
+    title = html.escape(str(study["title"]))
     parts = [f'<header class="front"><p class="kicker">{html.escape(str(study["name"]))}</p><h1>{title}</h1>']
     for key, label in (("question", "Question"), ("estimand", "Primary estimand")):
         if study.get(key):
             parts.append(f'<p class="{key}"><span>{label}</span> {html.escape(str(study[key]))}</p>')
-    notes = [*(study.get("notes") or ()), *([NOTES[study["source"]]] if study.get("source") in NOTES else [])]
+    notes = [note for note in (study["note"], TOY_NOTE if study["source"] == "toy" else "") if note]
     parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in notes]
     parts.append("</header>\n<main>")
     known = [path for path in tables if path.stem.startswith(PUBLISHED)]
@@ -274,29 +266,20 @@ def _listed(folder: Path, suffix: str) -> list[Path]:
     return sorted(folder.glob(f"*{suffix}"), key=lambda path: (path.stem != "main", path.name))
 
 
-def build(
-    study_dir: Path,
-    study: Mapping,
-    notebooks: Sequence[Mapping],
-    tables: Sequence[Path] | None = None,
-    figures: Sequence[Path] | None = None,
-) -> Path:
-    """Write `study_dir/report/`; the path of its index.html.
+def build(study_dir: Path, study: Mapping, notebooks: Sequence[Mapping]) -> Path:
+    """Write `study_dir/report/` with the tables and figures of `study_dir`; the path of its index.html.
 
-    `study` has name, title, question, estimand and source, and may have notes
-    (a list). Each of `notebooks` has title,
-    path (None where it has not run), kind and status, and may have id, score, seconds and error. Tables
-    (HTML) and figures are those in `study_dir/tables` and `study_dir/figures` unless given.
+    `study` has name, title, question, estimand, source and note. Each of `notebooks` has title, path (None where it
+    has not run), kind and status, and may have id, score, seconds and error.
     """
     root = Path(study_dir) / "report"
     pages_dir = root / "notebooks"
     pages_dir.mkdir(parents=True, exist_ok=True)
-    tables = _listed(Path(study_dir) / "tables", ".html") if tables is None else tables
-    figures = _listed(Path(study_dir) / "figures", ".svg") if figures is None else figures
+    tables, figures = _listed(Path(study_dir) / "tables", ".html"), _listed(Path(study_dir) / "figures", ".svg")
     pages = [_render(notebook, pages_dir) for notebook in notebooks]
     for old in set(pages_dir.glob("*.html")) - set(pages):
         old.unlink()
     index = root / "index.html"
     front = _front(study, tables, figures, _runs(notebooks, pages, root))
-    index.write_text(_page(str(study.get("title") or study["name"]), front), encoding="utf-8")
+    index.write_text(_page(str(study["title"]), front), encoding="utf-8")
     return index

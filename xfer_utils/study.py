@@ -119,6 +119,9 @@ class Planner:
                 raise params.refusal(self.plan.file, ("languages", place), message + closest(code, known))
 
     def _encoder(self, name: str, model: params.Model) -> Run:
+        if self.study.source == "hub" and model.pretrain and not model.pretrain.lines_per_language:
+            place = ("models", name, "pretrain", "lines_per_language")
+            raise params.refusal(self.plan.file, place, "0 stands for all lines, which here are all of Wikipedia's.")
         settings = (model.pretrain or params.Pretraining()).model_dump()
         use = {"head_pooling": model.head_pooling, "attention": model.attention}
         parameters = {**self.data, "load": model.load or "", "revision": model.revision, **use, **settings}

@@ -17,11 +17,10 @@ def build(plan: Plan) -> tuple[Path, str]:
     overview.save_plan(plan)
     results.scores(plan.folder)
     pages = [_summary(plan, name) for name in SUMMARIES]
-    pages += [_job(plan, run_id) for run_id in plan.runs]
-    study = results.study(plan.folder)
-    notes = [plan.study.note] * bool(plan.study.note)
+    stale = {run["id"] for run in results.plan(plan.folder)["runs"] if run["stale"]}
+    pages += [_job(plan, run_id, run_id in stale) for run_id in plan.runs]
     failed = [f"{page['title']}: {page['error']}" for page in pages if page["kind"] == "summary" and page.get("error")]
-    return report.build(plan.folder, {**study, "notes": notes}, pages), "\n".join(failed)
+    return report.build(plan.folder, results.study(plan.folder), pages), "\n".join(failed)
 
 
 def _summary(plan: Plan, name: str) -> dict:
@@ -49,8 +48,8 @@ def _mark(plan: Plan, notebook: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode() + code).hexdigest()
 
 
-def _job(plan: Plan, run_id: str) -> dict:
-    """What the report says of one run."""
+def _job(plan: Plan, run_id: str, stale: bool) -> dict:
+    """What the report says of one run; a stale one was made by older code."""
     run = plan.runs[run_id]
     result, executed = records.read(run.folder), run.folder / engines.EXECUTED
     error = run.folder / engines.ERROR
@@ -63,7 +62,7 @@ def _job(plan: Plan, run_id: str) -> dict:
         if score.main:
             means.setdefault(score.task, []).append(score.value)
     shown = ", ".join(f"{name} {sum(values) / len(values):.1f}" for name, values in means.items())
-    return {**page, "status": "done", "score": shown, "seconds": result.timing["total"]}
+    return {**page, "status": "stale" if stale else "done", "score": shown, "seconds": result.timing["total"]}
 
 
 def _title(notebook: Path) -> str:

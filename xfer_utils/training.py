@@ -17,7 +17,7 @@ from xfer_utils.models import TaskModel
 
 @dataclass
 class Settings:
-    """How to train; a job notebook fills it from its parameters. Defaults stand in params.Training."""
+    """How to train; a job notebook fills it from its parameters, whose defaults stand in params.Training."""
 
     learning_rate: float
     epochs: int
