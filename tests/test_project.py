@@ -60,7 +60,7 @@ def test_makefile_and_conda_use_the_one_lock():
 def test_what_is_imported_is_declared():
     declared = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]}
     named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow"}
-    brought = {"tqdm", "tokenizers", "packaging", "httpx2", "ipython", "nbformat", "matplotlib-inline"}  # by others
+    brought = {"tokenizers", "ipython", "matplotlib-inline"}  # by others
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
