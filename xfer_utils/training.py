@@ -1,5 +1,6 @@
 """One Trainer subclass for everything that is trained: single tasks, mixtures, and masked LM (alone or alongside)."""
 
+import gc
 import json
 import time
 from dataclasses import dataclass
@@ -140,7 +141,9 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the record has the losses
     last = last_checkpoint(checkpoints)
     begun = time.perf_counter()
+    gc.freeze()  # a training begins by collecting garbage: what is alive by now need not be looked through
     outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    gc.unfreeze()
     seconds = time.perf_counter() - begun
     model.eval()
     steps = trainer.state.global_step
