@@ -130,7 +130,7 @@ def _hours(plan: Plan, expected: cost.Expected) -> list[str]:
     if not seconds:
         return []
     rate = f", at {cost.ASSUMED_FLOPS['gpu'] / 1e12:.0f} TFLOP/s" if expected.assumed else ""
-    return [f"GPU: about {seconds / 3600:.0f} hours of one 24 GB card ({expected.basis}{rate})."]
+    return [f"GPU: about {seconds / 3600:.0f} hours of one card ({expected.basis}{rate})."]
 
 
 def _licences(study: Study) -> str:

@@ -35,7 +35,8 @@ def plan_text(plan: Plan) -> str:
     wall = cost.wall_seconds(plan, expected.seconds, expected.lanes(workers))
     lines += ["", f"{len(done)} of {len(plan.runs)} runs done, {len(todo)} to do."]
     if todo:
-        lines.append(f"Expected time: {duration(wall)} with {workers} kernels at a time ({expected.basis}).")
+        kernels = "one kernel" if workers == 1 else f"{workers} kernels"
+        lines.append(f"Expected time: {duration(wall)} with {kernels} at a time ({expected.basis}).")
     lines += needs.lines(plan, done, expected)
     return "\n".join(lines)
 
