@@ -15,7 +15,7 @@ class Batches(torch.utils.data.Sampler):
     """Yields lists of (task number, unit) indices; one epoch visits min(units, cap) x weight units of each task."""
 
     def __init__(
-        self, tasks: list[Features], batch_size: int, seed: int, batching: str = "length",
+        self, tasks: list[Features], batch_size: int, seed: int, batching: str = "random",
         weights: list[float] | None = None, cap: int = 0,
     ) -> None:  # fmt: skip
         self.lengths = [_unit_lengths(task) for task in tasks]

@@ -35,7 +35,7 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    batching: Literal["length", "random"] = "length"
+    batching: Literal["random", "length"] = "random"
     select: Literal["last", "english_dev"] = "last"
     eval_steps: Positive = 1000
     patience: Positive = 30

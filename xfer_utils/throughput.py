@@ -91,7 +91,7 @@ def parts(model: models.TaskModel, data: Features, words: Any, batch_size: int) 
 
 def _steps(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> Iterator[str]:
     """Trains on every batch and says, after each part of a step, which part it was."""
-    sampler = batches.Batches([data], batch_size, seed=0)
+    sampler = batches.Batches([data], batch_size, seed=0, batching="length")
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     device = models.device()
     model.train()
@@ -124,7 +124,7 @@ def ours(model: models.TaskModel, data: Features, words: Any, batch_size: int) -
 
 
 def _settings(batch_size: int) -> training.Settings:
-    return training.Settings(learning_rate=1e-4, epochs=1, batch_size=batch_size, seed=0)
+    return training.Settings(learning_rate=1e-4, epochs=1, batch_size=batch_size, seed=0, batching="length")
 
 
 def loops(batch_size: int, longest: int) -> dict[str, Callable]:

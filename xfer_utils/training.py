@@ -31,7 +31,7 @@ class Settings:
     adam_epsilon: float = 1.0e-8
     beta2: float = 0.999
     max_grad_norm: float = 1.0
-    batching: str = "length"
+    batching: str = "random"
     checkpoint_minutes: float = 20.0
     masked: float = 0.15
     cap: int = 0
