@@ -8,6 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import json  # noqa: E402
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -33,8 +34,10 @@ def start(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.
     """A real `xfer` command, started."""
     command = [str(XFER), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment(outputs), cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        command, env=environment(outputs), cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Tests that run in the background would hand on that Ctrl-C is not for them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
 
 
 def xfer(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess:

@@ -126,7 +126,8 @@ def test_ctrl_c(small, outputs, smoke, sign):
     assert process.returncode == 130, out + err
     assert "Interrupted." in out and "the same command goes on" in out and "Traceback" not in err
     until(gone(running), 10)
-    assert set(records_of(outputs)) == before and f"{RUNS - 3} of {RUNS} runs are done" in out
+    after = set(records_of(outputs))  # on a busy machine a run may have ended before the signal was heard
+    assert before <= after and f"{RUNS - 3 + len(after - before)} of {RUNS} runs are done" in out
     assert not list((outputs / "claims").glob("*.json"))
     if sign == signal.SIGINT:
         assert_finishes_as_undisturbed(small, outputs, smoke)
