@@ -57,6 +57,7 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
     (study / "figures").mkdir()
     (study / "tables" / "main.html").write_text("<style>x</style><table><tr><td>+1.2</td></tr></table>")
     (study / "tables" / "published_x.html").write_text("<table><tr><td>77.7</td></tr></table>")
+    (study / "tables" / "readings.html").write_text("<table><tr><td>392,702</td></tr></table>")
     (study / "figures" / "map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (study / "figures" / "map.txt").write_text('A "map" <b>')
     done = notebook(tmp_path / "runs" / "r1" / "executed.ipynb", new_markdown_cell("# Hello"))
@@ -73,7 +74,7 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
         {"title": "two", "path": None, "kind": "target", "status": "failed", "error": "ValueError: <b>"},
     ]
     text = body(report.build(study, {**STUDY, "note": "Not <real>."}, runs).read_text())
-    assert text.index("+1.2") < text.index("Published figures") < text.index("77.7")
+    assert text.index("+1.2") < text.index("Published figures") < text.index("77.7") < text.index("392,702")
     assert "no evidence about real languages" in text
     for part in ("A &lt;study&gt;", "Does it &amp; help?", "Not &lt;real&gt;.", "<td>+1.2</td>", "71.2", "3 min 20 s"):
         assert part in text

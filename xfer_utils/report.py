@@ -30,6 +30,7 @@ TOY_NOTE = (
     "what it shows holds in that world, and is no evidence about real languages."
 )
 PUBLISHED = "published"  # how the names of tables of published figures begin
+READINGS = "readings"  # the table of the data that was read: whoever checks wants it, nobody begins with it
 PUBLISHED_NOTE = "Of large models on real languages, each with its source. They are no part of this study."
 STATES = ("done", "failed", "running", "waiting", "stale")
 RUN_HEADS = "<th>run</th><th>status</th><th>score</th><th>time</th><th>id</th>"
@@ -244,7 +245,8 @@ def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs
     parts += [f'<p class="note">{html.escape(str(note))}</p>' for note in notes]
     parts.append("</header>\n<main>")
     known = [path for path in tables if path.stem.startswith(PUBLISHED)]
-    own = [path for path in tables if path not in known]
+    read = [path for path in tables if path.stem == READINGS]
+    own = [path for path in tables if path not in (*known, *read)]
     if own:
         parts += ['<section><h2 id="tables">Tables</h2>', *(_table(path) for path in own), "</section>"]
     else:
@@ -258,6 +260,8 @@ def _front(study: Mapping, tables: Sequence[Path], figures: Sequence[Path], runs
     if known:
         parts += [f'<section><h2 id="published">Published figures</h2><p>{PUBLISHED_NOTE}</p>']
         parts += [*(_table(path) for path in known), "</section>"]
+    if read:
+        parts += ['<section><h2 id="data">Data</h2>', *(_table(path) for path in read), "</section>"]
     parts.append(f'<section><h2 id="runs">Runs and their notebooks</h2>\n{runs}</section></main>')
     return "\n".join(parts)
 
