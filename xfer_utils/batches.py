@@ -9,6 +9,7 @@ import torch
 from xfer_utils.features import Features
 
 POOL = 50  # batches whose rows are sorted by length together: enough to save padding, few enough to stay random
+POOLS = 4  # an epoch has this many pools at least, or its batches would be the same ones again
 
 
 class Batches(torch.utils.data.Sampler):
@@ -46,7 +47,7 @@ class Batches(torch.utils.data.Sampler):
 
     def _cut(self, units: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         if self.batching == "length":
-            pool = POOL * self.batch_size
+            pool = self.batch_size * min(POOL, max(1, len(units) // (POOLS * self.batch_size)))
             pools = [units[i : i + pool] for i in range(0, len(units), pool)]
             units = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in pools])
         return [units[i : i + self.batch_size] for i in range(0, len(units), self.batch_size)]

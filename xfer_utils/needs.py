@@ -28,6 +28,7 @@ def lines(plan: Plan, done: dict[str, Result], expected: cost.Expected) -> list[
 def data_sets(study: Study) -> list[str]:
     """The registry's data sets that a study reads, each once."""
     named = [name for name in study.intermediate if name not in ("none", "multi")]
+    named += study.mixture() if "multi" in study.intermediate else []
     named += [
         name for target in study.targets for name in (task(target).train_first, task(target).train_on, target) if name
     ]

@@ -89,8 +89,15 @@ class Model(Section):
 class Seeds(Section):
     """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
 
-    none: list[int] = [0, 1, 2]
-    other: list[int] = [0]
+    none: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
+    other: Annotated[list[int], Field(min_length=1)] = [0]
+
+    @field_validator("none", "other")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice")
+        return seeds
 
 
 class Study(Section):
@@ -138,16 +145,24 @@ class Study(Section):
                 raise ValueError(f"`{name}` is no {role} task.{closest(name, known)}")
         if len(set(names)) < len(names):
             raise ValueError("a task stands twice")
+        if info.field_name == "intermediate" and "none" not in names:
+            raise ValueError("`none` is missing: every gain is measured against it")
         return names
 
     @field_validator("intermediate_training", "target_training", "evaluate", "splits")
     @classmethod
     def _known_sections(cls, sections: dict[str, Any], info: Any) -> dict[str, Any]:
-        known = [*registry(), *(("default", "multi") if info.field_name.endswith("training") else ())]
+        known = _section_keys(info.field_name)
         for name in sections:
             if name not in known:
-                raise ValueError(f"`{name}` is no task.{closest(name, known)}")
+                raise ValueError(_no_section(name, info.field_name, known))
         return sections
+
+    @model_validator(mode="after")
+    def _mixture_of_something(self) -> "Study":
+        if "multi" in self.intermediate and not self.mixture():
+            raise ValueError("the row `multi` needs tasks: list them in `multi_tasks:` or among `intermediate:`")
+        return self
 
     def mixture(self) -> list[str]:
         """The tasks of the row `multi`: `multi_tasks`, or every single task among the study's rows."""
@@ -158,6 +173,26 @@ class Study(Section):
         section = getattr(self, f"{phase}_training")
         layers = [section[key].model_dump(exclude_unset=True) for key in ("default", task) if key in section]
         return Training(**{key: value for layer in layers for key, value in layer.items()})
+
+
+def _section_keys(section: str) -> list[str]:
+    """What may stand in a section by task: training sets where something is trained, targets where it is evaluated."""
+    targets = [row for row in registry().values() if row.role in ("target", "xtreme_r")]
+    if section == "intermediate_training":
+        return ["default", "multi", *(row.name for row in registry().values() if row.role == "intermediate")]
+    if section == "target_training":
+        used = [name for row in targets for name in (row.train_first, row.train_on or row.name) if name]
+        return ["default", *dict.fromkeys(used)]
+    return [row.name for row in targets] if section == "evaluate" else list(registry())
+
+
+def _no_section(name: str, section: str, known: list[str]) -> str:
+    row = registry().get(name)
+    if row is None:
+        return f"`{name}` is no task.{closest(name, known)}"
+    if section == "target_training" and row.train_on:
+        return f"`{name}` is trained on `{row.train_on}`: write `{row.train_on}`, for all targets that share it"
+    return f"`{name}` is not {'evaluated' if section == 'evaluate' else 'trained'} here. Known: {', '.join(known)}."
 
 
 def load(path: str | Path, source: str = "") -> Study:
@@ -222,7 +257,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
         return f"{place}: the key `{name}` is missing."
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] == "value_error" else f" (it reads as {error['input']!r})"
-    return f"{place}: `{name}`: {message}{got}."
+    return f"{place}: `{name}`: {message}{got}" + ("" if (message + got).endswith((".", "?")) else ".")
 
 
 def _siblings(keys: tuple) -> list[str]:

@@ -109,9 +109,3 @@ def gains_notes() -> list[str]:
         split = line.split or "split not stated"
         notes.append(f"Not in the table: {line.system}, +{line.value:.1f} ({split}; {line.source}).")
     return notes
-
-
-def retrieval_by_language() -> pd.DataFrame:
-    """XLM-R Large before any fine-tuning, dev: task, language, value. It checks a retrieval pipeline."""
-    frame = figures().query("panel == 'retrieval_dev' and language != 'mean'")
-    return frame[["task", "language", "value"]].reset_index(drop=True)

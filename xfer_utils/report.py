@@ -32,7 +32,7 @@ TOY_NOTE = (
 PUBLISHED = "published"  # how the names of tables of published figures begin
 READINGS = "readings"  # the table of the data that was read: whoever checks wants it, nobody begins with it
 PUBLISHED_NOTE = "Of large models on real languages, each with its source. They are no part of this study."
-STATES = ("done", "failed", "running", "waiting", "stale")
+STATES = ("done", "failed", "stale")
 RUN_HEADS = "<th>run</th><th>status</th><th>score</th><th>time</th><th>id</th>"
 KINDS = {
     "summary": "Summaries",

@@ -25,9 +25,9 @@ def plan(study_dir: Path) -> dict:
 
 
 def study(study_dir: Path) -> dict:
-    """Name, title, question, estimand, source, note, seeds, and where a made-up world's language table is."""
+    """Name, title, question, estimand, source, note, and where a made-up world's language table is."""
     settings = plan(study_dir)["study"]
-    keys = ("name", "title", "question", "estimand", "source", "note", "seeds")
+    keys = ("name", "title", "question", "estimand", "source", "note")
     return {**{key: settings[key] for key in keys}, "languages_csv": plan(study_dir)["languages_csv"]}
 
 

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from xfer_utils import evaluation
 from xfer_utils.data import Data
 from xfer_utils.models import TaskModel
-from xfer_utils.tasks import task
+from xfer_utils.tasks import task, training_parts
 
 
 class EnglishDev(TrainerCallback):
@@ -100,9 +100,11 @@ def dev_mean(model: TaskModel, data: Data, names: list[str], settings: dict) -> 
 def dev_scores(
     model: TaskModel, data: Data, names: list[str], run_dir: Path, *, max_length: int, doc_stride: int, most: int
 ) -> list[dict]:  # fmt: skip
-    """Scores of each trained task on its English dev set, with the predictions behind them."""
+    """Scores of each trained task on its English dev set, where it has one, with the predictions behind them."""
     scores = []
     for name in names:
+        if not all(data.source.has(part, "dev", "en") for part in training_parts(name)):
+            continue
         found, frame = evaluation.score(
             model, name, data, name, "dev", ["en"], max_length=max_length, doc_stride=doc_stride, most=most
         )

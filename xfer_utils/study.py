@@ -23,7 +23,7 @@ NOTEBOOKS = {
     "retrieval": "35_retrieval.ipynb",
 }
 UNHASHED_ROW_FIELDS = {
-    "title", "group", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r", "role"
+    "title", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r", "role"
 }  # fmt: skip
 
 
@@ -69,10 +69,6 @@ class Plan:
         """Results of the runs that are done."""
         results = {run.id: records.read(run.folder) for run in self.runs.values()}
         return {id: result for id, result in results.items() if result is not None}
-
-    def children(self, run_id: str) -> list[str]:
-        """Runs that build on this one directly."""
-        return [run.id for run in self.runs.values() if run_id in run.parents]
 
 
 def runs_folder() -> Path:
@@ -147,13 +143,13 @@ class Planner:
             self._retrieval(parent, model, mined, labels)
 
     def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
-        tasks = [name]
+        tasks, training = [name], self.study.training("intermediate", name)
         if name == "multi":
-            tasks = [t for t in self.study.mixture() if not self._missing(t)]
-        elif reason := self._missing(name):
+            tasks = [t for t in self.study.mixture() if not self._missing(t, training)]
+        elif reason := self._missing(name, training):
             self.plan.not_run[name, "*"] = reason
             return None
-        return self._before(encoder, tasks, self.study.training("intermediate", name), name, labels)
+        return self._before(encoder, tasks, training, name, labels)
 
     def _before(self, parent: Run, tasks: list[str], training: params.Training, slug: str, labels: dict) -> Run:
         """A training whose encoder is what the next one starts from."""
@@ -170,17 +166,20 @@ class Planner:
         data = self._revisions([*tasks, *held_out])
         return self._add("intermediate", slug, parameters, (parent,), labels, data, tasks)
 
-    def _missing(self, name: str) -> str:
-        """Why a training set cannot be had; empty where it can."""
+    def _missing(self, name: str, training: params.Training) -> str:
+        """Why a task cannot be trained on; empty where it can. A dev set is needed where it chooses the checkpoint."""
+        needed = {"train": "training", **({"dev": "dev"} if training.select == "english_dev" else {})}
         for part in training_parts(name):
-            if not self.source.has(part, "train", "en"):
-                licensed = registry()[part].open_labels
-                return "licensed data" if licensed else f"no training data for {part} in {self.study.source}"
+            for role, called in needed.items():
+                if not self.source.has(part, role, "en"):
+                    licensed = registry()[part].open_labels
+                    return "licensed data" if licensed else f"no {called} data for {part} in {self.study.source}"
         return ""
 
     def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
         first, present = task(targets[0]).train_first, [t for t in targets if self._languages(t)]
-        reason = (self._missing(first) if first else "") or self._missing(train_task)
+        missing = [self._missing(name, self.study.training("target", name)) for name in (first, train_task) if name]
+        reason = next(filter(None, missing), "")
         row, nowhere = labels["intermediate"], f"no evaluation data in {self.study.source}"
         self.plan.not_run |= {(row, t): reason or nowhere for t in targets if reason or t not in present}
         if reason or not present:

@@ -41,9 +41,10 @@ def _summary(plan: Plan, name: str) -> dict:
 
 
 def _mark(plan: Plan, notebook: Path) -> str:
-    """A hash of what a summary is made from: the plan, which runs are done, the notebook and the package."""
+    """A hash of what a summary is made from: the plan, which runs are done, the notebook, the package."""
     done = sorted(plan.done())
-    code = b"".join(path.read_bytes() for path in sorted(paths.PROJECT.glob("xfer_utils/*.py")))
+    package = sorted((paths.PROJECT / "xfer_utils").rglob("*"))
+    code = b"".join(path.read_bytes() for path in package if path.suffix in (".py", ".yaml", ".csv"))
     parts = [json.dumps(done), (plan.folder / "plan.json").read_text(), notebook.read_text()]
     return hashlib.sha256("\n".join(parts).encode() + code).hexdigest()
 

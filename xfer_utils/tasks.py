@@ -61,7 +61,6 @@ class Task(Row):
     title: str
     role: Literal["intermediate", "target", "part", "xtreme_r", "translated"]
     format: Format
-    group: str = ""
     parts: tuple[str, ...] = ()
     train_on: str | None = None
     train_first: str | None = None

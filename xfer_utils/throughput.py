@@ -1,4 +1,4 @@
-"""Speed of training on the machine at hand: the same model and examples through four loops, and how time grows."""
+"""Speed of training on the machine at hand: the same model and examples through five loops, and how time grows."""
 
 import resource
 import tempfile

@@ -123,7 +123,7 @@ def train(
     model: TaskModel, tasks: dict[str, Features], tokenizer: Any, settings: Settings, run_dir: Path,
     callbacks: list[TrainerCallback] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Trains the model in place and says what was done: steps, examples, real tokens, losses.
+    """Trains the model in place and says what was done: steps, examples, the mean length of a row, losses.
 
     Resumes from the run's last checkpoint where there is one.
     """

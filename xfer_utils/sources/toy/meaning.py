@@ -9,7 +9,6 @@ from xfer_utils.sources.toy.world import World
 
 POOLS = {"train": 0.64, "intermediate_dev": 0.10, "target_dev": 0.13, "target_test": 0.13}
 Core = tuple[str, str, str]
-SYNONYM_OF = {other: word for word, other in W.SYNONYMS.items()}
 
 
 def opposite_pairs(items: Sequence[str]) -> dict[str, str]:
