@@ -1,10 +1,11 @@
 """Rows and features as job notebooks get them: capped, cleaned, kept apart for choosing, cached, and reported."""
 
+import copy
 import json
 
 import pytest
 
-from xfer_utils import data, features
+from xfer_utils import codehash, data, features, paths
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.tasks import registry
 
@@ -112,6 +113,22 @@ def test_nothing_left_says_why(put, open_data):
     put("pawsx/en.validation", [row])
     with pytest.raises(MissingData, match=r"no train rows of pawsx \(en\) are left .*: 1 were dropped because"):
         open_data({"pawsx": "dev"}).features("pawsx", "train", clean=True, **SIZE)
+
+
+def test_tokenizers_that_differ_in_what_they_hand_on_share_no_features(put, open_data, tokenizer):
+    """BERT's tokenizer makes token types where the model knows them: the same vocabulary, other features."""
+    put("udpos/en.train", [pos(n) for n in range(4)])
+    open_data().features("udpos", "train", **SIZE)
+    one = {path.name for path in paths.outputs().rglob("*.safetensors")}
+    other = copy.copy(tokenizer)
+    other.model_input_names = ["input_ids", "attention_mask", "token_type_ids"]
+    again = open_data()
+    data.Data(again.source.spec, {}, {}, other).features("udpos", "train", **SIZE)
+    assert len({path.name for path in paths.outputs().rglob("*.safetensors")} - one) == 1
+
+
+def test_cached_rows_go_with_the_code_that_chose_them():
+    assert [codehash.of_package(name) for name in ("xfer_utils.sources", "xfer_utils.data")] == data.ROWS_VERSION
 
 
 def test_features_are_made_once(put, open_data, tokenizer, monkeypatch):

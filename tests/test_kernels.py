@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from xfer_utils import engines, kernels, records, study
+from xfer_utils import codehash, engines, kernels, paths, records, study
 
 
 def test_a_kernel_ends_with_its_notebook(tmp_path):
@@ -66,6 +66,15 @@ def test_kernels_go_round_the_gpus_that_the_launcher_may_use(monkeypatch, given,
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
     got = [engines.kernel_environment(1, slot).get("CUDA_VISIBLE_DEVICES") for slot in range(3)]
     assert got == wanted
+
+
+def test_code_that_was_edited_since_the_plan_does_not_run_under_its_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    code = {**codehash.of_notebook(paths.NOTEBOOKS / "10_encoder.ipynb"), "xfer_utils.features": "0123456789abcdef"}
+    run = study.Run("encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": code})
+    with pytest.raises(RuntimeError, match=r"xfer_utils\.features was edited .* start it again"):
+        engines.run_notebook(run, 1)
+    assert records.read(run.folder) is None and not (run.folder / engines.EXECUTED).exists()
 
 
 def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):

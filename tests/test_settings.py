@@ -86,6 +86,21 @@ WRONG = [
     ("title: Mine", "title: Mine\nevaluate: {xnli: tset}", "evaluate.xnli", 3, "'dev' or 'test'"),
     ("title: Mine", "title: Mine\nsplits: {pawxs: {train: a}}", "splits", 3, "Did you mean `pawsx`?"),
     ("title: Mine", "title: [Mine", "", None, "not valid YAML"),
+    ("  mnli:", "  xnli:", "target_training", 9, "is trained on `mnli`: write `mnli`"),
+    ("  mnli:", "  qqp:", "target_training", 9, "`qqp` is not trained here"),
+    (
+        "title: Mine",
+        "title: Mine\nintermediate_training: {xnli: {epochs: 1}}",
+        "intermediate_training",
+        3,
+        "not trained",
+    ),
+    ("title: Mine", "title: Mine\nevaluate: {mnli: test}", "evaluate", 3, "`mnli` is not evaluated here"),
+    ("title: Mine", "title: Mine\nintermediate: [mnli]", "intermediate", 3, "`none` is missing"),
+    ("title: Mine", "title: Mine\nintermediate: [none, multi]", "multi", None, "`multi_tasks:`"),
+    ("title: Mine", "title: Mine\nseeds: {none: []}", "seeds.none", 3, "at least 1"),
+    ("title: Mine", "title: Mine\nseeds: {other: [0, 0]}", "seeds.other", 3, "twice"),
+    ("{steps: 10}", "{steps: 10}\n    layer: 4", "models.small", 6, "0 to 3"),
 ]
 
 

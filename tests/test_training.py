@@ -105,11 +105,24 @@ def test_resuming_gives_the_weights_of_an_undisturbed_training(train, sequence, 
     often = {"checkpoint_minutes": 1e-9}
     with pytest.raises(Halted):
         train(tasks, "broken", [Halt(stop)], **often)
-    kept = [path.name for path in (tmp_path / "broken" / "checkpoints").glob("checkpoint-*")]
+    kept = [path.name for path in (tmp_path / "broken" / "checkpoints").glob("*/checkpoint-*")]
     assert kept == [f"checkpoint-{stop - 1}"], "the latest checkpoint only"
     resumed, account = train(tasks, "broken", **often)
     assert account["resumed_from"] == f"checkpoint-{stop - 1}" and account["steps"] == done["steps"]
     assert equal(whole, resumed)
+
+
+def test_other_settings_or_data_resume_nothing(train, sequence, text):
+    """A job notebook that is run again by hand finds the checkpoints of what it was run with before."""
+    with pytest.raises(Halted):
+        train({"mnli": sequence}, "broken", [Halt(6)], checkpoint_minutes=1e-9)
+    for tasks, changed in (
+        ({"mnli": sequence}, {"seed": 1}),
+        ({"mnli": sequence}, {"epochs": 1}),
+        ({"text": text}, {}),
+    ):
+        _, account = train(tasks, "broken", **{"checkpoint_minutes": 1e-9, **changed})
+        assert account["resumed_from"] == ""
 
 
 def test_tied_weights_stay_tied(train, new_model, text, tmp_path):
@@ -124,7 +137,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(train, sequence, tmp_path)
     whole, _ = train({"mnli": sequence}, "whole")
     with pytest.raises(Halted):
         train({"mnli": sequence}, "broken", [Halt(8)], checkpoint_minutes=1e-9)
-    folder = tmp_path / "broken" / "checkpoints"
+    (folder,) = (tmp_path / "broken" / "checkpoints").iterdir()
     torn = folder / "checkpoint-9"
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")

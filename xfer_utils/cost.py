@@ -156,6 +156,8 @@ def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[s
     for result in results.values():
         if result is None or result.environment.get("device") != here or not (encoder := _encoder(result, results)):
             continue
+        if result.training.get("resumed_from"):  # its seconds are those of its last part alone
+            continue
         given, seconds = result.identity["parameters"], result.timing["total"]
         exact.setdefault(_settings(result.kind, given, encoder), []).append(seconds)
         if result.kind == "encoder" or (given["source"], given["world"]) != source:

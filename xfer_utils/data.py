@@ -19,6 +19,10 @@ from xfer_utils.tasks import task, training_parts
 # What the registry says about reading a data set; the rest of a row does not change canonical rows.
 READING = {"format", "columns", "variants", "labels", "choices", "questions", "layout", "aligned"}
 
+# Taken as this module is imported: a process goes on with the code that it began with, whatever is edited meanwhile.
+ROWS_VERSION = [codehash.of_package(name) for name in ("xfer_utils.sources", "xfer_utils.data")]
+FEATURES_VERSION = codehash.of_package("xfer_utils.features")
+
 
 class Data:
     """A source and a tokenizer: canonical rows, and their features, both from the shared cache.
@@ -35,8 +39,7 @@ class Data:
         self.tokenizer, self.held_out, self.spare = tokenizer, held_out or {}, spare
         self.cache = paths.outputs() / "cache"
         self._readings: list[dict] = []
-        self._rows_version = codehash.of_package("xfer_utils.sources")
-        self._features_version = [_short(_content(tokenizer)), codehash.of_package("xfer_utils.features")]
+        self._features_version = [FEATURES_VERSION, _short(_content(tokenizer))]
 
     def rows(self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False) -> Dataset:
         """Canonical rows; with `most`, that many at equal distances: in row-aligned translations the same items.
@@ -124,7 +127,7 @@ class Data:
         """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
         parts = [self._stored(part, role) for part in training_parts(name)]
         kept_out = [self.spare, [self._stored(*one) for one in self.held_out.items()]] if clean else []
-        return [self._rows_version, self.source.label_names(name), parts, name, role, language, most, kept_out]
+        return [ROWS_VERSION, self.source.label_names(name), parts, name, role, language, most, kept_out]
 
     def _stored(self, name: str, role: str) -> list:
         """A data set's content and splits, and what the registry says about reading it."""
@@ -148,7 +151,8 @@ def spread(available: int, wanted: int) -> np.ndarray:
 def _content(tokenizer: Any) -> list:
     """What a tokenizer does to a text; where its last call cut or padded is stored with it, but no part of that."""
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
-    return [[key, value] for key, value in sorted(stored.items()) if key not in ("truncation", "padding")]
+    kept = [[key, value] for key, value in sorted(stored.items()) if key not in ("truncation", "padding")]
+    return [*kept, tokenizer.model_input_names, tokenizer.truncation_side]
 
 
 def _short(key: list) -> str:

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xfer_utils import paths, records
+from xfer_utils import codehash, paths, records
 from xfer_utils.claims import Claims
 from xfer_utils.settings_file import SettingsError, closest
 from xfer_utils.study import Plan, Run, runs_folder
@@ -186,13 +186,22 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     for leftover in (records.DRAFT, ERROR, "predictions", "encoder"):
         _remove(run.folder / leftover)
     begun = time.time()
+    _check_code(run)
     execute_notebook(paths.NOTEBOOKS / run.notebook, run.folder / EXECUTED, notebook_parameters(run), threads, slot)
+    _check_code(run)
     labels = {**run.labels, "notebook": run.notebook}
     records.accept(
         run.folder, id=run.id, kind=run.kind, labels=labels, identity=run.identity,
         seconds=time.time() - begun,
     )  # fmt: skip
     _remove(run.folder / "checkpoints")
+
+
+def _check_code(run: Run) -> None:
+    """An id says which code made a result: code that was edited since the plan was made must not run under it."""
+    planned, now = run.identity["code"], codehash.of_notebook(paths.NOTEBOOKS / run.notebook)
+    if edited := sorted(name for name in {*planned, *now} if planned.get(name) != now.get(name)):
+        raise RuntimeError(f"{', '.join(edited)} was edited since this `xfer run` began; start it again.")
 
 
 def execute_notebook(notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0) -> None:

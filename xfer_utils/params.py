@@ -83,6 +83,8 @@ class Model(Section):
     def _one_origin(self) -> "Model":
         if (self.pretrain is None) == (self.load is None):
             raise ValueError("needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)")
+        if self.pretrain and self.layer is not None and not 0 <= self.layer <= self.pretrain.layers:
+            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {self.pretrain.layers}")
         return self
 
 

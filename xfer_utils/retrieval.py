@@ -41,7 +41,9 @@ def evaluate(
 
     Nearest neighbour also reports every other layer (main=False): the choice of layer is part of the result.
     """
-    row, scores, frames = task(name), [], []
+    row, scores, frames, last = task(name), [], [], encoder.config.num_hidden_layers
+    if not 0 <= layer <= last:
+        raise ModelProblem(f"layer {layer} is not one of this model's, 0 to {last}: correct `layer:` in the study file")
     if row.gold_only and _gold_only(data, name, role):
         row = task(row.gold_only)
     for language in data.source.languages(name, role):
@@ -49,8 +51,7 @@ def evaluate(
         if row.metric == "mining_f1":
             found = {layer: _mined(encoder, data, name, role, language, layer, how)}
         else:
-            layers = range(encoder.config.num_hidden_layers + 1)
-            found = _nearest(encoder, data, name, role, language, list(layers), how)
+            found = _nearest(encoder, data, name, role, language, list(range(last + 1)), how)
         chance = 100 / max(1, sum(side == "target" for side in rows["side"]))
         for number, frame in found.items():
             frame.insert(0, "language", language)

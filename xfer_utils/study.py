@@ -121,7 +121,9 @@ class Planner:
         settings = (model.pretrain or params.Pretraining()).model_dump()
         use = {"head_pooling": model.head_pooling, "attention": model.attention}
         parameters = {**self.data, "load": model.load or "", "revision": model.revision, **use, **settings}
-        data = {"text": self.source.text_revision()} if model.pretrain else {}
+        # What is evaluated is taken out of the text that is read.
+        evaluated = [row.name for row in registry().values() if row.role in ("target", "xtreme_r")]
+        data = {"text": self.source.text_revision(), **self._revisions(evaluated)} if model.pretrain else {}
         if model.load:
             data["weights"] = origins.fingerprint(model.load)
         return self._add("encoder", name, parameters, (), {"model": name}, data)

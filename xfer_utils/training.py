@@ -1,9 +1,10 @@
 """One Trainer subclass for everything that is trained: single tasks, mixtures, and masked LM (alone or alongside)."""
 
 import gc
+import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,9 @@ class BatchTrainer(Trainer):
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler; its order is set by seed and epoch, so a resumed run sees the same ones."""
         loader = torch.utils.data.DataLoader(
-            self.units, batch_sampler=_EpochSampler(self.sampler, self.units), collate_fn=lambda batch: batch
-        )
+            self.units, batch_sampler=_EpochSampler(self.sampler, self.units), collate_fn=lambda batch: batch,
+            pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
         return self.accelerator.prepare(loader)
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
@@ -133,7 +135,7 @@ def train(
     )  # fmt: skip
     units = Units(tasks, tokenizer, settings)
     set_seed(settings.seed)
-    checkpoints = run_dir / "checkpoints"
+    checkpoints = run_dir / "checkpoints" / _beginning(model, tasks, settings)
     trainer = BatchTrainer(
         units=units, sampler=sampler, model=model, args=arguments(settings, checkpoints, model.bf16),
         callbacks=[_Checkpoints(settings.checkpoint_minutes), *callbacks],
@@ -158,6 +160,14 @@ def train(
         "seconds": round(seconds, 2),
         "losses": [[row["step"], round(row["loss"], 4)] for row in trainer.state.log_history if "loss" in row],
     }
+
+
+def _beginning(model: TaskModel, tasks: dict[str, Features], settings: Settings) -> str:
+    """A hash of what a training starts from: a notebook that is run again with other settings resumes nothing."""
+    weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
+    sizes = {name: [len(features), int(features.lengths.sum())] for name, features in tasks.items()}
+    given = {**asdict(settings), "checkpoint_minutes": 0}  # when to save changes nothing
+    return hashlib.sha256(json.dumps([given, sizes, weights]).encode()).hexdigest()[:10]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -18,8 +18,5 @@ import xfer_utils.selection
 import xfer_utils.sources.folder
 import xfer_utils.sources.toy.write
 import xfer_utils.training
-from xfer_utils import codehash
 
-for _name in ("xfer_utils.features", "xfer_utils.sources", "xfer_utils.sources.toy"):
-    codehash.of_package(_name)  # parsed once here; the kernels inherit what it remembers
 gc.freeze()
