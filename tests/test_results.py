@@ -143,7 +143,9 @@ def test_other_numbers_of_rows_than_released_are_named(own_outputs, monkeypatch)
         "rows": 1000,
         "expected": 2000,
     }
+    row |= {"dropped": {"no label": 7}, "odd": {"tags ignored": 2}, "notes": "a note"}
     record["data"] = [{**row, "as_expected": False, "dropped_as_evaluated": 3}]
     (own_outputs / "runs" / run / "result.json").write_text(json.dumps(record))
     read = results.readings(own_outputs / "smoke").set_index(["data set", "split"])
     assert "de 1,000 of 2,000" in read.loc[("POS", "validation"), "not as released"]
+    assert read.loc[("POS", "validation"), "remarks"] == "no label: 7; tags ignored: 2; a note"

@@ -256,7 +256,7 @@ def fake_toy(monkeypatch):
     def write_world(world, folder):
         put(folder, "mnli/en.train.jsonl", lines(ROW | {"premise": str(world.settings)}))
 
-    module = SimpleNamespace(World=FakeWorld, write_world=write_world)
+    module = SimpleNamespace(World=FakeWorld, write_world=write_world, VERSION="1")
     monkeypatch.setitem(sys.modules, "xfer_utils.sources.toy.write", module)
     return module
 

@@ -46,7 +46,7 @@ def test_rows_and_columns_stand_in_the_papers_order(gains):
 def test_none_shows_scores_and_the_others_gains(gains):
     text = table_files.wide(tables.main_table(gains)).set_index("intermediate task")
     assert text.loc["none", "XNLI"] == "48.0 [46.0, 50.0]"
-    assert text.loc["MNLI", "XNLI"] == "−1.2† [−2.0, 0.0]"
+    assert text.loc["MNLI", "XNLI"] == "−1.2*† [−2.0, 0.0]"
     assert text.loc["MNLI", "Tatoeba"] == "+4.0‡ [1.0, 7.0] (chance)"
     assert text.loc["chance", "Tatoeba"] == "0.5" and text.loc["items", "XNLI"] == "1,200"
     assert text.loc["split", "mean"] == "2 targets"

@@ -31,6 +31,7 @@ def plan_text(plan: Plan) -> str:
     for (intermediate, target), reason in plan.not_run.items():
         if target == "*":
             lines.append(f"  not run: {intermediate}: {reason}")
+    lines += [f"  not in multi: {name}: {reason}" for name, reason in plan.mixture.items() if reason]
     workers = plan.study.workers or engines.default_workers()
     wall = cost.wall_seconds(plan, expected.seconds, expected.lanes(workers))
     lines += ["", f"{len(done)} of {len(plan.runs)} runs done, {len(todo)} to do."]
@@ -81,7 +82,8 @@ def save_plan(plan: Plan) -> None:
         if target != "*"
     ]
     content = {"study": plan.study.model_dump(mode="json"), "runs": runs, "not_run": not_run}
-    content["mixture"] = plan.study.mixture()
+    content["mixture"] = [name for name, reason in plan.mixture.items() if not reason]
+    content["left_out"] = {name: reason for name, reason in plan.mixture.items() if reason}
     records.write_json(plan.folder / "plan.json", {**content, "languages_csv": plan.languages_csv})
 
 

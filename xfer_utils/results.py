@@ -1,6 +1,7 @@
 """The two tidy tables, made from the runs that are done: scores and examples."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -96,7 +97,8 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
 
 
 def readings(study_dir: Path) -> pd.DataFrame:
-    """What was read, by data set and split: rows found, and where the official release has other numbers."""
+    """What was read, by data set and split: rows found, where the official release has other numbers, and oddities."""
+    from_hub = plan(study_dir)["study"]["source"] == "hub"
     unique: dict[tuple, dict] = {}
     for run in plan(study_dir)["runs"]:
         result = records.read(_folder(run["id"]))
@@ -118,9 +120,32 @@ def readings(study_dir: Path) -> pd.DataFrame:
                 "rows": sum(row["rows"] for row in tables),
                 "dropped, being evaluated": sum(row["dropped_as_evaluated"] for row in tables),
                 "not as released": ", ".join(other) or "",
+                "remarks": "; ".join(_remarks(tables, from_hub)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _remarks(tables: list[dict], from_hub: bool) -> list[str]:
+    """What is odd about the tables of one data set and split: rows left out, odd rows, and what is known of the set."""
+    counts = Counter()
+    for table in tables:
+        counts.update({**table["dropped"], **table["odd"]})
+    found = [f"{what}: {count:,}" for what, count in counts.items() if count]
+    entries = [task(table["task"]).hub_for(table["language"]) for table in tables] if from_hub else []
+    known = [entry.note for entry in entries if entry]
+    said = [*found, *(table["notes"] for table in tables), *known]
+    return [remark for remark in dict.fromkeys(said) if remark]
+
+
+def mixture_notes(study_dir: Path) -> list[str]:
+    """What the row `multi` was trained on, in words, where the study has one."""
+    made = plan(study_dir)
+    if "multi" not in made["study"]["intermediate"]:
+        return []
+    left_out = [f"{task(name).title} is left out: {reason}." for name, reason in made["left_out"].items()]
+    titles = ", ".join(task(name).title for name in made["mixture"])
+    return [" ".join([f"multi-task: {titles}, all at once.", *left_out])]
 
 
 def same_data(intermediate: str, train_task: str, mixture: list[str]) -> bool:
@@ -141,6 +166,7 @@ def intermediate_scores(study_dir: Path) -> pd.DataFrame:
             if score.main:
                 rows.append(
                     {
+                        "model": run["labels"]["model"],
                         "trained on": run["labels"]["intermediate"],
                         "seed": run["labels"]["seed"],
                         "task": task(score.task).title,

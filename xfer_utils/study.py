@@ -58,6 +58,7 @@ class Plan:
     file: Path
     runs: dict[str, Run] = field(default_factory=dict)
     not_run: dict[tuple[str, str], str] = field(default_factory=dict)
+    mixture: dict[str, str] = field(default_factory=dict)  # tasks of the row `multi`, and why one is left out
     languages_csv: str | None = None
 
     @property
@@ -145,11 +146,13 @@ class Planner:
             self._retrieval(parent, model, mined, labels)
 
     def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
-        tasks, training = [name], self.study.training("intermediate", name)
+        training = self.study.training("intermediate", name)
+        parts = {t: self._missing(t, training) for t in (self.study.mixture() if name == "multi" else [name])}
+        tasks = [t for t, reason in parts.items() if not reason]
         if name == "multi":
-            tasks = [t for t in self.study.mixture() if not self._missing(t, training)]
-        elif reason := self._missing(name, training):
-            self.plan.not_run[name, "*"] = reason
+            self.plan.mixture = parts
+        if not tasks:
+            self.plan.not_run[name, "*"] = next(iter(parts.values()))
             return None
         return self._before(encoder, tasks, training, name, labels)
 

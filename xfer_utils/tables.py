@@ -127,11 +127,11 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
             groups = [f"{seeds.iloc[0]} for every row"]
         notes.append(f"Seeds: {'; '.join(groups)}.")
     if "test items" in kinds:
-        notes.append("Intervals (95%) of rows with one seed cover the choice of test items only, not training.")
+        notes.append("Intervals (95%) of cells with one run cover the choice of test items only, not training.")
     if "seeds" in kinds:
-        notes.append("Intervals (95%) of rows with several seeds are t intervals over seeds.")
+        notes.append("Intervals (95%) of cells with several seeds are t intervals over seeds.")
     if cells.get("p_adjusted", pd.Series(dtype=float)).lt(0.05).any():
-        notes.append("Bold: p below 0.05 after correction for multiplicity.")
+        notes.append("Bold, or * in plain text: p below 0.05 after Holm's correction within its family of comparisons.")
     if cells.same_data.any():
         notes.append("† same data: the intermediate task holds the target's own training data.")
     if not cells.above_chance.all():
@@ -162,6 +162,12 @@ def _interval(cell: pd.Series) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f"[{number(low)}, {number(high)}]"
 
 
+def _holds(cell: pd.Series) -> bool:
+    """Whether the gain's p value is below 0.05 after correction."""
+    adjusted = cell.get("p_adjusted")
+    return bool(pd.notna(adjusted) and adjusted < 0.05)
+
+
 def _marks(cell: pd.Series) -> str:
     return "†" * bool(cell.same_data) + "‡" * bool(cell.stale)
 
@@ -170,7 +176,7 @@ def plain(cell: pd.Series) -> str:
     """A cell as plain text: value, marks and interval."""
     if cell.state == NOT_RUN:
         return NOT_RUN if cell.target not in (MEAN, MEAN_OTHER) else "–"
-    text = number(cell.value, signed=cell.state == "gain") + _marks(cell)
+    text = number(cell.value, signed=cell.state == "gain") + "*" * _holds(cell) + _marks(cell)
     chance = " (chance)" if not cell.above_chance else ""
     return " ".join(part for part in (text, _interval(cell)) if part) + chance
 
@@ -200,8 +206,7 @@ def _html_cell(cell: pd.Series) -> str:
     if cell.state == NOT_RUN:
         return f'<span class="not-run" title="{html.escape(cell.reason, quote=True)}">{plain(cell)}</span>'
     value = number(cell.value, signed=cell.state == "gain") + _marks(cell)
-    adjusted = cell.get("p_adjusted")
-    strong = f"<b>{value}</b>" if pd.notna(adjusted) and adjusted < 0.05 else value
+    strong = f"<b>{value}</b>" if _holds(cell) else value
     interval = _interval(cell)
     return strong + (f"<br><small>{interval}</small>" if interval else "")
 
