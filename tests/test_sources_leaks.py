@@ -78,7 +78,7 @@ def test_lareqa_counts_by_its_paragraphs(tmp_path):
 
 
 def test_training_pairs_of_mewslix_hold_no_evaluated_mention(tmp_path):
-    put(tmp_path, "mewslix/en.validation", {"mention": "saw {Ulm}", "entity_id": "Q1"})
+    put(tmp_path, "mewslix/en.validation", {"example_id": "x", "mention": "saw {Ulm}", "entity_id": "Q1"})
     pairs = [{"mention": f"saw {{{name}}}", "entity": name} for name in ("Ulm", "Bonn")]
     kept, dropped = leaks.clean_rows(put(tmp_path, "mewslix/en.train", *pairs), "mewslix_pairs", "train", ["mewslix"])
     assert (kept["passage"][:], dropped) == (["Bonn"], 1)
