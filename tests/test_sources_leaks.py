@@ -35,8 +35,10 @@ def remaining(source, targets: dict[str, str]) -> dict[str, dict[str, int]]:
     """What training and selection sets still share with evaluated sets, once they are cleaned."""
     found = {}
     for name, row in registry().items():
+        if row.role == "translated" or row.train_on not in (None, name) or not source.has(name, "train"):
+            continue
         for role in ("train", "dev"):
-            if row.role in ("part", "xtreme_r", "translated") or (role == "dev" and name in targets):
+            if role == "dev" and name in targets:
                 continue
             if source.has(name, role):
                 rows, _ = leaks.clean_rows(source, name, role, targets)
