@@ -68,6 +68,28 @@ def test_the_checkpoint_is_never_chosen_on_what_is_evaluated(put, open_data):
     assert max(int(word[4:]) for word in found["train"]) > min(int(word[4:]) for word in found["choosing"])
 
 
+def copa(number: int) -> dict:
+    return {"premise": f"He fell {number}.", "choice1": "One.", "choice2": "Two.", "question": "cause", "label": 0}
+
+
+@pytest.mark.parametrize(("evaluated", "chosen_on"), [("dev", "train"), ("test", "validation")])
+def test_the_checkpoint_is_not_chosen_on_the_original_of_what_is_evaluated(
+    put, open_data, monkeypatch, evaluated, chosen_on
+):
+    """XCOPA's dev set is COPA's in other languages; where XCOPA has no English, no row tells so."""
+    monkeypatch.setitem(registry(), "copa", registry()["copa"].model_copy(update={"local": "copa"}))
+    numbers = {"train": range(20), "validation": range(30, 40)}
+    for split, rows in numbers.items():
+        put(f"copa/en.{split}", [copa(n) for n in rows])
+    for split in ("validation", "test"):
+        put(f"xcopa/et.{split}", [copa(n) | {"premise": f"Ta kukkus {n}."} for n in range(30, 40)])
+    asked = open_data({"xcopa": evaluated}, spare=5)
+    train, choosing = (asked.rows("copa", role, clean=True)["text_a"][:] for role in ("train", "dev"))
+    assert {int(text.split()[2].rstrip(".")) for text in choosing} <= set(numbers[chosen_on])
+    assert not set(train) & set(choosing)
+    assert (len(train), len(choosing)) == ((15, 5) if evaluated == "dev" else (20, 10))
+
+
 def test_paragraphs_stay_together_when_rows_are_kept_apart(put, open_data):
     put("tydiqa/en.train", [question(f"english-{n}", f"Paragraph {n // 2} is here.") for n in range(40)])
     put("tydiqa/en.validation", [question("english-x", "Another one.")])

@@ -56,6 +56,20 @@ def test_tatoeba_numbers_in_the_order_of_sorted_queries(tmp_path):
     assert file.read_text() == "0\n1\n1\n"
 
 
+def test_choices_are_objects_with_the_number_of_the_label(tmp_path):
+    (file,) = write("xcopa", frame("ht", ["choice2", "choice1"]), "test", tmp_path)
+    assert str(file.relative_to(tmp_path)) == "xcopa/test-ht.jsonl"
+    assert file.read_text() == '{"label": 1}\n{"label": 0}\n'
+
+
+@pytest.mark.parametrize("name", ["lareqa", "mewslix"])
+def test_ranked_lists_hold_the_best_twenty_by_the_id_of_the_query(tmp_path, name):
+    ranked = [[f"Q{n}" for n in range(25)], ["Q7"]]
+    (file,) = write(name, frame("ar", [json.dumps(ids) for ids in ranked]), "test", tmp_path)
+    assert str(file.relative_to(tmp_path)) == f"{name}/test-ar.json"
+    assert json.loads(file.read_text()) == {"ar-0": ranked[0][:20], "ar-1": ["Q7"]}
+
+
 # ----- from a study -----
 
 WHOLE = "max_eval_items: 0\nintermediate: [none]\ntargets: [xnli, xquad, tatoeba]\n"
@@ -63,6 +77,8 @@ PREDICTED = {
     "xnli": frame("en", ["entailment"]),
     "xquad": frame("en", ["Ulm"]),
     "tatoeba": frame("qaa", ["a"], gold=["a"], text=["Ant"]),
+    "udpos": pd.concat([frame("de", ['["DET", "NOUN"]']), frame("zh", ['["NOUN"]'])]),
+    "lareqa": frame("ar", ['["en:q#0"]']),
 }
 
 
@@ -95,7 +111,8 @@ def names(files, folder):
 
 def test_test_sets_are_exported(planned, tmp_path):
     plan = planned(WHOLE + "evaluate: {xnli: test}\n", xnli="test")
-    files = export(plan, "none", tmp_path / "out")
+    files, left_out = export(plan, "none", tmp_path / "out")
+    assert left_out == []
     assert names(files, tmp_path / "out") == ["xnli/test-en.tsv", "xquad/test-en.json", "tatoeba/test-qaa.tsv"]
 
 
@@ -104,7 +121,7 @@ def test_dev_sets_are_no_submission(planned, tmp_path):
     with pytest.raises(SettingsError, match=r"XNLI was evaluated on validation.*`evaluate: {xnli: test}`.*--dev"):
         export(plan, "none", tmp_path / "out")
     assert not (tmp_path / "out").exists(), "nothing is written"
-    files = export(plan, "none", tmp_path / "out", dev=True)
+    files, _ = export(plan, "none", tmp_path / "out", dev=True)
     assert names(files, tmp_path / "out") == ["xnli/dev-en.tsv", "xquad/test-en.json", "tatoeba/test-qaa.tsv"]
 
 
@@ -120,6 +137,29 @@ def test_pools_that_were_not_mined_are_no_submission(planned, tmp_path):
         export(plan, "none", tmp_path / "out")
 
 
+ON_THE_HUB = """source: hub
+world: {}
+models: {small: {load: FacebookAI/xlm-roberta-base}}
+max_eval_items: 0
+intermediate: [none]
+targets: [udpos, lareqa]
+evaluate: {udpos: test}
+"""
+
+
+def test_what_the_hub_has_otherwise_than_the_benchmark_is_left_out_and_named(planned, tmp_path, command):
+    plan = planned(ON_THE_HUB, udpos="test")
+    code, printed = command("export", plan.file, tmp_path / "out", outputs=tmp_path / "outputs")
+    file, tags, answers = printed.out.splitlines()
+    assert (code, file) == (0, str(tmp_path / "out/udpos/test-zh.tsv"))
+    assert tags == (
+        "POS: left out de, as no valid submission: the hub tags syntactic words where the benchmark's files have fused "
+        "surface forms."
+    )
+    assert answers.startswith("LAReQA: left out ar, as no valid submission: the hub has no sentence breaks")
+    assert names((tmp_path / "out").rglob("*.*"), tmp_path / "out") == ["udpos/test-zh.tsv"]
+
+
 def test_one_model_is_exported(planned, tmp_path):
     text = WHOLE.replace("xnli, xquad, ", "") + "models:\n"
     text += "".join(f"  {name}: {{pretrain: {{steps: {steps}}}}}\n" for name, steps in (("one", 1), ("two", 2)))
@@ -130,6 +170,6 @@ def test_one_model_is_exported(planned, tmp_path):
         export(plan, "none", tmp_path / "out", model="tow")
     (run,) = [run for run in plan.runs.values() if run.kind == "retrieval" and run.labels["model"] == "two"]
     (run.folder / "result.json").unlink()
-    assert len(export(plan, "none", tmp_path / "out", model="one")) == 1
+    assert len(export(plan, "none", tmp_path / "out", model="one")[0]) == 1
     with pytest.raises(SettingsError, match="no run of two after `none` is done"):
         export(plan, "none", tmp_path / "out", model="two")

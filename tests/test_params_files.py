@@ -13,7 +13,7 @@ from xfer_utils.sources.raw import MissingData
 from xfer_utils.tasks import task
 
 FILES = sorted(paths.PARAMS.glob("*.yaml"))
-HUB = ["paper", "base", "mmbert"]
+HUB = ["paper", "base", "mmbert", "xtreme_r"]
 DATA = paths.PROJECT.parent / "shared" / "data"
 
 
@@ -37,7 +37,7 @@ def test_it_is_valid_and_named_after_itself(file):
     # Nothing stands in the file that no run would read.
     used = {name for name in made.intermediate if name != "none"} | {"default", "multi"}
     assert set(made.intermediate_training) <= used | set(params.load(paths.PARAMS / "paper.yaml").intermediate)
-    trained = {task(name).train_on or name for name in made.targets}
+    trained = {part for name in made.targets for part in (task(name).train_first, task(name).train_on or name)}
     base = settings_file.load(file).get("extends")
     inherited = set(params.load(file.parent / base).target_training) if base else set()
     assert set(made.target_training) <= trained | {"default"} | inherited
@@ -77,13 +77,29 @@ def test_the_papers_hyper_parameters_reach_the_runs():
     assert len([run for run in plan.runs.values() if run.kind == "target"]) == 6 * (3 + 9)
 
 
+def test_xtreme_r_is_trained_as_its_authors_train_it():
+    plan = study.make_plan(paths.PARAMS / "xtreme_r.yaml")
+    by_slug = {run.slug: run.parameters for run in plan.runs.values()}
+    for slug, epochs, batch, rate, length in (
+        ("intermediate-social_i_qa-after-mnli-s0", 5, 32, 3e-5, 128),
+        ("target-copa-after-mnli-s0", 5, 32, 3e-5, 128),
+        ("target-squad_answers-after-none-s2", 3, 16, 2e-5, 352),
+        ("target-mewslix_pairs-after-none-s2", 2, 32, 1e-5, 64),
+    ):
+        given = by_slug[slug]
+        assert given["batch_size"] * given["accumulation"] == batch
+        assert (given["epochs"], given["learning_rate"], given["max_length"]) == (epochs, rate, length)
+    assert by_slug["target-mnli-after-squad-s0"]["learning_rate"] == 1e-5, "what both benchmarks share is the paper's"
+    assert (len(plan.study.targets), plan.not_run) == (10, {})
+
+
 def test_base_takes_the_papers_batches_in_smaller_parts():
     plan = study.make_plan(paths.PARAMS / "base.yaml")
     (given, *_) = [run.parameters for run in plan.runs.values() if run.slug.startswith("intermediate-hellaswag")]
     assert given["batch_size"] * given["accumulation"] == 24
 
 
-@pytest.mark.parametrize(("name", "gigabytes"), [("base", 24), ("mmbert", 24), ("paper", 40)])
+@pytest.mark.parametrize(("name", "gigabytes"), [("base", 24), ("mmbert", 24), ("paper", 40), ("xtreme_r", 40)])
 def test_its_kernels_fit_the_card_that_it_is_for(name, gigabytes):
     made = params.load(paths.PARAMS / f"{name}.yaml")
     assert made.workers * doctor.training_bytes(made, "bf16") < gigabytes * 1e9

@@ -197,6 +197,7 @@ def test_mining_pairs_keep_their_ids_and_the_report_says_what_is_missing(online)
 def test_candidates_answer_the_mentions(online):
     entities = set(column(online, "mewslix/test/candidates", "id"))
     assert set(column(online, "mewslix/dev/ar", "match")) < entities == {f"Q{n}" for n in range(5)}
+    assert column(online, "mewslix/dev/ar", "id") == ["x0", "x1"], "the data set's own"
 
 
 def test_wikipedia_is_read_line_by_line(online):
@@ -274,6 +275,8 @@ def test_a_download_that_breaks_off_is_not_trusted_later(root, tmp_path):
     assert [len(found["rows"][key]) for key in keys] == [4, 4]
 
 
+# What the targets of XTREME-R train on.
+XTREME_R = [("social_i_qa", "xcopa"), ("copa", "xcopa"), ("squad_answers", "lareqa"), ("mewslix_pairs", "mewslix")]
 # Cleans every training and selection set of the hub and prints what it still shares with evaluated sets.
 LEAKS = """
 import json, sys
@@ -281,8 +284,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_sources_leaks import evaluated_targets, leaks, open_source, remaining
 source = open_source("hub", data_dir=Path(sys.argv[2]))
-targets = {name: role for name, role in evaluated_targets(source).items() if name not in ("mewslix", "lareqa")}
-print(json.dumps([remaining(source, targets), leaks.clean_rows(source, "squad", "dev", ["xquad"])[1]]))
+dropped = leaks.clean_rows(source, "squad", "dev", ["xquad"])[1]
+print(json.dumps([remaining(source, evaluated_targets(source)), dropped]))
 """
 
 
@@ -294,6 +297,7 @@ def test_training_and_selection_share_nothing_with_evaluation(root, home, online
     found, dropped = json.loads(done.stdout)
     assert dropped == 2, "two questions of the development set are XQuAD's"
     assert len(found) > 20
+    assert {f"{name}/{role} against {target}" for name, target in XTREME_R for role in ("train", "dev")} <= set(found)
     assert {key: counts for key, counts in found.items() if any(counts.values())} == {}
 
 

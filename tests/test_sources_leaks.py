@@ -35,8 +35,10 @@ def remaining(source, targets: dict[str, str]) -> dict[str, dict[str, int]]:
     """What training and selection sets still share with evaluated sets, once they are cleaned."""
     found = {}
     for name, row in registry().items():
+        if row.role == "translated" or row.train_on not in (None, name) or not source.has(name, "train"):
+            continue
         for role in ("train", "dev"):
-            if row.role in ("part", "xtreme_r", "translated") or (role == "dev" and name in targets):
+            if role == "dev" and name in targets:
                 continue
             if source.has(name, role):
                 rows, _ = leaks.clean_rows(source, name, role, targets)
@@ -78,7 +80,7 @@ def test_lareqa_counts_by_its_paragraphs(tmp_path):
 
 
 def test_training_pairs_of_mewslix_hold_no_evaluated_mention(tmp_path):
-    put(tmp_path, "mewslix/en.validation", {"mention": "saw {Ulm}", "entity_id": "Q1"})
+    put(tmp_path, "mewslix/en.validation", {"example_id": "x", "mention": "saw {Ulm}", "entity_id": "Q1"})
     pairs = [{"mention": f"saw {{{name}}}", "entity": name} for name in ("Ulm", "Bonn")]
     kept, dropped = leaks.clean_rows(put(tmp_path, "mewslix/en.train", *pairs), "mewslix_pairs", "train", ["mewslix"])
     assert (kept["passage"][:], dropped) == (["Bonn"], 1)

@@ -286,13 +286,17 @@ def test_an_answer_belongs_to_the_sentence_that_it_begins(tmp_path):
 
 def test_mewslix_pairs_mentions_and_candidates(tmp_path):
     store(tmp_path, "mewslix/en.train", [{"mention": "a {m}", "entity": "e"}])
-    store(tmp_path, "mewslix/ar.validation", [{"mention": "b {m}", "entity_id": "Q5"}])
+    for code in ("ar", "de"):
+        store(tmp_path, f"mewslix/{code}.validation", [{"example_id": "x1", "mention": "b {m}", "entity_id": "Q5"}])
     source = store(tmp_path, "mewslix/candidates.test", [{"entity_id": "Q5", "title": "t", "description": "d"}])
-    assert source.languages("mewslix") == ["ar"]
+    assert source.languages("mewslix") == ["ar", "de"]
     pair = list(source.read("mewslix", "train"))
     assert [row["side"] for row in pair] == ["source", "target"] and pair[0]["match"] == pair[1]["id"]
     (mention,), (entity,) = source.read("mewslix", "dev", "ar"), source.read("mewslix", "dev", "candidates")
     assert mention["match"] == entity["id"] == "Q5" and entity["side"] == "target"
+    (other,) = source.read("mewslix", "dev", "de")
+    assert mention["id"] == other["id"] == "x1", "what predictions are handed in by"
+    assert mention["item"] != other["item"], "no translation of each other"
 
 
 def test_numbers_run_on_from_batch_to_batch(tmp_path):

@@ -109,8 +109,8 @@ def export(
     from xfer_utils import study
     from xfer_utils.export import export
 
-    for path in export(study.make_plan(file, source=source), intermediate, folder, model, dev):
-        typer.echo(path)
+    files, left_out = export(study.make_plan(file, source=source), intermediate, folder, model, dev)
+    typer.echo("\n".join([*map(str, files), *left_out]))
 
 
 @app.command()

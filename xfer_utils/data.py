@@ -64,10 +64,10 @@ class Data:
     def _clean(self, name: str, role: str) -> tuple[Dataset, list[dict]]:
         """Rows for training (`train`) or for choosing (`dev`), and how many were dropped for being evaluated.
 
-        Where a task's own dev set is evaluated, some training rows are kept apart for choosing: the last ones of
+        Where a task's dev set is evaluated, some training rows are kept apart for choosing: the last ones of
         tasks on paragraphs, so that few paragraphs are in both parts, else rows at equal distances.
         """
-        own_dev_is_evaluated = self.spare > 0 and self.held_out.get(name) == "dev"
+        own_dev_is_evaluated = self.spare > 0 and self._dev_is_evaluated(name)
         read = "train" if own_dev_is_evaluated else role
         kept, dropped = leaks.clean_rows(self.source, name, read, self.held_out)
         if own_dev_is_evaluated:
@@ -77,6 +77,15 @@ class Data:
             kept = kept.select(np.setdiff1d(np.arange(len(kept)), apart) if role == "train" else apart)
         readings = self._readings_of(name, read, "en")
         return kept, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
+
+    def _dev_is_evaluated(self, name: str) -> bool:
+        """Whether a task's own dev set is evaluated, or a target's that is its translation: COPA's by XCOPA's.
+
+        Without English, such a target shares nothing with the original by which its rows could be found and dropped.
+        """
+        chosen = [target for target, role in self.held_out.items() if role == "dev"]
+        translated = [target for target in chosen if not self.source.has(target, "dev", "en")]
+        return name in chosen or any(task(target).train_on == name for target in translated)
 
     def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
         parts = training_parts(name)

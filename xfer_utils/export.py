@@ -9,12 +9,27 @@ from xfer_utils.settings_file import SettingsError, closest
 from xfer_utils.study import Plan, Run
 from xfer_utils.tasks import Task, task
 
+# Languages in which the hub's rows are not those of the benchmark's own files, and why.
+UNLIKE = {
+    "udpos": (
+        ("ar", "de", "es", "fr", "he", "it", "pt", "tr"),
+        "tags syntactic words where the benchmark's files have fused surface forms",
+    ),
+    "lareqa": (
+        task("lareqa").languages,
+        "has no sentence breaks, so the sentences to choose from are not the benchmark's",
+    ),
+}
 
-def export(plan: Plan, intermediate: str, folder: Path, model: str = "", dev: bool = False) -> list[Path]:
-    """Writes what one model predicted after one intermediate task (or none), first seed.
+
+def export(
+    plan: Plan, intermediate: str, folder: Path, model: str = "", dev: bool = False
+) -> tuple[list[Path], list[str]]:  # fmt: skip
+    """Writes what one model predicted after one intermediate task (or none), first seed; says what it leaves out.
 
     Only whole test sets are a submission: anything else is refused before a file is written. With `dev`, what was
-    evaluated on dev is written too, under `dev-<language>` names.
+    evaluated on dev is written too, under `dev-<language>` names. Languages in which the source's rows are not the
+    benchmark's are left out.
     """
     done, model = plan.done(), _model(plan, model)
     own = [run for run in plan.runs.values() if run.id in done and "targets" in run.labels]
@@ -26,7 +41,12 @@ def export(plan: Plan, intermediate: str, folder: Path, model: str = "", dev: bo
         for name in run.labels["targets"]:
             first.setdefault(name, run)
     found = {name: _predictions(plan, name, first[name], dev) for name in plan.study.targets if name in first}
-    return [path for name, (part, frame) in found.items() for path in write(name, frame, part, folder)]
+    files, left_out = [], []
+    for name, (part, frame) in found.items():
+        own, sentence = _of_the_benchmark(plan.study.source, name, frame)
+        files += write(name, own, part, folder)
+        left_out += [sentence] if sentence else []
+    return files, left_out
 
 
 def _model(plan: Plan, name: str) -> str:
@@ -64,13 +84,24 @@ def _predictions(plan: Plan, name: str, run: Run, dev: bool) -> tuple[str, pd.Da
     return "dev", frame
 
 
-def write(name: str, frame: pd.DataFrame, part: str, folder: Path) -> list[Path]:
-    """Writes `<folder>/<task>/<part>-<language>.tsv` (`.json` for answers and ranked lists).
+def _of_the_benchmark(source: str, name: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The languages in which the source's rows are the benchmark's, and a sentence on the others, if there are any."""
+    codes, why = UNLIKE.get(name, ((), "")) if source == "hub" else ((), "")
+    unlike = frame["language"].isin(codes)
+    if not unlike.any():
+        return frame, ""
+    absent = ", ".join(sorted(set(frame.loc[unlike, "language"])))
+    return frame[~unlike], f"{task(name).title}: left out {absent}, as no valid submission: the hub {why}."
 
-    Labels: names for XNLI, numbers for PAWS-X and multiple choice; tags: one a line, an empty line between
-    sentences; answers: an object from question id to text; mining: pairs of ids (`id` is the source's,
-    `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query, in the
-    order of the sorted queries.
+
+def write(name: str, frame: pd.DataFrame, part: str, folder: Path) -> list[Path]:
+    """Writes `<folder>/<task>/<part>-<language>.tsv` (`.json` for answers and ranked lists, `.jsonl` for choices).
+
+    Labels: names for XNLI, numbers for PAWS-X; choices: one object with the label's number a line; tags: one a line,
+    an empty line between sentences; answers: an object from question id to text; mining: pairs of ids (`id` is the
+    source's, `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query,
+    in the order of the sorted queries; ranked lists: an object from query id to the best 20 ids (XTREME-R scores
+    Mewsli-X from such a file, LAReQA from vectors alone, so that LAReQA's candidates have ids of ours).
     """
     written = []
     for language, own in frame.groupby("language", sort=True):
@@ -95,6 +126,8 @@ def _file(task: Task, rows: pd.DataFrame) -> tuple[str, str]:
         place = {gold: i for i, gold in enumerate(rows["gold"])}
         order = rows.sort_values("text", kind="stable")
         return "".join(f"{place[found]}\n" for found in order["prediction"]), "tsv"
+    if task.format == "choice":
+        return "".join(json.dumps({"label": int(_label(task, p))}) + "\n" for p in rows["prediction"]), "jsonl"
     if task.format == "span":
         answers = dict(zip(rows["id"], rows["prediction"], strict=True))
         return json.dumps(answers, ensure_ascii=False, indent=1), "json"

@@ -19,10 +19,12 @@ def pairs(batch: Batch, columns: dict, rows: list[str]) -> dict[str, list]:
     """Row i of one side is the translation of row i of the other; either side may be absent.
 
     Ids are those stored (`source_id`, `target_id`) or made from `rows`; `match` is the other side's id, or the
-    one stored.
+    one stored. Where it is stored, nothing is translated, and `item` is made from `rows`: mentions in two languages
+    may have one id.
     """
     found: dict[str, list] = {name: [] for name in ("id", "item", "side", "text", "match")}
-    ids = {side: [f"{row}-{side}" for row in rows] for side in ("source", "target")}
+    made = {side: [f"{row}-{side}" for row in rows] for side in ("source", "target")}
+    ids = dict(made)
     for side in ids:
         if f"{side}_id" in columns:
             ids[side] = values.ids(batch[columns[f"{side}_id"]], columns[f"{side}_id"])
@@ -33,7 +35,10 @@ def pairs(batch: Batch, columns: dict, rows: list[str]) -> dict[str, list]:
         if side == "source" and "match" in columns:
             match = values.ids(batch[columns["match"]], columns["match"])
         found["id"] += ids[side]
-        found["item"] += rows if "match" not in columns and "source" in columns else ids[side]
+        if "match" in columns:
+            found["item"] += made[side]
+        else:
+            found["item"] += rows if "source" in columns else ids[side]
         found["side"] += [side] * len(rows)
         found["text"] += values.texts(batch[columns[side]], columns[side])
         found["match"] += match
