@@ -1,5 +1,6 @@
-"""Speed of training on the machine at hand: the same model and examples through five loops, and how time grows."""
+"""Speed of training on the machine at hand: the same model and examples through six loops, and how time grows."""
 
+import gc
 import resource
 import tempfile
 import time
@@ -117,14 +118,14 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def ours(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> None:
+def ours(model: models.TaskModel, data: Features, words: Any, batch_size: int, batching: str = "length") -> None:
     """This project's training, as every job notebook calls it."""
     with tempfile.TemporaryDirectory() as folder:
-        training.train(model, {TASK: data}, words, _settings(batch_size), Path(folder))
+        training.train(model, {TASK: data}, words, _settings(batch_size, batching), Path(folder))
 
 
-def _settings(batch_size: int) -> training.Settings:
-    return training.Settings(learning_rate=1e-4, epochs=1, batch_size=batch_size, seed=0, batching="length")
+def _settings(batch_size: int, batching: str = "length") -> training.Settings:
+    return training.Settings(learning_rate=1e-4, epochs=1, batch_size=batch_size, seed=0, batching=batching)
 
 
 def loops(batch_size: int, longest: int) -> dict[str, Callable]:
@@ -134,12 +135,20 @@ def loops(batch_size: int, longest: int) -> dict[str, Callable]:
         "stock Trainer, dynamic padding": lambda *a: stock(*a, batch_size, 0, False),
         "stock Trainer, grouped by length": lambda *a: stock(*a, batch_size, 0, True),
         "bare loop, sorted by length": lambda *a: bare(*a, batch_size),
-        "this project": lambda *a: ours(*a, batch_size),
+        "this project, random batches": lambda *a: ours(*a, batch_size, "random"),
+        "this project, grouped by length": lambda *a: ours(*a, batch_size),
     }
 
 
 def measure(make: Callable[[], models.TaskModel], run: Callable, data: Features, words: Any, batch_size: int) -> dict:
-    """Real (non-padding) tokens per second, time of a step, and peak memory of one pass over the data."""
+    """Real (non-padding) tokens per second, time of a step, and peak memory of one pass over the data.
+
+    Memory is what the model and its training add to what the process held before.
+    """
+    gc.collect()  # the loop before may have left a model in a cycle of references
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    held = held_memory()
     model = make()
     forget_peak()
     begun = _now()
@@ -148,7 +157,7 @@ def measure(make: Callable[[], models.TaskModel], run: Callable, data: Features,
     return {
         "tokens per second": data.lengths.sum() / seconds,
         "step, ms": 1000 * seconds / -(-len(data) // batch_size),
-        "peak memory, GiB": peak_memory(),
+        "peak memory, GiB": peak_memory() - held,
         "seconds": seconds,
     }
 
@@ -163,11 +172,18 @@ def forget_peak() -> None:
 
 def peak_memory() -> float:
     """GiB at most since the peak was forgotten: of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else _own_memory("VmHWM")
+
+
+def held_memory() -> float:
+    """GiB in use now, of the GPU where there is one, else of this process."""
+    return torch.cuda.memory_allocated() / 2**30 if torch.cuda.is_available() else _own_memory("VmRSS")
+
+
+def _own_memory(entry: str) -> float:
     with suppress(OSError):
         lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+        return next(int(line.split()[1]) for line in lines if line.startswith(entry)) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from datasets import Dataset
 
+from xfer_utils import paths
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData
 
@@ -65,9 +66,10 @@ def open_source(spec: str, *, world: dict | None = None, data_dir: Path, splits:
         return importlib.import_module("xfer_utils.sources.hub").HubSource(splits, Path(data_dir))
     kind, _, path = spec.partition(":")
     if kind == "folder" and path:
-        if not Path(path).expanduser().is_dir():
-            raise MissingData(f"source {spec!r}: there is no folder {path}; correct `source:` in the study file")
-        return FolderSource(Path(path), spec, splits)
+        folder = paths.resolve(path)
+        if not folder.is_dir():
+            raise MissingData(f"source {spec!r}: there is no folder {folder}; correct `source:` in the study file")
+        return FolderSource(folder, spec, splits)
     raise ValueError(f"unknown source {spec!r}: write toy, hub or folder:PATH")
 
 
