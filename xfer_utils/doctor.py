@@ -183,7 +183,7 @@ def licensed(plan: Plan) -> Iterator[Check]:
 
 def disk(plan: Plan) -> Check:
     """Room in outputs/ for what the study leaves."""
-    wanted, free = needs.disk_bytes(plan), shutil.disk_usage(paths.outputs()).free
+    wanted, free = needs.outputs_bytes(plan) + needs.cache_bytes(plan.study), shutil.disk_usage(paths.outputs()).free
     found = f"{needs.quantity(free, 'B')} free, about {needs.quantity(wanted, 'B')} needed"
     advice = "free space, or set XFER_OUTPUTS and HF_HOME to a larger disk"
     return Check(OK, "disk", found) if free > wanted else Check(MISSING, "disk", found, advice)

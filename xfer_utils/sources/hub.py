@@ -26,7 +26,7 @@ INCOMPLETE = (
     "the cache of {name} is not whole ({problem}): connect once to complete it, or copy the whole cache of a machine "
     "that has it and set HF_HOME to the copy"
 )
-PROSE = {"licence", "note", "rows"}
+PROSE = {"licence", "note", "rows", "megabytes"}
 
 
 class HubSource(TableSource):
