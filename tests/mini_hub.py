@@ -20,7 +20,9 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 LARGE = (".parquet", ".safetensors", ".bin", ".model", ".arrow", ".gz")
 PAGE = 1000
-API = re.compile(r"/api/(models|datasets)/((?:[^/]+/)?[^/]+?)(?:/(revision|tree|paths-info|refs)(?:/(.+))?)?")
+API = re.compile(
+    r"/api/(models|datasets)/((?:[^/]+/)?[^/]+?)(?:/(revision|tree|paths-info|refs|auth-check)(?:/(.+))?)?"
+)
 FILE = re.compile(r"/(datasets/)?((?:[^/]+/)?[^/]+)/(?:resolve|raw)/([^/]+|refs/[^/]+/[^/]+)/(.+)")
 
 
@@ -70,7 +72,8 @@ class Revision:
 
 
 class MiniHub:
-    """The server. `gated` repositories refuse; files with a word of `broken` in their path end early."""
+    """The server. `gated` repositories tell what is in them and refuse it; files with a word of `broken` in their path
+    end early."""
 
     def __init__(self, root: Path, gated: tuple[str, ...] = (), broken: tuple[str, ...] = ()):
         self.root, self.gated, self.broken = Path(root), gated, broken
@@ -107,8 +110,6 @@ class MiniHub:
         base = self.root / kind / name
         if not base.is_dir():
             return "RepoNotFound"
-        if name in self.gated:
-            return "GatedRepo"
         for folder in sorted(path for path in base.iterdir() if path.is_dir()):
             with self._lock:
                 if folder not in self._revisions:
@@ -145,15 +146,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self.fail(repo) if isinstance(repo, str) else self.api(repo, found, under, url.query)
         if found := FILE.fullmatch(url.path):
             kind = "datasets" if found[1] else "models"
-            repo = self.hub.find(kind, unquote(found[2]), unquote(found[3]))
+            name = unquote(found[2])
+            repo = "GatedRepo" if name in self.hub.gated else self.hub.find(kind, name, unquote(found[3]))
             return self.fail(repo) if isinstance(repo, str) else self.file(repo, unquote(found[4]))
         return self.reply(404, {"error": "no such route"})
 
     def api(self, repo: Revision, found: re.Match, under: str, query: str) -> None:
         """What is in a repository."""
-        verb = found[3]
+        verb, name = found[3], unquote(found[2])
+        gated = name in self.hub.gated
+        if verb == "auth-check":
+            return self.fail("GatedRepo") if gated else self.reply(200, {})
         if verb in (None, "revision"):
-            about = {"id": unquote(found[2]), "sha": repo.sha, "private": False, "gated": False, "tags": []}
+            about = {"id": name, "sha": repo.sha, "private": False, "gated": gated and "manual", "tags": []}
             dates = dict.fromkeys(("lastModified", "createdAt"), "2026-01-01T00:00:00.000Z")
             return self.reply(200, about | dates | {"siblings": [{"rfilename": name} for name in repo.files]})
         if verb == "refs":

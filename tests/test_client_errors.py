@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import httpx2
@@ -23,6 +24,8 @@ def fetched(tmp_path, monkeypatch) -> Path:
     (folder / "default/train").mkdir(parents=True)
     datasets.Dataset.from_list([row] * 40).to_parquet(folder / "default/train/0000.parquet")
     monkeypatch.setattr(hub_source, "snapshot_download", lambda *_, **__: str(folder))
+    listed = [SimpleNamespace(path="default/train/0000.parquet")]
+    monkeypatch.setattr(hub_source, "get_cached_repo_tree", lambda *_, **__: listed)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
     monkeypatch.setenv("HF_HOME", "/small/disk")
     return folder / "default/train/0000.parquet"

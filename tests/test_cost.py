@@ -3,8 +3,10 @@
 import pytest
 
 from xfer_utils import cost, needs, params, paths, records, study
-from xfer_utils.counts import Counts
+from xfer_utils.counts import BYTES_PER_TOKEN, Counts
+from xfer_utils.sources import hub
 from xfer_utils.study import Run
+from xfer_utils.tasks import task
 
 SMOKE = paths.PARAMS / "smoke.yaml"
 MNLI = {"tasks": ["mnli"], "epochs": 2, "max_examples": 0, "max_steps": 0, "batch_size": 32, "max_length": 256}
@@ -92,7 +94,7 @@ def test_disk_holds_what_every_kernel_keeps_while_it_trains(monkeypatch, tmp_pat
         needed = []
         for workers in (1, 3):
             made.study = made.study.model_copy(update={"workers": workers})
-            needed.append(needs.disk_bytes(made))
+            needed.append(needs.outputs_bytes(made))
         assert needed[1] - needed[0] == pytest.approx(2 * bytes_each)
 
 
@@ -103,6 +105,51 @@ def test_repositories_that_xtreme_r_adds_are_named_where_their_languages_are_sco
     )
     assert ("izhx/xtreme-r-udpos" in {hub.id for _, hub in needs.hub_entries(made)}) == added
     assert ("one per treebank," in f"{needs._licences(made)},") == added
+
+
+def test_every_split_of_a_configuration_is_fetched_read_or_not():
+    """A known size comes first; PAWS-X by its rows: 7 languages of 49,401 + 2,000 + 2,000, of 60 tokens."""
+    made = params.load(paths.PARAMS / "paper.yaml").model_copy(update={"intermediate": ["none"]})
+    fetched = {
+        name: needs.download_bytes(made.model_copy(update={"targets": [name]}))[1]
+        for name in ("pawsx", "xnli", "xquad")
+    }
+    mnli = (392702 + 9815 + 9832) * 40 * BYTES_PER_TOKEN
+    assert fetched["pawsx"] == pytest.approx(7 * 53401 * 60 * BYTES_PER_TOKEN)
+    assert fetched["xnli"] == pytest.approx(950e6 + mnli)
+    assert fetched["xquad"] == pytest.approx(((87599 + 10570) * 190 + 11 * 1190 * 220) * BYTES_PER_TOKEN)
+
+
+def test_a_data_set_that_two_tasks_read_is_fetched_once():
+    made = params.load(paths.PARAMS / "paper.yaml").model_copy(update={"intermediate": ["none"]})
+    alone, both = (made.model_copy(update={"targets": targets}) for targets in (["lareqa"], ["lareqa", "xquad"]))
+    added = needs.download_bytes(both)[1] - needs.download_bytes(alone)[1]
+    assert added == pytest.approx(11 * 1190 * 220 * BYTES_PER_TOKEN), "both train on SQuAD"
+
+
+def test_a_known_size_is_in_no_run_id():
+    entry = task("xnli").hub
+    assert entry.megabytes and "megabytes" in hub.PROSE and "hub" in study.UNHASHED_ROW_FIELDS
+    assert hub._entry(entry) == hub._entry(entry.model_copy(update={"megabytes": 1}))
+
+
+@pytest.mark.parametrize("name", ["smoke", "toy", "toy-seeds"])
+def test_what_the_toy_world_needs(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    text = "\n".join(needs.lines(made := study.make_plan(paths.PARAMS / f"{name}.yaml"), {}, cost.expected(made, [])))
+    assert "GPU: none needed." in text and "Licences" not in text
+
+
+def test_a_folder_has_the_licences_of_the_official_releases(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    mini = (paths.PARAMS / "mini.yaml").read_text().replace("folder:data", f"folder:{tmp_path}")
+    (tmp_path / "mini.yaml").write_text(mini)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "en.txt").write_text("a line\n")
+    made = study.make_plan(tmp_path / "mini.yaml")
+    text = "\n".join(needs.lines(made, {}, cost.expected(made, list(made.runs))))
+    assert "GPU: none needed." in text
+    assert "Licences of the official releases (the folder's own may differ): not for commercial use: XNLI" in text
 
 
 # ----- time -----

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx2
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from mini_hub import MiniHub
 from tiny_models import make
 from typer.testing import CliRunner
@@ -76,7 +79,7 @@ def test_packages_and_python_are_held_against_the_project(monkeypatch):
     checks = by_subject(doctor.packages())
     assert checks["peft"].state == MISSING and checks["peft"].found == "not installed"
     assert checks["transformers"].found == "4.57.1 is installed, <6,>=5.20 is needed"
-    assert "requirements.txt" in checks["transformers"].advice
+    assert checks["transformers"].advice == "pip install -r requirements.txt (`make study` does it in .venv)"
     monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.9.1")
     assert doctor.python_version().state == MISSING
 
@@ -135,7 +138,33 @@ def test_licensed_data_is_a_note_with_the_place_to_put_it(tmp_path, outputs):
     assert check.state == NOTE and "LDC2005T13" in check.advice and str(outputs / "data" / "ccg") in check.advice
 
 
-def test_activations_are_those_that_were_measured():
+def test_a_study_that_reads_a_folder_reads_ccgbank_there(tmp_path):
+    (tmp_path / "own").mkdir()
+    text = LOADED.replace("source: hub", f"source: folder:{tmp_path / 'own'}")
+    plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert")), text))
+    (check,) = doctor.licensed(plan)
+    assert check.state == NOTE and check.advice.endswith(f"The folder: {tmp_path / 'own' / 'ccg'}")
+
+
+def test_the_hubs_cache_may_be_on_another_disk(tmp_path, monkeypatch):
+    """One sum where both folders share a disk; each its own where they do not."""
+    plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert"))))
+    doctor.paths.outputs().mkdir(parents=True)
+    monkeypatch.setattr(doctor, "HF_HUB_CACHE", str(tmp_path / "not" / "yet" / "there"))
+    (one,) = doctor.disks(plan)
+    assert one.subject == "disk" and one.state == OK
+    (tmp_path / "other").mkdir()
+    stats = {tmp_path / "other": SimpleNamespace(st_dev=-1)}
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **more: stats.get(path) or real(path, **more))
+    monkeypatch.setattr(doctor, "HF_HUB_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e15 * (path not in stats)))
+    own, cache = doctor.disks(plan)
+    assert (own.subject, own.state) == ("disk of outputs", OK)
+    assert (cache.subject, cache.state) == ("disk of the hub's cache", MISSING) and "HF_HOME" in cache.advice
+
+
+def test_activations_are_those_that_were_counted():
     """1.75 MB a token with XLM-R Large and 0.65 MB with base, in bf16."""
     for load, measured in (("FacebookAI/xlm-roberta-large", 1.75e6), ("FacebookAI/xlm-roberta-base", 0.65e6)):
         size = doctor.cost.size(doctor.params.Model(load=load))
@@ -164,11 +193,41 @@ def test_memory_by_hand(monkeypatch):
 
 def test_repositories_that_xtreme_r_adds_are_asked_for_too(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(doctor, "_ask_hub", lambda question: asked.append(question))
+    monkeypatch.setattr(doctor, "_ask_hub", lambda *question: asked.append(question))
     text = LOADED.replace("[xnli]", "[udpos]\nevaluate: {udpos: test}")
     plan = make_plan(study_file(tmp_path, "owner/name", text))
     checks = by_subject(doctor.data_access(plan))
-    assert list(checks) == ["data google/xtreme", "data izhx/xtreme-r-udpos"] and len(asked) == 2
+    assert list(checks) == ["data google/xtreme", "data izhx/xtreme-r-udpos"]
+    assert asked == [(name, "dataset", "main") for name in ("google/xtreme", "izhx/xtreme-r-udpos")]
+
+
+def test_data_sets_are_asked_for_at_the_revision_that_is_read(tmp_path, monkeypatch):
+    """A branch of converted files may be gone while the repository stands; Mewsli-X is read from both branches."""
+    asked = []
+    monkeypatch.setattr(doctor, "_ask_hub", lambda *question: asked.append(question))
+    text = LOADED.replace("[none, ccg]", "[none, cosmos_qa]").replace("[xnli]", "[mewslix]\nbenchmark: xtreme_r")
+    checks = by_subject(doctor.data_access(make_plan(study_file(tmp_path, "owner/name", text))))
+    converted = "refs/convert/parquet"
+    assert set(asked) == {
+        ("allenai/cosmos_qa", "dataset", converted),
+        ("izhx/mewsli-x", "dataset", converted),
+        ("izhx/mewsli-x", "dataset", "main"),
+    }
+    assert f"data izhx/mewsli-x ({converted})" in checks and "data izhx/mewsli-x" in checks
+
+
+def test_a_repository_that_is_gone_and_one_without_its_branch(monkeypatch):
+    def refuse(error: type[Exception]):
+        def ask(*_):
+            raise error("404", response=httpx2.Response(404, request=httpx2.Request("GET", "http://hub")))
+
+        monkeypatch.setattr(doctor, "_ask_hub", ask)
+        return doctor._data_set("owner/data", "refs/convert/parquet", "cosmos_qa")
+
+    assert refuse(RepositoryNotFoundError).found == "not on the hub (any more), or you may not read it"
+    branch = refuse(RevisionNotFoundError)
+    assert branch.found == "on the hub, but without the revision refs/convert/parquet"
+    assert branch.state == MISSING and "with cosmos_qa/ in it" in branch.advice
 
 
 def _doctor(file: Path, environment: dict) -> subprocess.CompletedProcess:
@@ -190,6 +249,12 @@ def test_hub_access(tmp_path):
         done = _doctor(file, env)
         assert "ok      model owner/name: on the hub" in done.stdout
         assert "ok      data facebook/xnli: on the hub" in done.stdout, done.stdout + done.stderr
+    with MiniHub(root, gated=("owner/name", "facebook/xnli")) as hub:
+        done = _doctor(file, hub.env(tmp_path / "cache"))
+        assert done.returncode == 1 and "MISSING model owner/name: gated" in done.stdout
+        assert "MISSING data facebook/xnli: gated" in done.stdout, "what they are is told to everyone"
+        assert done.stdout.count("accept its terms on its page at the hub, then log in with `hf auth login`") == 2
+        assert "ok      data nyu-mll/glue: on the hub" in done.stdout
     done = _doctor(file, env)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "MISSING model owner/name: cannot be had" in done.stdout

@@ -49,7 +49,7 @@ def test_a_real_study_plans_without_a_network_and_says_what_it_needs(name):
     text = overview.plan_text(plan)
     for line in (
         r"Training: \d+ runs, about [\d.]+ [MG] tokens",
-        r"Download: about [\d.]+ GB of models, at most \d+ MB of data",
+        r"Download: about [\d.]+ GB of models, at most [12]\.\d+ GB of data",
         r"Disk: about [\d.]+ GB",
         r"GPU: about \d+ hours of one card",
         r"Licences: not for commercial use: .*XNLI \(cc-by-nc-4.0\)",

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import io
 import json
 import lzma
 import sys
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
@@ -147,6 +150,52 @@ def test_a_file_cut_short_is_noticed(tmp_path):
     put(tmp_path, "snli/en.train.parquet", b"PAR1 and no more")
     with pytest.raises(MalformedRow, match="not a whole parquet file"):
         FolderSource(tmp_path).read("snli", "train")
+
+
+SQUAD = {"id": "1", "title": "T", "context": "Ada came.", "question": "Who?"}
+
+
+def answered(answers: object) -> bytes:
+    """Two rows of SQuAD, the second with these answers."""
+    good = {"text": ["Ada"], "answer_start": [0]}
+    return lines(SQUAD | {"answers": good}, SQUAD | {"id": "2", "answers": answers}).encode()
+
+
+def damaged_page() -> bytes:
+    """A parquet file with a broken page in its last column."""
+    table = pa.table({"premise": ["p"] * 9, "label": [0] * 9, "hypothesis": ["rain" * 90] * 9})
+    pq.write_table(table, file := io.BytesIO(), compression="snappy", use_dictionary=False)
+    whole, column = file.getvalue(), pq.read_metadata(file).row_group(0).column(2)
+    end = column.data_page_offset + column.total_compressed_size
+    return whole[: end - 20] + bytes(20) + whole[end:]
+
+
+PACKED = gzip.compress(b"Ada sleeps\tNP S\\NP\n" * 9)
+LISTS = "lists 'text' and 'answer_start' were expected"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("squad/en.train.jsonl", answered({"text": "Ada", "answer_start": 0}), rf"line 2, column 'answers': {LISTS}"),
+        ("squad/en.train.jsonl", answered({"text": None, "answer_start": [0]}), rf"line 2, column 'answers': {LISTS}"),
+        ("squad/en.train.jsonl", answered("Ada"), rf"line 2, column 'answers': {LISTS}"),
+        ("squad/en.train.jsonl", answered(["Ada"]), rf"line 2, column 'answers': {LISTS}"),
+        ("squad/en.train.jsonl", answered([{"text": "Ada"}]), r"line 2, column 'answers': texts and whole numbers"),
+        (
+            "squad/en.train.jsonl",
+            answered({"text": ["Ada"], "answer_start": [2**31]}),
+            r"line 2, column 'answers': 'answer_start' 2147483648 is no place in a text",
+        ),
+        ("mnli/en.train.parquet", damaged_page(), r"row 0, column 'hypothesis': the file is damaged from here on"),
+        ("ccg/en.train.tsv.gz", PACKED[:-9], r"line \d+, column 1: the file ends or breaks here"),
+        ("ccg/en.train.tsv", b"Ada sleeps\tNP S\\NP\nAd\xe1 sleeps\tNP S\\NP\n", r"line 2, column 3: not UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_reported_with_its_place(tmp_path, file, content, problem):
+    path = put(tmp_path, file, content)
+    with pytest.raises(MalformedRow, match=rf"{path.name}, {problem}"):
+        FolderSource(tmp_path).read(path.parent.name, "train")
 
 
 def test_an_empty_table_is_no_rows_and_a_note(tmp_path):

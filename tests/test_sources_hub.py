@@ -238,6 +238,49 @@ def test_the_cache_serves_without_the_hub(root, home, online):
     assert offline["rows"] == {key: online["rows"][key] for key in map("/".join, wanted)}
 
 
+@pytest.fixture
+def sharded(root, tmp_path) -> Path:
+    """A hub with one data set on its converted branch: the development split is in two files."""
+    name = f"datasets/allenai/cosmos_qa/{hub_fixtures.CONVERT}"
+    shutil.copytree(root / name, tmp_path / "hub" / name)
+    folder = tmp_path / "hub" / name / "default"
+    shutil.copy(folder / "train/0000.parquet", folder / "validation/0001.parquet")
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("snapshots/*/default/validation/0001.parquet", "1 files are missing (default/validation/0001.parquet)"),
+        ("trees/*", "there is no list of its files"),
+    ],
+)
+def test_half_a_cache_is_not_taken_for_a_split(sharded, tmp_path, lost, said):
+    """Somebody may have copied, or deleted, some files of a cache: what is left must not pass for the whole."""
+    key, wanted, home = "cosmos_qa/dev/en", [("cosmos_qa", "dev", "en")], tmp_path / "home"
+    with MiniHub(sharded) as hub:
+        assert len(drive(hub, home, wanted)["rows"][key]) == 8
+        assert len(drive(hub, home, wanted, HF_HUB_OFFLINE="1")["rows"][key]) == 8
+        (path,) = (home / "hub/datasets--allenai--cosmos_qa").glob(lost)
+        path.unlink()
+        problem = drive(hub, home, wanted, HF_HUB_OFFLINE="1")["problems"][key]
+        assert problem.startswith("HubUnreachable: the cache of allenai/cosmos_qa (default, validation) is not whole")
+        assert f"({said}): connect once" in problem and "\n" not in problem
+        assert len(drive(hub, home, wanted)["rows"][key]) == 8, "connecting once mends it"
+
+
+def test_the_beginning_of_a_split_is_noted_and_never_added_to_the_whole(sharded, tmp_path):
+    """The hub's converter stores a large split as `partial-NAME`: all that there is, or a remainder beside it."""
+    folder = sharded / f"datasets/allenai/cosmos_qa/{hub_fixtures.CONVERT}/default"
+    shutil.copytree(folder / "validation", folder / "partial-validation")
+    (folder / "train").rename(folder / "partial-train")
+    with MiniHub(sharded) as hub:
+        found = drive(hub, tmp_path / "home", [("cosmos_qa", role, "en") for role in ("train", "dev")])
+    assert {key: len(rows) for key, rows in found["rows"].items()} == {"cosmos_qa/train/en": 4, "cosmos_qa/dev/en": 8}
+    notes = {row["role"]: row["notes"] for row in found["report"]}
+    assert "partial-train: the beginning of the split alone" in notes["train"] and "partial" not in notes["dev"]
+
+
 def test_without_hub_and_cache_one_sentence_says_what_to_do(root, tmp_path):
     with MiniHub(root) as hub:
         found = drive(hub, tmp_path, [("mnli", "train", "en"), ("text", "", "sw")], HF_HUB_OFFLINE="1")

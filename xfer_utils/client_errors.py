@@ -8,9 +8,11 @@ from typing import Literal
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from httpx2 import TransportError
 from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    IncompleteSnapshotError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -18,7 +20,7 @@ from huggingface_hub.errors import (
 from pyarrow import ArrowInvalid
 from safetensors import SafetensorError
 
-Kind = Literal["full", "gated", "revision", "missing", "broken", "unreachable", "other"]
+Kind = Literal["full", "gated", "revision", "missing", "broken", "incomplete", "unreachable", "other"]
 FULL_WORDS = ("no space left", "not enough disk space", "disk quota exceeded")
 OFFLINE_WORDS = ("couldn't connect", "offline", "cached files", "connection", "timed out", "name resolution")
 
@@ -43,6 +45,8 @@ def kind(error: BaseException) -> Kind:
         return "missing"
     if any(isinstance(link, SafetensorError) for link in links):
         return "broken"
+    if any(isinstance(link, IncompleteSnapshotError | CachedRepoTreeNotFoundError) for link in links):
+        return "incomplete"
     if any(map(_is_unreachable, links)):
         return "unreachable"
     if any(isinstance(link, DatasetGenerationError | ArrowInvalid) for link in links):

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from xfer_utils.sources.raw import find_table
-from xfer_utils.tasks import Task, task, training_parts
+from xfer_utils.tasks import Hub, Task, task, training_parts
 
 BYTES_PER_TOKEN = 4.7  # of UTF-8 text: measured 4.4 to 4.9 for English in XLM-R's vocabulary and the toy world's
 SPECIAL_TOKENS = 3
@@ -126,6 +126,19 @@ def official_rows(row: Task, role: str) -> dict[str, int]:
         absent = entry and all(code in entry.absent.get(split, ()) for split in splits)
         found[code] = 0 if absent else sides * (sum(known) or UNKNOWN_ITEMS)
     return found
+
+
+def stored_rows(row: Task, entry: Hub) -> int:
+    """Rows of all splits of the configurations that hold a task's languages, as well as the registry knows them."""
+    named = {role: {names} if isinstance(names, str) else set(names) for role, names in row.splits.items()}
+    sides = 2 if row.format == "sentence" else 1
+    rows = 0
+    for split in set(entry.rows).union(*named.values()):
+        guess = row.train_rows if split in named.get("train", ()) else UNKNOWN_ITEMS
+        codes = [code for code in entry.languages or row.languages if code not in entry.absent.get(split, ())]
+        found = [entry.expected(split, code) for code in codes]
+        rows += sum(guess if known is None else known for known in found)
+    return sides * rows
 
 
 @cache

@@ -16,7 +16,7 @@ from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from xfer_utils import cost, engines, needs, origins, params, paths
+from xfer_utils import client_errors, cost, engines, needs, origins, params, paths
 from xfer_utils.params import Study
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import Plan, make_plan
@@ -25,11 +25,12 @@ from xfer_utils.tasks import task
 OK, NOTE, MISSING = "ok", "note", "MISSING"
 # Per parameter: weight, gradient and two moments in fp32, the weight in bf16; with LoRA the weights and little else.
 TRAINING_BYTES = {"full": 18, "lora": 6}
-# Per token of a batch, layer and unit of width, kept for the backward pass: measured in bf16 with XLM-R base (0.65 MB a
-# token) and Large (1.75 MB). In fp32 each number is twice as long.
+# Per token of a batch, layer and unit of width, kept for the backward pass: counted on a CPU under autocast to bf16,
+# with XLM-R base (0.65 MB a token) and Large (1.75 MB). In fp32 each number is twice as long.
 ACTIVATION_BYTES = {"bf16": 70, "fp32": 140}
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 HUB_SECONDS = 10
+UNREACHABLE = "the hub cannot be reached"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def examine(file: Path, source: str = "") -> list[Check]:
     except (MissingData, ConnectionError, OSError) as error:
         advice = "correct `source:` in the study file; README.md says how such a folder is laid out"
         return [*checks, Check(MISSING, "data", str(error), advice)]
-    checks += [*data_access(plan), *licensed(plan), disk(plan), *memory(study)]
+    checks += [*data_access(plan), *licensed(plan), *disks(plan), *memory(study)]
     return checks
 
 
@@ -88,7 +89,7 @@ def packages() -> Iterator[Check]:
             fitting += 1
         else:
             found = f"{here} is installed, {wanted.specifier} is needed" if here else "not installed"
-            yield Check(MISSING, wanted.name, found, "make install, or pip install -r requirements.txt")
+            yield Check(MISSING, wanted.name, found, "pip install -r requirements.txt (`make study` does it in .venv)")
     yield Check(OK, "packages", f"{fitting} of {len(_project()['dependencies'])} in their ranges")
 
 
@@ -117,9 +118,10 @@ def model_access(name: str, model: params.Model) -> Check:
         if isinstance(stored, str) and _has_weights(Path(stored).parent):
             return Check(OK, subject, "in the hub's cache")
         with origins.explained(model.load):
-            _ask_hub(lambda hub: hub.model_info(model.load, revision=model.revision, timeout=HUB_SECONDS))
+            _ask_hub(model.load, "model", model.revision)
     except origins.ModelProblem as error:
-        return Check(MISSING, subject, "cannot be had", str(error))
+        gated = client_errors.kind(error) == "gated"
+        return Check(MISSING, subject, "gated" if gated else "cannot be had", str(error))
     return Check(OK, subject, f"on the hub, {needs.quantity(cost.size(model).download, 'B')} to download")
 
 
@@ -139,35 +141,49 @@ def data_access(plan: Plan) -> Iterator[Check]:
                 yield Check(NOTE, f"data of {cell}", reason, "add its files to the folder, or leave it out")
         yield Check(OK, "data", f"{plan.study.source} can be read")
         return
-    names = {hub.id: row.name for row, hub in needs.hub_entries(plan.study)}
-    for repository, name in names.items():
-        check = _data_set(repository, name)
+    names = {
+        (hub.id, place.revision): row.name
+        for row, hub in needs.hub_entries(plan.study)
+        for place in (hub, *hub.configs.values())
+    }
+    for (repository, revision), name in names.items():
+        check = _data_set(repository, revision, name)
         yield check
-        if check.found == "the hub cannot be reached":
+        if check.found == UNREACHABLE:
             return
 
 
-def _data_set(repository: str, name: str) -> Check:
-    subject = f"data {repository}"
+def _data_set(repository: str, revision: str, name: str) -> Check:
+    subject = f"data {repository}" + (f" ({revision})" if revision != "main" else "")
     cached = Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}").is_dir()
     try:
         with origins.explained(repository):
-            _ask_hub(lambda hub: hub.dataset_info(repository, timeout=HUB_SECONDS))
+            _ask_hub(repository, "dataset", revision)
     except origins.ModelProblem as error:
-        if cached:
+        kind = client_errors.kind(error)
+        if kind == "gated":
+            return Check(MISSING, subject, "gated", str(error))
+        if kind == "unreachable" and cached:
             return Check(NOTE, subject, "in the hub's cache, as far as it was read before")
-        gone = "cannot be reached" not in str(error)
+        gone = {
+            "missing": "not on the hub (any more), or you may not read it",
+            "revision": f"on the hub, but without the revision {revision}",
+            "unreachable": UNREACHABLE,
+        }
         advice = (
             f"use `source: folder:PATH` with {task(name).folder}/ in it, or copy another machine's cache to HF_HOME"
         )
-        return Check(MISSING, subject, str(error) if gone else "the hub cannot be reached", advice)
+        return Check(MISSING, subject, gone.get(kind, str(error)), advice)
     return Check(OK, subject, "on the hub" + (", cached in part or whole" if cached else ""))
 
 
-def _ask_hub(question) -> None:
+def _ask_hub(repository: str, kind: str, revision: str) -> None:
+    """Raises what the client raises where a revision may not be read: a gated repository tells everyone what it is."""
     if HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set: offline")
-    question(HfApi())
+    hub = HfApi()
+    if hub.repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_SECONDS).gated:
+        hub.auth_check(repository, repo_type=kind)
 
 
 def licensed(plan: Plan) -> Iterator[Check]:
@@ -177,16 +193,33 @@ def licensed(plan: Plan) -> Iterator[Check]:
     if "ccg" in plan.study.intermediate:
         absent = any(reason == "licensed data" for reason in plan.not_run.values())
         found = "not there: its row will read `not run: licensed data`" if absent else "there"
-        folder = paths.outputs() / "data" / "ccg"
+        kind, _, path = plan.study.source.partition(":")
+        folder = (Path(path).expanduser() if kind == "folder" else paths.outputs() / "data") / task("ccg").folder
         yield Check(NOTE if absent else OK, "CCGbank", found, f"{HOW_TO_GET}. The folder: {folder}" if absent else "")
 
 
-def disk(plan: Plan) -> Check:
-    """Room in outputs/ for what the study leaves."""
-    wanted, free = needs.disk_bytes(plan), shutil.disk_usage(paths.outputs()).free
+def disks(plan: Plan) -> Iterator[Check]:
+    """Room for what the study leaves in outputs/ and in the hub's cache, which may be on another disk."""
+    own, cache = needs.outputs_bytes(plan), needs.cache_bytes(plan.study)
+    outputs, downloads = _standing(paths.outputs()), _standing(Path(HF_HUB_CACHE))
+    if not cache or outputs.stat().st_dev == downloads.stat().st_dev:
+        yield _disk("disk", outputs, own + cache, "XFER_OUTPUTS and HF_HOME")
+    else:
+        yield _disk("disk of outputs", outputs, own, "XFER_OUTPUTS")
+        yield _disk("disk of the hub's cache", downloads, cache, "HF_HOME")
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _disk(subject: str, folder: Path, wanted: float, settings: str) -> Check:
+    free = shutil.disk_usage(folder).free
     found = f"{needs.quantity(free, 'B')} free, about {needs.quantity(wanted, 'B')} needed"
-    advice = "free space, or set XFER_OUTPUTS and HF_HOME to a larger disk"
-    return Check(OK, "disk", found) if free > wanted else Check(MISSING, "disk", found, advice)
+    if free > wanted:
+        return Check(OK, subject, found)
+    return Check(MISSING, subject, found, f"free space, or set {settings} to a larger disk")
 
 
 def memory(study: Study) -> Iterator[Check]:

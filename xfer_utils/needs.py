@@ -10,7 +10,6 @@ from xfer_utils.study import Plan, source_of
 from xfer_utils.tasks import Hub, Task, task, training_parts
 
 ASSUMED_SD = 1.0  # points between seeds, where nothing was measured: large encoders lie between about 0.3 and 2
-BYTES_PER_TOKEN = 4.5  # of text, before compression
 FEATURE_BYTES = 8  # per cached token: its id, and offsets or labels
 ADAM_BYTES = 12  # per parameter in a checkpoint: the weight and two moments
 WEIGHT_BYTES = 4  # per parameter in an encoder, and in the best weights so far of `select: english_dev`
@@ -21,7 +20,8 @@ def lines(plan: Plan, done: dict[str, Result], expected: cost.Expected) -> list[
     """The plan's closing lines."""
     study = plan.study
     found = [_tokens(plan), _traffic(plan), *_hours(plan, expected)]
-    found += [f"Licences: {text}." for text in [_licences(study)] if text]
+    whose = "" if study.source in ("hub", "toy") else " of the official releases (the folder's own may differ)"
+    found += [f"Licences{whose}: {text}." for text in [_licences(study)] if text]
     return [*found, detectable(study, done)]
 
 
@@ -51,15 +51,29 @@ def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
 def download_bytes(study: Study) -> tuple[float, float]:
     """Bytes of models and, at most, of data that a study fetches."""
     models = sum(cost.size(model).download for model in study.models.values())
-    if study.source != "hub":
-        return models, 0.0
-    return models, sum(_data_tokens(name) for name in data_sets(study) if task(name).hub) * BYTES_PER_TOKEN
+    entries = hub_entries(study) if study.source == "hub" else []
+    found: dict[tuple, float] = {}
+    for row, hub in entries:  # two tasks may read one data set in two ways
+        place = (hub.id, hub.config, hub.data_dir)
+        found[place] = max(found.get(place, 0.0), _fetched_bytes(row, hub))
+    return models, sum(found.values())
 
 
-def disk_bytes(plan: Plan) -> float:
-    """Bytes that the study leaves in outputs/ and in the hub's cache, checkpoints of runs in progress included."""
-    models, data = download_bytes(plan.study)
-    total = models + 2 * data + sum(_data_tokens(name) for name in data_sets(plan.study)) * FEATURE_BYTES
+def _fetched_bytes(row: Task, entry: Hub) -> float:
+    """Bytes of a task's configurations, every split of each: the client fetches those that nothing reads too."""
+    rows = counts.stored_rows(row, entry)
+    return entry.megabytes * 1e6 or rows * row.mean_tokens * counts.BYTES_PER_TOKEN
+
+
+def cache_bytes(study: Study) -> float:
+    """Bytes that the study leaves in the hub's cache: data are there as fetched and as prepared."""
+    models, data = download_bytes(study)
+    return models + 2 * data
+
+
+def outputs_bytes(plan: Plan) -> float:
+    """Bytes that the study leaves in outputs/, checkpoints of runs in progress included."""
+    total = sum(_data_tokens(name) for name in data_sets(plan.study)) * FEATURE_BYTES
     in_progress = 0.0
     for run in plan.runs.values():
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
@@ -122,11 +136,14 @@ def _traffic(plan: Plan) -> str:
     guess = f" (the size of {', '.join(unknown)} is a guess)" if unknown else ""
     fetched = f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data{guess}"
     fetched = fetched if models or data else "nothing"
-    return f"Download: {fetched}. Disk: about {quantity(disk_bytes(plan), 'B')}, the hub's cache included."
+    disk = quantity(outputs_bytes(plan) + cache_bytes(plan.study), "B")
+    return f"Download: {fetched}. Disk: about {disk}, the hub's cache included."
 
 
 def _hours(plan: Plan, expected: cost.Expected) -> list[str]:
     loaded = {name for name, model in plan.study.models.items() if model.load}
+    if not loaded and plan.study.source != "hub":
+        return ["GPU: none needed."]
     seconds = sum(s for id, s in expected.seconds.items() if plan.runs[id].labels["model"] in loaded)
     if not seconds:
         return []
@@ -135,8 +152,8 @@ def _hours(plan: Plan, expected: cost.Expected) -> list[str]:
 
 
 def _licences(study: Study) -> str:
-    """Data sets that are restricted by name, the others by licence; and the models'."""
-    used, names = (hub_entries(study), data_sets(study)) if study.source == "hub" else ([], [])
+    """Data sets that are restricted by name, the others by licence; and the models'. The toy world needs none."""
+    used, names = (hub_entries(study), data_sets(study)) if study.source != "toy" else ([], [])
     held = [(row, hub) for row, hub in used if any(word in hub.licence.lower() for word in NON_COMMERCIAL)]
     free = sorted({hub.licence for row, hub in used if (row, hub) not in held})
     parts = [f"not for commercial use: {', '.join(f'{row.title} ({hub.licence})' for row, hub in held)}"] * bool(held)

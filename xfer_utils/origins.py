@@ -118,6 +118,8 @@ def _sentence(name: str, error: BaseException) -> str:
         "missing": f"{name} is not on the hub (any more), or you may not read it: correct `load:`, or name a local "
         "folder.",
         "broken": f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again.",
+        "incomplete": f"The cache of {name} is not whole ({text[:200]}): connect once, or copy the whole cache of a "
+        "machine that has it.",
         "unreachable": f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, "
         "or copy the cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1.",
         "other": f"{name} cannot be loaded: {text[:400]}",

@@ -38,6 +38,7 @@ class Hub(Place):
     prefix_column: str = ""
     columns: Columns = {}
     rows: dict[str, int | dict[str, int]] = {}
+    megabytes: int = 0
     licence: str
     note: str = ""
 

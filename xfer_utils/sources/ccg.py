@@ -1,11 +1,10 @@
 """CCG supertags from a local copy of CCGbank, in the three formats that people have it in."""
 
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from xfer_utils.sources.raw import BATCH, Batch, Raw, open_table
+from xfer_utils.sources.raw import BATCH, Batch, Raw, lines, open_table
 
 HOW_TO_GET = (
     "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, put it in this "
@@ -39,18 +38,18 @@ def _batches(raw: Raw, files: list[Path], parse, columns: list[str]) -> Iterator
     rows: list[dict[str, list[str]]] = []
     numbers: list[int] = []
     for path in files:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    row = parse(line.strip())
-                except ValueError as error:
-                    raise Raw(str(path), [], raw.read).malformed(number, 1, str(error)) from error
-                if row:
-                    rows.append({"tokens": row[0], "supertags": row[1]})
-                    numbers.append(number)
-                if len(rows) == BATCH:
-                    yield {name: [row[name] for row in rows] for name in columns}, numbers
-                    rows, numbers = [], []
+        own = Raw(str(path), raw.columns, raw.read)
+        for number, line in lines(own, path):
+            try:
+                row = parse(line.strip())
+            except ValueError as error:
+                raise own.malformed(number, 1, str(error)) from error
+            if row:
+                rows.append({"tokens": row[0], "supertags": row[1]})
+                numbers.append(number)
+            if len(rows) == BATCH:
+                yield {name: [row[name] for row in rows] for name in columns}, numbers
+                rows, numbers = [], []
     if rows:
         yield {name: [row[name] for row in rows] for name in columns}, numbers
 

@@ -5,11 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, load_dataset
-from huggingface_hub import snapshot_download
-from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+from huggingface_hub import get_cached_repo_tree, snapshot_download
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from xfer_utils import client_errors
 from xfer_utils.sources.base import Splits, TableSource, digest
@@ -21,7 +22,11 @@ OFFLINE = (
     "cannot reach the hub for {name}: {error}. Without a connection use `source: folder:PATH`, or copy the cache of a "
     "machine that has one and set HF_HOME to it and HF_HUB_OFFLINE=1"
 )
-PROSE = {"licence", "note", "rows"}
+INCOMPLETE = (
+    "the cache of {name} is not whole ({problem}): connect once to complete it, or copy the whole cache of a machine "
+    "that has it and set HF_HOME to the copy"
+)
+PROSE = {"licence", "note", "rows", "megabytes"}
 
 
 class HubSource(TableSource):
@@ -42,11 +47,11 @@ class HubSource(TableSource):
             raise MissingData(f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}")
         entry = row.hub_for(language)
         place = entry.place(split, language)
-        data, commit = self._load(entry, split, language)
+        data, *notes = self._load(entry, split, language)
         raw = _table(data, f"{entry.id} ({place.config or place.data_dir}, {split})")
         if entry.prefix_column:
             raw = _only(raw, entry.prefix_column, f"{entry.names[language]}-")
-        raw.notes = [note for note in (entry.note, commit and f"commit {commit}") if note]
+        raw.notes = [note for note in (entry.note, *notes) if note]
         return {"rows": raw}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
@@ -92,7 +97,7 @@ class HubSource(TableSource):
         return digest(_entry(text_on_hub()))
 
     def _load(self, entry: Hub, split: str, language: str) -> tuple[Dataset, str]:
-        """A split and the commit it came from."""
+        """A split, and a note of where it came from."""
         place = entry.place(split, language)
         stored = "test" if language == ENTITIES else entry.splits.get(split, split)
         key = (entry.id, place, stored)
@@ -107,22 +112,24 @@ def _configured(name: str, place: Place, split: str) -> tuple[Dataset, str]:
     data = load_dataset(name, place.config, revision=place.revision, split=split)
     # The client names the folder of its prepared files by the commit.
     found = re.search(r"\b[0-9a-f]{40}\b", " ".join(str(file["filename"]) for file in data.cache_files))
-    return data, found[0] if found else ""
+    return data, f"commit {found[0]}" if found else ""
 
 
 def _converted(name: str, place: Place, split: str) -> tuple[Dataset, str]:
     """A split from the branch of converted files, where a folder is a configuration and a subfolder a split.
 
-    The files are fetched by name: given a folder, the client would not find them again in its cache when offline.
+    The files are fetched by name: given a folder, the client would not find them again in its cache when offline. Of a
+    split that is too large for the hub's converter there is a beginning alone, in a subfolder of another name.
     """
     wanted = [f"{place.data_dir}/{prefix}{split}/*.parquet" for prefix in ("", "partial-")]
     folder = Path(snapshot_download(name, repo_type="dataset", revision=place.revision, allow_patterns=wanted))
-    files = sorted(str(path) for pattern in wanted for path in folder.glob(pattern))
-    if not files and HF_HUB_OFFLINE:
-        raise ConnectionError("the cache does not have these files")
-    if not files:
+    # Without the commit's list of files, nothing would tell a cache that lacks some of them from a whole one.
+    listed = sorted(file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name))
+    whole, beginning = ([str(folder / path) for path in listed if fnmatch(path, pattern)] for pattern in wanted)
+    if not whole and not beginning:
         raise FileNotFoundError(f"no files {wanted[0]} at revision {place.revision}")
-    return load_dataset("parquet", data_files={split: files}, split=split), folder.name
+    note = f"commit {folder.name}" + ("" if whole else f"; partial-{split}: the beginning of the split alone")
+    return load_dataset("parquet", data_files={split: whole or beginning}, split=split), note
 
 
 @contextmanager
@@ -143,6 +150,10 @@ def _translated(name: str, what: str, error: Exception) -> Exception | None:
     if kind == "full":
         full = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
         return OSError(errno.ENOSPC, full, what)
+    if kind == "incomplete":
+        lost = re.search(r"\d+ file\(s\) are missing \(.*?\)(?=\.)", line)
+        problem = lost[0].replace("file(s) are", "files are") if lost else "there is no list of its files"
+        return HubUnreachable(INCOMPLETE.format(name=what, problem=problem))
     if kind == "unreachable":
         return HubUnreachable(OFFLINE.format(name=what, error=f"{type(error).__name__}, {line}"))
     if kind == "gated":

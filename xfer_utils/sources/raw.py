@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,21 @@ class Raw:
         return MalformedRow(f"{self.where}, {self.unit} {number}, column {column}: {problem}")
 
 
+def lines(raw: Raw, path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file of `raw`, packed or not, with their numbers."""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise raw.malformed(number, error.start + 1, "not UTF-8") from error
+    except FileNotFoundError:
+        raise
+    except (EOFError, OSError, zlib.error) as error:
+        raise raw.malformed(number + 1, 1, f"the file ends or breaks here ({error}); copy it again") from error
+
+
 def open_table(path: Path) -> Raw:
     """A table in a file, by its suffix: .parquet, .jsonl or .jsonl.gz."""
     return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
@@ -86,12 +102,26 @@ def _parquet(path: Path) -> Raw:
 
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
         start = 0
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-                yield batch.to_pydict(), list(range(start, start + batch.num_rows))
-                start += batch.num_rows
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=BATCH, columns=columns):
+                    yield batch.to_pydict(), list(range(start, start + batch.num_rows))
+                    start += batch.num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            bad = next((name for name in columns if not _readable(path, name)), columns[0])
+            problem = f"the file is damaged from here on ({error}); copy it again"
+            raise raw.malformed(start, repr(bad), problem) from error
 
-    return Raw(str(path), schema.names, read, "row", names_of_classes(schema))
+    raw = Raw(str(path), schema.names, read, "row", names_of_classes(schema))
+    return raw
+
+
+def _readable(path: Path, column: str) -> bool:
+    try:
+        pq.read_table(path, columns=[column])
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return True
 
 
 def _json_lines(path: Path) -> Raw:
@@ -102,24 +132,16 @@ def _json_lines(path: Path) -> Raw:
 
 
 def _json_rows(raw: Raw, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line.decode("utf-8"))
-                if not isinstance(row, dict):
-                    raise raw.malformed(number, 1, f"an object was expected, not {type(row).__name__}")
-                yield number, row
-    except json.JSONDecodeError as error:
-        raise raw.malformed(number, error.colno, f"not JSON ({error.msg})") from error
-    except UnicodeDecodeError as error:
-        raise raw.malformed(number, error.start + 1, "not UTF-8") from error
-    except (EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise raw.malformed(number + 1, 1, f"the file ends or breaks here ({error}); copy it again") from error
+    for number, line in lines(raw, path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise raw.malformed(number, error.colno, f"not JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise raw.malformed(number, 1, f"an object was expected, not {type(row).__name__}")
+        yield number, row
 
 
 def _json_batches(raw: Raw, path: Path, columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:

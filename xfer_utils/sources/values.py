@@ -7,6 +7,8 @@ from xfer_utils.sources.raw import BadValue
 
 IGNORE = -100
 NO_LABEL = (None, "", "-", "-1", -1)
+ANSWER = ("text", "answer_start")
+LONGEST = 2**31 - 1  # answers are stored as 32-bit numbers
 
 
 def texts(values: list, column: str) -> list[str]:
@@ -128,16 +130,24 @@ def answers(values: list, contexts: list[str], column: str) -> tuple[list[dict],
     """Answers as {text: list, answer_start: list}, and how many do not stand where they say they do."""
     found, misplaced = [], 0
     for index, (value, context) in enumerate(zip(values, contexts, strict=True)):
-        if isinstance(value, list):
-            value = {key: [answer[key] for answer in value] for key in ("text", "answer_start")}
-        if not isinstance(value, dict) or not {"text", "answer_start"} <= value.keys():
-            raise BadValue(index, repr(column), f"'text' and 'answer_start' were expected, not {value!r:.80}")
-        words, starts = list(value["text"]), list(value["answer_start"])
-        if len(words) != len(starts):
-            raise BadValue(index, repr(column), f"{len(words)} texts for {len(starts)} starts")
-        if not all(isinstance(word, str) for word in words) or not all(isinstance(n, int) for n in starts):
-            raise BadValue(index, repr(column), f"texts and whole numbers were expected, not {value!r:.80}")
+        words, starts = _answer_lists(index, value, column)
         pairs = zip(words, starts, strict=True)
         misplaced += any(not context.startswith(word, start) for word, start in pairs)
         found.append({"text": words, "answer_start": starts})
     return found, misplaced
+
+
+def _answer_lists(index: int, value: object, column: str) -> tuple[list[str], list[int]]:
+    """Texts and starts of one row, which may have two lists or a list of answers."""
+    if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
+        value = {key: [answer.get(key) for answer in value] for key in ANSWER}
+    words, starts = (value.get(key) for key in ANSWER) if isinstance(value, dict) else (None, None)
+    if not isinstance(words, list) or not isinstance(starts, list):
+        raise BadValue(index, repr(column), f"lists 'text' and 'answer_start' were expected, not {value!r:.80}")
+    if len(words) != len(starts):
+        raise BadValue(index, repr(column), f"{len(words)} texts for {len(starts)} starts")
+    if not all(isinstance(word, str) for word in words) or not all(isinstance(n, int) for n in starts):
+        raise BadValue(index, repr(column), f"texts and whole numbers were expected, not {value!r:.80}")
+    if far := [n for n in starts if abs(n) > LONGEST]:
+        raise BadValue(index, repr(column), f"'answer_start' {far[0]} is no place in a text")
+    return words, starts
