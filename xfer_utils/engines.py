@@ -18,6 +18,7 @@ from xfer_utils.study import Plan, Run, runs_folder
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
 POLL_SECONDS = 1.0
+ENCODER_THREADS = 8  # at most, for an encoder that is pre-trained: its products are too small for more
 
 
 @dataclass
@@ -157,8 +158,10 @@ class Launcher:
 
     def _threads_for(self, run: Run) -> int:
         """An encoder that everything waits for gets the threads of all workers; the number never depends on timing."""
+        if run.kind != "encoder":
+            return self.threads
         encoders = sum(other.kind == "encoder" for other in self.plan.runs.values())
-        return self.threads * max(1, self.workers // encoders) if run.kind == "encoder" else self.threads
+        return max(self.threads, min(ENCODER_THREADS, self.threads * self.workers // encoders))
 
     def _is_done(self, run_id: str) -> bool:
         unknown = run_id not in self.progress.done and run_id not in self.progress.running
