@@ -129,7 +129,8 @@ def test_a_source_folder_that_is_not_there(tmp_path):
     text = LOADED.replace("source: hub", "source: folder:nowhere")
     file = study_file(tmp_path, str(make(tmp_path / "model", "bert")), text)
     checks = by_subject(doctor.examine(file))
-    assert checks["data"].state == MISSING and "no folder nowhere" in checks["data"].found
+    assert checks["data"].state == MISSING and "no folder " in checks["data"].found
+    assert "/nowhere;" in checks["data"].found
 
 
 def test_licensed_data_is_a_note_with_the_place_to_put_it(tmp_path, outputs):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from test_training import Halt, Halted
 from tiny_models import ARCHITECTURES, WITH_MLM, make
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, Trainer, TrainingArguments
 
@@ -180,13 +181,19 @@ def test_a_checkpoint_of_a_tied_model_is_written_and_read(runs, tmp_path):
 
 
 def test_a_long_pretraining_resumes(runs, tmp_path):
-    """A checkpoint after every step, then a second training that finds the last one."""
+    """A checkpoint after every step, then a second training that finds the last whole one."""
     words = models.load_tokenizer(runs("xlm-roberta"))
     given = {"learning_rate": 0.001, "epochs": 1, "batch_size": 2, "seed": 0, "checkpoint_minutes": 1e-9}
-    for steps in (2, 4):
+    settings = training.Settings(**given, max_steps=4)
+
+    def train(*callbacks):
+        training.set_seed(0)
         model = TaskModel(models.load_encoder(runs("xlm-roberta")), {"t": "mlm"}, {})
-        settings = training.Settings(**given, max_steps=steps)
-        done = training.train(model, {"t": part_of("mlm", words)}, words, settings, tmp_path)
+        return training.train(model, {"t": part_of("mlm", words)}, words, settings, tmp_path, list(callbacks))
+
+    with pytest.raises(Halted):
+        train(Halt(3))
+    done = train()
     assert done["resumed_from"] == "checkpoint-2" and done["steps"] == 4
 
 

@@ -173,25 +173,37 @@ def test_each_runs_alone_from_any_folder(tmp_path, smoke):
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.out.ipynb" for name in JOBS]
 
 
-def test_exploring_compares_each_item_with_itself(monkeypatch):
-    """Mining has a row for each pair that is gold or was extracted, so two runs have other rows."""
+@pytest.fixture
+def explore(monkeypatch):
+    """Executes notebook 70 on two runs of one target, and returns its names."""
+    frame = pd.DataFrame({"language": "de", "id": ["a", "b", "c"], "item": ["a", "b", "c"], "gold": "g"})
+    frames = {
+        "r0": frame.assign(prediction="p", correct=[0, 0, 1]),
+        "r1": frame.assign(prediction="q", correct=[0, 1, 1]).iloc[::-1],
+    }
 
-    def mined(*pairs):
-        rows = [
-            {"language": "de", "id": i, "item": i, "prediction": p, "tp": t, "n_pred": 1, "n_gold": 1}
-            for i, p, t in pairs
-        ]
-        return pd.DataFrame(rows).assign(gold="g")
+    def run(target: str, **given: str) -> dict:
+        scores = {"intermediate": ["none", "mnli"], "run": ["r0", "r1"], "target": target, "main": True, "seed": 0}
+        scores = pd.DataFrame(scores).assign(language="de", value=50.0, model="m")
+        monkeypatch.setattr(results, "scores", lambda folder: scores)
+        monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
+        names = {}
+        for cell in cells(PROJECT / "notebooks" / "70_explore_predictions.ipynb"):
+            exec(cell.source, names)
+            if "parameters" in tags(cell):
+                names |= {"target": target, "language": "de", **given}
+        return names
 
-    frames = {"r0": mined(("a", "x", 0), ("b", "y", 0), ("c", "z", 1)), "r1": mined(("c", "z", 1), ("b", "y", 1))}
-    scores = {"intermediate": ["none", "mnli"], "run": ["r0", "r1"], "target": "bucc2018", "main": True, "seed": 0}
-    scores = pd.DataFrame(scores).assign(language="de", value=50.0)
-    monkeypatch.setattr(results, "scores", lambda folder: scores)
-    monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
-    names = {}
-    for cell in cells(PROJECT / "notebooks" / "70_explore_predictions.ipynb"):
-        exec(cell.source, names)
-        if "parameters" in tags(cell):
-            names |= {"target": "bucc2018", "language": "de"}
-    pair = names["pair"].set_index("id")
-    assert pair["before"].to_dict() == {"b": 0.0, "c": 1.0} and pair["after"].to_dict() == {"b": 1.0, "c": 1.0}
+    return run
+
+
+def test_exploring_compares_each_item_with_itself(explore):
+    pair = explore("xnli")["pair"].set_index("id")
+    assert pair["before"].to_dict() == {"a": 0, "b": 0, "c": 1} and pair["after"].to_dict() == {"a": 0, "b": 1, "c": 1}
+
+
+def test_exploring_says_what_it_cannot_compare(explore):
+    with pytest.raises(ValueError, match="Choose another target"):
+        explore("bucc2018")
+    with pytest.raises(ValueError, match="not evaluated after none and after qqp"):
+        explore("xnli", intermediate="qqp")
