@@ -137,7 +137,7 @@ def test_a_long_training_resumes_from_its_checkpoint(own_outputs, tmp_path, smok
     text = "intermediate: [none]\ntargets: [xnli]\ntarget_training:\n  mnli: {epochs: 150, checkpoint_minutes: 0.005}\n"
     path = study_file(tmp_path, text, "long")
     process = start("run", path, "--workers", "1", outputs=own_outputs)
-    checkpoint = "runs/target-mnli-*/checkpoints/checkpoint-*/trainer_state.json"
+    checkpoint = "runs/target-mnli-*/checkpoints/*/checkpoint-*/trainer_state.json"
     until(lambda: list(own_outputs.glob(checkpoint)))
     (kernel,) = kernels(process)
     os.kill(kernel.pid, signal.SIGKILL)
