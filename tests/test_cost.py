@@ -1,5 +1,7 @@
 """Expected time, sizes and detectable gains, against figures worked out by hand."""
 
+import json
+
 import pytest
 
 from xfer_utils import cost, needs, params, paths, records, study
@@ -183,6 +185,17 @@ def test_runs_on_another_device_tell_nothing(plan):
     put(run, 120.0, id="target-mnli-after-none-s0-0123456789")
     file = study.runs_folder() / "target-mnli-after-none-s0-0123456789" / records.RESULT
     file.write_text(file.read_text().replace(records.environment()["device"], "another card"))
+    assert cost.expected(plan, [run.id]).assumed == 1
+
+
+def test_a_resumed_run_tells_nothing(plan):
+    """What is known of its time is that of its last part alone."""
+    run = target(plan)
+    put(run, 120.0, id="target-mnli-after-none-s0-0123456789")
+    file = study.runs_folder() / "target-mnli-after-none-s0-0123456789" / records.RESULT
+    record = json.loads(file.read_text())
+    record["training"] = {"resumed_from": "checkpoint-9"}
+    file.write_text(json.dumps(record))
     assert cost.expected(plan, [run.id]).assumed == 1
 
 

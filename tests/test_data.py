@@ -149,8 +149,14 @@ def test_tokenizers_that_differ_in_what_they_hand_on_share_no_features(put, open
     assert len({path.name for path in paths.outputs().rglob("*.safetensors")} - one) == 1
 
 
-def test_cached_rows_go_with_the_code_that_chose_them():
-    assert [codehash.of_package(name) for name in ("xfer_utils.sources", "xfer_utils.data")] == data.ROWS_VERSION
+def test_cached_rows_go_with_the_code_that_chose_them(put, open_data, monkeypatch):
+    put("udpos/en.train", [pos(n) for n in range(4)])
+    assert len(open_data().rows("udpos", "train")) == 4
+    monkeypatch.setattr(data, "spread", lambda available, wanted: [0])
+    monkeypatch.setattr(data, "ROWS_VERSION", ["another"])
+    assert len(open_data().rows("udpos", "train", most=2)) == 1
+    assert len(list((paths.outputs() / "cache" / "rows").iterdir())) == 2
+    assert "xfer_utils.data" in codehash.of_notebook(paths.NOTEBOOKS / "20_intermediate.ipynb")
 
 
 def test_features_are_made_once(put, open_data, tokenizer, monkeypatch):

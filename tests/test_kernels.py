@@ -77,6 +77,16 @@ def test_code_that_was_edited_since_the_plan_does_not_run_under_its_id(tmp_path,
     assert records.read(run.folder) is None and not (run.folder / engines.EXECUTED).exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "threads", "workers", "wanted"),
+    [("encoder", 1, 2, 2), ("encoder", 1, 64, 8), ("encoder", 16, 4, 16), ("target", 1, 64, 1)],
+)
+def test_an_encoder_that_all_wait_for_gets_their_threads_up_to_eight(kind, threads, workers, wanted):
+    plan = study.Plan(None, None, {kind: study.Run(kind, kind, "", {}, (), {}, {}) for kind in ("encoder", "target")})
+    launcher = engines.Launcher(plan, [], workers, threads, engines.Progress(2), None, None)
+    assert launcher._threads_for(plan.runs[kind]) == wanted
+
+
 def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):
     """Its launcher died between the result and the removal of the checkpoints."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))

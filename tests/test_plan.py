@@ -66,6 +66,31 @@ def test_a_split_that_is_not_there_is_known_before_the_training(make):
     assert "no evaluation data" in on_dev.not_run["none", "udpos"]
 
 
+PAIR = [{"premise": "a", "hypothesis": "b", "label": 0}]
+
+
+def test_a_dev_set_is_needed_only_where_it_chooses_the_checkpoint(make):
+    text = "intermediate: [none, mnli]\ntargets: [tatoeba]\nintermediate_training:\n  default: {select: %s}\n"
+    assert not make(text % "last", {"mnli/en.train": PAIR}).not_run.keys() - {("none", "tatoeba"), ("mnli", "tatoeba")}
+    chosen = make(text % "english_dev", {"mnli/en.train": PAIR})
+    assert chosen.not_run["mnli", "*"].startswith("no dev data for mnli")
+
+
+def test_what_multi_lacks_is_said(make):
+    text = "intermediate: [none, multi]\nmulti_tasks: [mnli, ccg]\ntargets: [tatoeba]\n"
+    plan = make(text, {"mnli/en.train": PAIR})
+    assert plan.mixture == {"mnli": "", "ccg": "licensed data"}
+    overview.save_plan(plan)
+    assert results.mixture_notes(plan.folder) == ["multi-task: MNLI, all at once. CCG is left out: licensed data."]
+    assert "not in multi: ccg: licensed data" in overview.plan_text(plan)
+
+
+def test_an_encoder_depends_on_what_its_text_was_cleaned_of(make):
+    pair = [{"source_sentence": "a", "target_sentence": "b"}]
+    before, after = (make("targets: [tatoeba]\n", {"tatoeba/sw.test": pair * n}) for n in (1, 2))
+    assert next(iter(before.runs)) != next(iter(after.runs))
+
+
 def test_runs_depend_on_what_must_not_be_trained_on(make):
     """An evaluated set that grows takes rows from training, so the training is another one."""
     row = {

@@ -117,6 +117,11 @@ def test_the_threshold_of_test_comes_from_dev(data, encoder, tmp_path, monkeypat
     assert len(asked) == 1, "chosen once, on dev"
 
 
+def test_a_layer_that_the_model_does_not_have_is_named(data, encoder, tmp_path):
+    with pytest.raises(ModelProblem, match=r"layer 9 is not one of this model's, 0 to \d+: correct `layer:`"):
+        retrieval.evaluate(encoder, data, "tatoeba", "dev", tmp_path, layer=9, how=MEAN)
+
+
 def test_the_default_layer_is_the_papers_relative_depth():
     assert [retrieval.default_layer(n) for n in (24, 12, 2, 1)] == [14, 7, 1, 1]
 

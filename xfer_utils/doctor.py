@@ -194,7 +194,7 @@ def licensed(plan: Plan) -> Iterator[Check]:
         absent = any(reason == "licensed data" for reason in plan.not_run.values())
         found = "not there: its row will read `not run: licensed data`" if absent else "there"
         kind, _, path = plan.study.source.partition(":")
-        folder = (Path(path).expanduser() if kind == "folder" else paths.outputs() / "data") / task("ccg").folder
+        folder = (paths.resolve(path) if kind == "folder" else paths.outputs() / "data") / task("ccg").folder
         yield Check(NOTE if absent else OK, "CCGbank", found, f"{HOW_TO_GET}. The folder: {folder}" if absent else "")
 
 

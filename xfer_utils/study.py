@@ -177,7 +177,7 @@ class Planner:
         for part in training_parts(name):
             for role, called in needed.items():
                 if not self.source.has(part, role, "en"):
-                    licensed = registry()[part].open_labels
+                    licensed = registry()[part].open_labels and not self.source.has(part, "train", "en")
                     return "licensed data" if licensed else f"no {called} data for {part} in {self.study.source}"
         return ""
 
