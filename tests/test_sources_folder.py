@@ -1,18 +1,10 @@
-"""Local folders: file formats, what is missing, what is malformed, revisions, text, CCG, and the toy world's folder."""
+"""Local folders: file formats, what is missing, revisions, text, CCG, and real data where there are some."""
 
 import gzip
-import importlib.util
-import io
 import json
 import lzma
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
@@ -113,98 +105,6 @@ def test_a_table_with_other_columns(tmp_path):
         FolderSource(tmp_path).read("mnli", "train")
 
 
-# ----- what is malformed -----
-@pytest.mark.parametrize(
-    ("second", "problem"),
-    [
-        ('{"premise": "p", "hypothesis": }', r"line 2, column 32: not JSON"),
-        ('["p", "h", 0]', r"line 2, column 1: an object was expected, not list"),
-        ('{"premise": "p", "label": 0}', r"line 2, column 'hypothesis': missing; the row has premise, label"),
-        (
-            '{"premise": "p", "hypothesis": null, "label": 0}',
-            r"line 2, column 'hypothesis': text was expected, not None",
-        ),
-        ('{"premise": "p", "hypothesis": "h", "label": 9}', r"line 2, column 'label': label 9 is not one of"),
-        (b'{"premise": "\xff"}', r"line 2, column 14: not UTF-8"),
-    ],
-)
-def test_a_malformed_row_is_reported_with_file_line_and_column(tmp_path, second, problem):
-    second = second if isinstance(second, bytes) else second.encode()
-    put(tmp_path, "mnli/en.train.jsonl", lines(ROW).encode() + second + b"\n")
-    with pytest.raises(MalformedRow, match=rf"en\.train\.jsonl, {problem}"):
-        FolderSource(tmp_path).read("mnli", "train")
-
-
-def test_line_numbers_count_empty_lines_and_earlier_batches(tmp_path):
-    good = "\n" + lines(*[ROW] * 6000)
-    put(tmp_path, "mnli/en.train.jsonl", good + lines(ROW | {"label": "x"}))
-    with pytest.raises(MalformedRow, match="line 6002, column 'label'"):
-        FolderSource(tmp_path).read("mnli", "train")
-
-
-def test_a_file_cut_short_is_noticed(tmp_path):
-    whole = gzip.compress(lines(*[ROW | {"premise": str(n) * 50} for n in range(500)]).encode())
-    put(tmp_path, "mnli/en.train.jsonl.gz", whole[: len(whole) // 2])
-    with pytest.raises(MalformedRow, match="the file ends or breaks here"):
-        FolderSource(tmp_path).read("mnli", "train")
-    put(tmp_path, "snli/en.train.parquet", b"PAR1 and no more")
-    with pytest.raises(MalformedRow, match="not a whole parquet file"):
-        FolderSource(tmp_path).read("snli", "train")
-
-
-SQUAD = {"id": "1", "title": "T", "context": "Ada came.", "question": "Who?"}
-
-
-def answered(answers: object) -> bytes:
-    """Two rows of SQuAD, the second with these answers."""
-    good = {"text": ["Ada"], "answer_start": [0]}
-    return lines(SQUAD | {"answers": good}, SQUAD | {"id": "2", "answers": answers}).encode()
-
-
-def damaged_page() -> bytes:
-    """A parquet file with a broken page in its last column."""
-    table = pa.table({"premise": ["p"] * 9, "label": [0] * 9, "hypothesis": ["rain" * 90] * 9})
-    pq.write_table(table, file := io.BytesIO(), compression="snappy", use_dictionary=False)
-    whole, column = file.getvalue(), pq.read_metadata(file).row_group(0).column(2)
-    end = column.data_page_offset + column.total_compressed_size
-    return whole[: end - 20] + bytes(20) + whole[end:]
-
-
-PACKED = gzip.compress(b"Ada sleeps\tNP S\\NP\n" * 9)
-LISTS = "lists 'text' and 'answer_start' were expected"
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "problem"),
-    [
-        ("squad/en.train.jsonl", answered({"text": "Ada", "answer_start": 0}), rf"line 2, column 'answers': {LISTS}"),
-        ("squad/en.train.jsonl", answered({"text": None, "answer_start": [0]}), rf"line 2, column 'answers': {LISTS}"),
-        ("squad/en.train.jsonl", answered("Ada"), rf"line 2, column 'answers': {LISTS}"),
-        ("squad/en.train.jsonl", answered(["Ada"]), rf"line 2, column 'answers': {LISTS}"),
-        ("squad/en.train.jsonl", answered([{"text": "Ada"}]), r"line 2, column 'answers': texts and whole numbers"),
-        (
-            "squad/en.train.jsonl",
-            answered({"text": ["Ada"], "answer_start": [2**31]}),
-            r"line 2, column 'answers': 'answer_start' 2147483648 is no place in a text",
-        ),
-        ("mnli/en.train.parquet", damaged_page(), r"row 0, column 'hypothesis': the file is damaged from here on"),
-        ("ccg/en.train.tsv.gz", PACKED[:-9], r"line \d+, column 1: the file ends or breaks here"),
-        ("ccg/en.train.tsv", b"Ada sleeps\tNP S\\NP\nAd\xe1 sleeps\tNP S\\NP\n", r"line 2, column 3: not UTF-8"),
-    ],
-)
-def test_what_cannot_be_read_is_reported_with_its_place(tmp_path, file, content, problem):
-    path = put(tmp_path, file, content)
-    with pytest.raises(MalformedRow, match=rf"{path.name}, {problem}"):
-        FolderSource(tmp_path).read(path.parent.name, "train")
-
-
-def test_an_empty_table_is_no_rows_and_a_note(tmp_path):
-    put(tmp_path, "mnli/en.train.jsonl", "")
-    source = FolderSource(tmp_path)
-    assert len(source.read("mnli", "train")) == 0
-    assert "the table is empty" in source.report()[0]["notes"]
-
-
 # ----- revisions -----
 def test_a_revision_changes_with_the_data_of_its_task_alone(tmp_path):
     put(tmp_path, "mnli/en.train.jsonl", lines(ROW))
@@ -287,77 +187,6 @@ def test_without_ccg_it_says_that_it_is_licensed_and_where_it_would_be_read(tmp_
         FolderSource(tmp_path).read("ccg", "train")
     for part in ("LDC2005T13", "licensed", str(tmp_path / "ccg"), ".auto", "word|pos|supertag"):
         assert part in str(error.value)
-
-
-# ----- the toy world -----
-class FakeWorld:
-    def __init__(self, **settings):
-        self.settings = settings
-
-    def model_dump(self, mode):
-        return self.settings
-
-
-@pytest.fixture
-def fake_toy(monkeypatch):
-    """Stands in for the toy world's module: its folder is one file."""
-
-    def write_world(world, folder):
-        put(folder, "mnli/en.train.jsonl", lines(ROW | {"premise": str(world.settings)}))
-
-    module = SimpleNamespace(World=FakeWorld, write_world=write_world, VERSION="1")
-    monkeypatch.setitem(sys.modules, "xfer_utils.sources.toy.write", module)
-    return module
-
-
-def test_the_toy_world_is_written_once_and_its_settings_name_it(tmp_path, fake_toy):
-    one, again, other = (open_source("toy", world={"seed": seed}, data_dir=tmp_path) for seed in (1, 1, 2))
-    assert one.path == again.path != other.path
-    assert one.revision("mnli") == again.revision("mnli") != other.revision("mnli")
-    assert one.spec == "toy" and one.path.name.startswith("toy-")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one.path.name, other.path.name])
-    assert len(one.read("mnli", "train")) == 1
-    assert one.report()[0]["expected"] is None, "a toy world is no sample of the official release"
-
-
-def test_a_world_that_failed_half_way_is_not_there(tmp_path, fake_toy):
-    def fail(world, folder):
-        put(folder, "half.jsonl", "")
-        raise RuntimeError("stop")
-
-    fake_toy.write_world = fail
-    with pytest.raises(RuntimeError, match="stop"):
-        open_source("toy", world={}, data_dir=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_several_openers_at_once_get_one_whole_world(tmp_path, fake_toy):
-    together, whole = threading.Barrier(4), fake_toy.write_world
-
-    def write_together(world, folder):
-        whole(world, folder)
-        together.wait(timeout=10)  # all have written their own before the first is renamed
-
-    fake_toy.write_world = write_together
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: open_source("toy", world={"seed": 1}, data_dir=tmp_path), range(4)))
-    assert {source.read("mnli", "train")["text_a"][0] for source in found} == {"{'seed': 1}"}
-    assert [path.name for path in tmp_path.iterdir()] == [found[0].path.name]
-
-
-@pytest.mark.skipif(not importlib.util.find_spec("xfer_utils.sources.toy.write"), reason="the toy world is not there")
-def test_every_task_of_the_toy_world_loads(tmp_path):
-    source = open_source("toy", world={"family": "tiny", "sizes": "tiny"}, data_dir=tmp_path)
-    read = {
-        name
-        for name, row in registry().items()
-        for role in ("train", "dev", "test")
-        for code in source.languages(name, role)
-        if (row.splits or row.parts) and len(source.read(name, role, code))
-    }
-    assert {name for name, row in registry().items() if row.role in ("intermediate", "target")} <= read
-    assert source.text_languages()
-    assert not [report for report in source.report() if report["dropped"] or report["odd"]]
 
 
 # ----- real data, where there are some -----
