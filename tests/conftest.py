@@ -26,7 +26,12 @@ NEUTRAL = "the day was so very much and then a bit"
 
 def environment(outputs: Path) -> dict[str, str]:
     """The environment of a command: this project, these outputs, one thread, no network."""
-    own = {"XFER_OUTPUTS": str(outputs), "PYTHONPATH": str(PROJECT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+    own = {
+        "XFER_OUTPUTS": str(outputs),
+        "PYTHONPATH": str(PROJECT),
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "200",
+    }
     return {**os.environ, **own}
 
 
@@ -57,7 +62,10 @@ def study_file(folder: Path, text: str = "", name: str = "small") -> Path:
 
 def records_of(outputs: Path) -> dict[str, dict]:
     """The results on disk by run id."""
-    found = {path.parent.name: json.loads(path.read_text()) for path in outputs.glob("runs/*/result.json")}
+    found = {
+        path.parent.name: json.loads(path.read_text())
+        for path in outputs.glob("runs/*/result.json")
+    }
     return dict(sorted(found.items()))
 
 
@@ -95,7 +103,7 @@ def own_outputs(smoke, tmp_path) -> Path:
 @pytest.fixture
 def command(monkeypatch, capsys):
     """The command line within this process, for what runs no notebook: its exit code, and what it printed."""
-    from xfer_utils import cli
+    from xfer_utils.commands import cli
 
     def call(*arguments, outputs):
         monkeypatch.setenv("XFER_OUTPUTS", str(outputs))
@@ -128,20 +136,34 @@ def sentences(n: int, seed: int = 0) -> list[tuple[str, int]]:
 @pytest.fixture(scope="session")
 def tokenizer():
     """A small Unigram tokenizer of XLM-R's kind."""
-    from xfer_utils.pretraining import train_tokenizer
+    from xfer_utils.learning.pretraining import train_tokenizer
 
-    lines = [text for text, _ in sentences(300)] + ["Who saw the old king , in Ulm ? He saw Anna Karenina there ."]
+    lines = [text for text, _ in sentences(300)] + [
+        "Who saw the old king , in Ulm ? He saw Anna Karenina there ."
+    ]
     return train_tokenizer(lines, 120, 64)
 
 
 @pytest.fixture
 def new_model(tokenizer):
     """Makes a tiny TaskModel; the same seed gives the same weights."""
-    from xfer_utils import models, training
+    from xfer_utils.learning import models, training
 
-    def make(formats: dict[str, str], labels: dict[str, int] | None = None, seed: int = 0, dropout: float = 0.1):
+    def make(
+        formats: dict[str, str],
+        labels: dict[str, int] | None = None,
+        seed: int = 0,
+        dropout: float = 0.1,
+    ):
         training.set_seed(seed)
-        shape = {"layers": 2, "width": 32, "heads": 2, "positions": 64, "feedforward": 64, "dropout": dropout}
+        shape = {
+            "layers": 2,
+            "width": 32,
+            "heads": 2,
+            "positions": 64,
+            "feedforward": 64,
+            "dropout": dropout,
+        }
         return models.TaskModel(models.new_encoder(tokenizer, **shape), formats, labels or {})
 
     return make
@@ -174,9 +196,11 @@ class FakeData:
         rows = self.source.rows[name, role, language]
         return rows.select(range(min(most, len(rows)))) if most else rows
 
-    def features(self, name, role, language="en", *, max_length, doc_stride=128, most=0, clean=False):
-        from xfer_utils import features
-        from xfer_utils.tasks import task
+    def features(
+        self, name, role, language="en", *, max_length, doc_stride=128, most=0, clean=False
+    ):
+        from xfer_utils.formats import features
+        from xfer_utils.study.tasks import task
 
         rows = self.rows(name, role, language, most)
         return features.of_examples(task(name).format, rows, self.tokenizer, max_length, doc_stride)
@@ -189,10 +213,15 @@ def dataset(rows: list[dict]):
     """Canonical rows; ids are numbers where a row names none."""
     from datasets import Dataset
 
-    names = [{key: row.get(key, str(n)) for key in ("id", "item", "cluster")} for n, row in enumerate(rows)]
+    names = [
+        {key: row.get(key, str(n)) for key in ("id", "item", "cluster")}
+        for n, row in enumerate(rows)
+    ]
     return Dataset.from_list([{**name, **row} for name, row in zip(names, rows, strict=True)])
 
 
 def classification(n: int, seed: int = 0):
     """The separable problem as canonical rows of a sequence task."""
-    return dataset([{"text_a": text, "text_b": "", "label": label} for text, label in sentences(n, seed)])
+    return dataset(
+        [{"text_a": text, "text_b": "", "label": label} for text, label in sentences(n, seed)]
+    )

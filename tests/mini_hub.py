@@ -37,7 +37,11 @@ class Revision:
             oid = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             entry: dict[str, Any] = {"type": "file", "path": name, "size": len(data), "oid": oid}
             if name.endswith(LARGE):
-                entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+                entry["lfs"] = {
+                    "oid": hashlib.sha256(data).hexdigest(),
+                    "size": len(data),
+                    "pointerSize": 134,
+                }
             self.files[name] = (path, entry)
             mark.update(f"{name}\0{oid}\n".encode())
         self.sha = mark.hexdigest()
@@ -143,11 +147,19 @@ class _Handler(BaseHTTPRequestHandler):
         if found := API.fullmatch(url.path):
             revision, under = _split(found[4] or "main")
             repo = self.hub.find(found[1], unquote(found[2]), unquote(revision))
-            return self.fail(repo) if isinstance(repo, str) else self.api(repo, found, under, url.query)
+            return (
+                self.fail(repo)
+                if isinstance(repo, str)
+                else self.api(repo, found, under, url.query)
+            )
         if found := FILE.fullmatch(url.path):
             kind = "datasets" if found[1] else "models"
             name = unquote(found[2])
-            repo = "GatedRepo" if name in self.hub.gated else self.hub.find(kind, name, unquote(found[3]))
+            repo = (
+                "GatedRepo"
+                if name in self.hub.gated
+                else self.hub.find(kind, name, unquote(found[3]))
+            )
             return self.fail(repo) if isinstance(repo, str) else self.file(repo, unquote(found[4]))
         return self.reply(404, {"error": "no such route"})
 
@@ -158,21 +170,33 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "auth-check":
             return self.fail("GatedRepo") if gated else self.reply(200, {})
         if verb in (None, "revision"):
-            about = {"id": name, "sha": repo.sha, "private": False, "gated": gated and "manual", "tags": []}
+            about = {
+                "id": name,
+                "sha": repo.sha,
+                "private": False,
+                "gated": gated and "manual",
+                "tags": [],
+            }
             dates = dict.fromkeys(("lastModified", "createdAt"), "2026-01-01T00:00:00.000Z")
-            return self.reply(200, about | dates | {"siblings": [{"rfilename": name} for name in repo.files]})
+            return self.reply(
+                200, about | dates | {"siblings": [{"rfilename": name} for name in repo.files]}
+            )
         if verb == "refs":
             branch = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.sha}
             return self.reply(200, {"branches": [branch], "converts": [], "tags": []})
         if verb == "tree":
-            return self.tree(repo, under, {key: value[-1] for key, value in parse_qs(query).items()})
+            return self.tree(
+                repo, under, {key: value[-1] for key, value in parse_qs(query).items()}
+            )
         wanted = parse_qs(self.body.decode()).get("paths", [])
         known = repo.folders() | {name: entry for name, (_, entry) in repo.files.items()}
         return self.reply(200, [known[name] for name in wanted if name in known])
 
     def tree(self, repo: Revision, under: str, query: dict[str, str]) -> None:
         """A folder's entries, a page at a time."""
-        rows = repo.tree(unquote(under).strip("/"), query.get("recursive", "").lower() in ("1", "true"))
+        rows = repo.tree(
+            unquote(under).strip("/"), query.get("recursive", "").lower() in ("1", "true")
+        )
         if rows is None:
             return self.fail("EntryNotFound", repo.sha)
         start, headers = int(query.get("cursor", 0)), {}
@@ -186,7 +210,11 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in repo.files:
             return self.fail("EntryNotFound", repo.sha)
         data, kind = repo.files[name][0].read_bytes(), "application/octet-stream"
-        headers = {"ETag": f'"{repo.etag(name)}"', "X-Repo-Commit": repo.sha, "Accept-Ranges": "bytes"}
+        headers = {
+            "ETag": f'"{repo.etag(name)}"',
+            "X-Repo-Commit": repo.sha,
+            "Accept-Ranges": "bytes",
+        }
         headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(name.split('/')[-1])}"
         cut = self.command == "GET" and any(word in name for word in self.hub.broken)
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
@@ -199,7 +227,9 @@ class _Handler(BaseHTTPRequestHandler):
     def fail(self, code: str, sha: str | None = None) -> None:
         """An error with the header by which clients tell one from another."""
         status = {"RepoNotFound": 401, "GatedRepo": 403}.get(code, 404)
-        headers = {"X-Error-Code": code, "X-Error-Message": code} | ({"X-Repo-Commit": sha} if sha else {})
+        headers = {"X-Error-Code": code, "X-Error-Message": code} | (
+            {"X-Repo-Commit": sha} if sha else {}
+        )
         self.reply(status, {"error": code}, headers)
 
     def reply(

@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, SMOKE, environment
 
-from xfer_utils import engines, results, study
-from xfer_utils.settings_file import SettingsError
+from xfer_utils.analysis import results
+from xfer_utils.runs import engines
+from xfer_utils.runs import plan as study
+from xfer_utils.study.settings_file import SettingsError
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 JOBS = ["10_encoder", "20_intermediate", "30_target", "35_retrieval"]
@@ -44,7 +46,11 @@ def notebook(request):
 
 
 def test_there_are_the_job_notebooks():
-    assert {f"{name}.ipynb" for name in JOBS} == set(study.NOTEBOOKS.values()) <= {path.name for path in NOTEBOOKS}
+    assert (
+        {f"{name}.ipynb" for name in JOBS}
+        == set(study.NOTEBOOKS.values())
+        <= {path.name for path in NOTEBOOKS}
+    )
 
 
 def test_form(notebook):
@@ -67,7 +73,9 @@ def test_code_cells_are_short(notebook):
     """Blank lines and the one-line-each arguments of a call do not make a cell hard to read; statements do."""
     for cell in cells(notebook):
         if "parameters" not in tags(cell):
-            statements = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.stmt)]
+            statements = [
+                node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.stmt)
+            ]
             assert len(statements) <= 15, cell.source
             assert len(cell.source.splitlines()) <= 26, cell.source
 
@@ -80,18 +88,24 @@ def test_the_parameters_cell(notebook):
     lines = parameters_cell(notebook).source.splitlines()
     for line in lines:
         (statement,) = ast.parse(line).body
-        assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name), line
+        assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name), (
+            line
+        )
         ast.literal_eval(statement.value)
         marks = list(tokenize.generate_tokens(io.StringIO(line).readline))
         comments = [mark.string for mark in marks if mark.type == tokenize.COMMENT]
         assert len(comments) == 1 and len(comments[0]) > 5, line
-    assert engines.parameter_names(notebook) == set(defaults(notebook)) and len(lines) == len(defaults(notebook))
+    assert engines.parameter_names(notebook) == set(defaults(notebook)) and len(lines) == len(
+        defaults(notebook)
+    )
 
 
 def names(cell, context):
     """Names that a cell stores or loads."""
     nodes = ast.walk(ast.parse(cell.source))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+    return {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)
+    }
 
 
 def test_no_counted_cell_uses_what_a_shown_cell_made(notebook):
@@ -129,13 +143,20 @@ def test_unknown_parameters_are_refused_before_a_kernel_starts(smoke_plan, monke
     monkeypatch.setattr(engines, "run_notebook", no_kernel)
     run = next(run for run in smoke_plan.runs.values() if run.kind == "target")
     run.parameters["learning_rat"] = 1.0
-    with pytest.raises(SettingsError, match=r"30_target.ipynb: no parameter `learning_rat`.*`learning_rate`"):
+    with pytest.raises(
+        SettingsError, match=r"30_target.ipynb: no parameter `learning_rat`.*`learning_rate`"
+    ):
         engines.execute(smoke_plan, [run.id], 1, 1, engines.Progress(1))
     del run.parameters["learning_rat"]
 
 
 def test_defaults_are_the_smoke_studys(smoke_plan):
-    slugs = ["encoder-xlmr-tiny", "intermediate-mnli-s0", "target-mnli-after-none-s0", "retrieval-after-none"]
+    slugs = [
+        "encoder-xlmr-tiny",
+        "intermediate-mnli-s0",
+        "target-mnli-after-none-s0",
+        "retrieval-after-none",
+    ]
     for name, slug in zip(JOBS, slugs, strict=True):
         (run,) = [run for run in smoke_plan.runs.values() if run.slug == slug]
         own = defaults(PROJECT / "notebooks" / f"{name}.ipynb")
@@ -149,9 +170,17 @@ def test_defaults_are_the_smoke_studys(smoke_plan):
 
 def papermill(name, outputs, folder):
     """Plain papermill with the ordinary kernel, from a folder of its own."""
-    command = [sys.executable, "-m", "papermill", str(PROJECT / "notebooks" / f"{name}.ipynb"), f"{name}.out.ipynb"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(PROJECT / "notebooks" / f"{name}.ipynb"),
+        f"{name}.out.ipynb",
+    ]
     command += ["-k", "python3", "--no-progress-bar", "--log-output"]
-    return subprocess.run(command, env=environment(outputs), cwd=folder, text=True, capture_output=True, timeout=200)
+    return subprocess.run(
+        command, env=environment(outputs), cwd=folder, text=True, capture_output=True, timeout=200
+    )
 
 
 @pytest.mark.slow
@@ -160,15 +189,23 @@ def test_each_runs_alone_from_any_folder(tmp_path, smoke):
     folder.mkdir()
     missing = papermill("30_target", outputs, folder)
     assert missing.returncode != 0
-    assert "There is no encoder in" in missing.stderr and "xfer run params/smoke.yaml" in missing.stderr
+    assert (
+        "There is no encoder in" in missing.stderr
+        and "xfer run params/smoke.yaml" in missing.stderr
+    )
     assert "10_encoder.ipynb" in missing.stderr
     for name in JOBS:
         ended = papermill(name, outputs, folder)
         assert ended.returncode == 0, ended.stderr[-3000:]
-    drafts = {path.parent.name: json.loads(path.read_text()) for path in outputs.glob("scratch/*/result.draft.json")}
+    drafts = {
+        path.parent.name: json.loads(path.read_text())
+        for path in outputs.glob("scratch/*/result.draft.json")
+    }
     assert set(drafts) == {"encoder", "intermediate", "target", "retrieval"}
     (run,) = smoke.outputs.glob("runs/target-mnli-after-none-s0-*/result.json")
-    assert drafts["target"]["scores"] == json.loads(run.read_text())["scores"], "the same work gives the same scores"
+    assert drafts["target"]["scores"] == json.loads(run.read_text())["scores"], (
+        "the same work gives the same scores"
+    )
     assert not (outputs / "runs").exists(), "and never counts"
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.out.ipynb" for name in JOBS]
 
@@ -176,14 +213,22 @@ def test_each_runs_alone_from_any_folder(tmp_path, smoke):
 @pytest.fixture
 def explore(monkeypatch):
     """Executes notebook 70 on two runs of one target, and returns its names."""
-    frame = pd.DataFrame({"language": "de", "id": ["a", "b", "c"], "item": ["a", "b", "c"], "gold": "g"})
+    frame = pd.DataFrame(
+        {"language": "de", "id": ["a", "b", "c"], "item": ["a", "b", "c"], "gold": "g"}
+    )
     frames = {
         "r0": frame.assign(prediction="p", correct=[0, 0, 1]),
         "r1": frame.assign(prediction="q", correct=[0, 1, 1]).iloc[::-1],
     }
 
     def run(target: str, **given: str) -> dict:
-        scores = {"intermediate": ["none", "mnli"], "run": ["r0", "r1"], "target": target, "main": True, "seed": 0}
+        scores = {
+            "intermediate": ["none", "mnli"],
+            "run": ["r0", "r1"],
+            "target": target,
+            "main": True,
+            "seed": 0,
+        }
         scores = pd.DataFrame(scores).assign(language="de", value=50.0, model="m")
         monkeypatch.setattr(results, "scores", lambda folder: scores)
         monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
@@ -199,7 +244,11 @@ def explore(monkeypatch):
 
 def test_exploring_compares_each_item_with_itself(explore):
     pair = explore("xnli")["pair"].set_index("id")
-    assert pair["before"].to_dict() == {"a": 0, "b": 0, "c": 1} and pair["after"].to_dict() == {"a": 0, "b": 1, "c": 1}
+    assert pair["before"].to_dict() == {"a": 0, "b": 0, "c": 1} and pair["after"].to_dict() == {
+        "a": 0,
+        "b": 1,
+        "c": 1,
+    }
 
 
 def test_exploring_says_what_it_cannot_compare(explore):

@@ -21,8 +21,12 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 def lock():
     lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    pins = [line.split(";")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9_.+!]*", pin) for pin in pins), "pins and nothing else"
+    pins = [
+        line.split(";")[0].strip() for line in lines if line.strip() and not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9_.+!]*", pin) for pin in pins), (
+        "pins and nothing else"
+    )
     return {canonicalize_name(pin.split("==")[0]): Version(pin.split("==")[1]) for pin in pins}
 
 
@@ -36,29 +40,47 @@ def test_the_lock_satisfies_every_range():
         wanted = Requirement(text)
         assert canonicalize_name(wanted.name) in pinned, f"{wanted.name} is not locked"
         version = pinned[canonicalize_name(wanted.name)]
-        assert wanted.specifier.contains(version), f"{wanted.name} {version} is not {wanted.specifier}"
+        assert wanted.specifier.contains(version), (
+            f"{wanted.name} {version} is not {wanted.specifier}"
+        )
         assert wanted.specifier, f"{wanted.name} has no range"
 
 
 def test_torch_is_locked_where_it_is_tested_and_open_downwards():
     assert lock()["torch"] == Version("2.13.0")
-    (torch,) = [Requirement(text) for text in PYPROJECT["project"]["dependencies"] if text.startswith("torch")]
+    (torch,) = [
+        Requirement(text)
+        for text in PYPROJECT["project"]["dependencies"]
+        if text.startswith("torch")
+    ]
     assert torch.specifier.contains("2.11.0")
 
 
 def test_makefile_and_conda_use_the_one_lock():
-    assert "pip install" in MAKEFILE and "-r requirements.txt $(PIP_ARGS)" in MAKEFILE and "--no-deps" in MAKEFILE
-    dependencies = yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert (
+        "pip install" in MAKEFILE
+        and "-r requirements.txt $(PIP_ARGS)" in MAKEFILE
+        and "--no-deps" in MAKEFILE
+    )
+    dependencies = yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     (pip,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
     assert pip[0] == "-r requirements.txt" and len(pip) == 2
     names = {re.split("[=<>]", entry)[0] for entry in dependencies if isinstance(entry, str)}
     assert names == {"python", "pip"}, "everything else comes from the lock"
-    (python,) = [entry.split("=", 1)[1] for entry in dependencies if str(entry).startswith("python")]
-    assert Requirement(f"x{PYPROJECT['project']['requires-python']}").specifier.contains(python.strip("="))
+    (python,) = [
+        entry.split("=", 1)[1] for entry in dependencies if str(entry).startswith("python")
+    ]
+    assert Requirement(f"x{PYPROJECT['project']['requires-python']}").specifier.contains(
+        python.strip("=")
+    )
 
 
 def test_what_is_imported_is_declared():
-    declared = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]}
+    declared = {
+        canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]
+    }
     named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow"}
     brought = {"tokenizers", "ipython", "matplotlib-inline"}  # by others
     for path in MODULES:
@@ -75,7 +97,9 @@ def test_what_is_imported_is_declared():
 # ----- sizes and form -----
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PROJECT / "xfer_utils").as_posix())
+@pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: path.relative_to(PROJECT / "xfer_utils").as_posix()
+)
 def test_a_module(path):
     text = path.read_text(encoding="utf-8")
     if path.name == "__init__.py":
@@ -94,18 +118,24 @@ def test_a_module(path):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not followed by the hash of code"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno - node.lineno < 45, f"{node.name}: a function has about 40 lines at most"
+            assert node.end_lineno - node.lineno < 45, (
+                f"{node.name}: a function has about 40 lines at most"
+            )
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{node.name} has no docstring"
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             arguments = [*node.args.args, *node.args.kwonlyargs]
-            assert node.returns is not None and all(a.annotation for a in arguments), f"{node.name}: type hints"
+            assert node.returns is not None and all(a.annotation for a in arguments), (
+                f"{node.name}: type hints"
+            )
 
 
 def _is_level(node):
     """Whether a class of ours adds anything: one that only configures pydantic for others is no level."""
-    return node is not None and any(isinstance(part, ast.FunctionDef | ast.AnnAssign) for part in node.body)
+    return node is not None and any(
+        isinstance(part, ast.FunctionDef | ast.AnnAssign) for part in node.body
+    )
 
 
 def tracked():
@@ -118,24 +148,31 @@ def tracked():
 
 
 def test_no_machine_paths_and_no_registry_hosts():
-    places = ["/" + name + "/" for name in ("work", "root", "Users", "mnt")] + ["/home" + "/", "/tmp" + "/"]
+    places = ["/" + name + "/" for name in ("work", "root", "Users", "mnt")] + [
+        "/home" + "/",
+        "/tmp" + "/",
+    ]
     hosts = ["pypi" + ".org", "download." + "pytorch", "files.python" + "hosted"]
     for path in tracked():
         if path.suffix not in (".png", ".parquet", ".xz", ".gz"):
             text = path.read_text(encoding="utf-8", errors="replace")
             for word in places + hosts:
-                assert not re.search(rf"(?<![\w.]){re.escape(word)}", text), f"{path.relative_to(PROJECT)}: {word}"
+                assert not re.search(rf"(?<![\w.]){re.escape(word)}", text), (
+                    f"{path.relative_to(PROJECT)}: {word}"
+                )
 
 
 def test_nothing_large_or_made_is_committed():
     for path in tracked():
         assert path.stat().st_size < 1_000_000, path
         inside = path.relative_to(PROJECT).as_posix()
-        assert not inside.startswith("outputs/") or inside.startswith(("outputs/README.md", "outputs/sample/"))
+        assert not inside.startswith("outputs/") or inside.startswith(
+            ("outputs/README.md", "outputs/sample/")
+        )
 
 
 def test_study_files_are_valid_and_name_themselves():
-    from xfer_utils import params
+    from xfer_utils.study import params
 
     for path in sorted((PROJECT / "params").glob("*.yaml")):
         assert params.load(path).name == path.stem
@@ -147,12 +184,16 @@ def test_study_files_are_valid_and_name_themselves():
 def commands():
     """Commands in the README's code blocks (indented or fenced), without comments."""
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    fenced = re.findall(r"^```(?:bash|sh|console|shell|text)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(
+        r"^```(?:bash|sh|console|shell|text)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
     plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     lines = [line.strip() for block in fenced for line in block.splitlines()]
     lines += [line.strip() for line in plain.splitlines() if line.startswith("    ")]
     inline = re.findall(r"`((?:make|xfer|\.venv/bin/xfer) [^`]+)`", text)
-    found = [part.strip() for line in lines + inline for part in re.sub(r"\s#.*", "", line).split("&&")]
+    found = [
+        part.strip() for line in lines + inline for part in re.sub(r"\s#.*", "", line).split("&&")
+    ]
     return list(dict.fromkeys(part for part in found if part))
 
 
@@ -168,7 +209,9 @@ def test_every_command_of_the_readme_is_known():
                 if word.endswith(".yaml"):
                     assert (PROJECT / word).exists(), line
         else:
-            assert first in {"git", "cd", "conda", "source", "jupyter"}, f"no test knows how to check: {line}"
+            assert first in {"git", "cd", "conda", "source", "jupyter"}, (
+                f"no test knows how to check: {line}"
+            )
 
 
 def test_xfer_commands_of_the_readme(smoke, own_outputs, command):
@@ -176,7 +219,9 @@ def test_xfer_commands_of_the_readme(smoke, own_outputs, command):
     ran = []
     for line in commands():
         if line.split()[0].endswith("xfer") and len(line.split()) > 2:
-            words = [str(SMOKE) if w.endswith(".yaml") or w == "FILE" else w for w in line.split()[1:]]
+            words = [
+                str(SMOKE) if w.endswith(".yaml") or w == "FILE" else w for w in line.split()[1:]
+            ]
             words = ["retrieval-after-none" if word == "RUN" else word for word in words]
             words = ["toy" if word.startswith("folder:") else word for word in words]
             if words[0] in ("plan", "status"):
@@ -193,11 +238,17 @@ def test_make_targets_of_the_readme_do_what_they_say():
     for line in commands():
         if line.startswith("make"):
             target = line.split()[1]
-            dry = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True)
+            dry = subprocess.run(
+                ["make", "-n", target], cwd=PROJECT, capture_output=True, text=True
+            )
             assert dry.returncode == 0, dry.stderr
-    study = subprocess.run(["make", "-n", "study"], cwd=PROJECT, capture_output=True, text=True).stdout
+    study = subprocess.run(
+        ["make", "-n", "study"], cwd=PROJECT, capture_output=True, text=True
+    ).stdout
     assert "xfer run params/toy.yaml" in study and "xfer report params/toy.yaml" in study
-    tests = subprocess.run(["make", "-n", "test"], cwd=PROJECT, capture_output=True, text=True).stdout
+    tests = subprocess.run(
+        ["make", "-n", "test"], cwd=PROJECT, capture_output=True, text=True
+    ).stdout
     assert "pytest" in tests and "not slow" in tests
 
 

@@ -11,13 +11,17 @@ import pandas as pd
 import pytest
 from conftest import SMOKE, environment, records_of, scores_of, study_file, xfer
 
-from xfer_utils import overview, results, study
+from xfer_utils.analysis import results
+from xfer_utils.commands import overview
+from xfer_utils.runs import plan as study
 
 RUNS = 20
 
 
 def times(outputs):
-    return {path.parent.name: path.stat().st_mtime_ns for path in outputs.glob("runs/*/result.json")}
+    return {
+        path.parent.name: path.stat().st_mtime_ns for path in outputs.glob("runs/*/result.json")
+    }
 
 
 def remove(outputs, *slugs):
@@ -37,17 +41,26 @@ def test_every_run_is_made_in_time_and_in_silence(smoke):
     assert re.search(rf"^{RUNS} of {RUNS} runs done", smoke.out, re.MULTILINE)
     assert len(records_of(smoke.outputs)) == RUNS
     assert not list((smoke.outputs / "claims").glob("*.json")), "all claims are given back"
-    assert not list(smoke.outputs.rglob("*.draft.json")) and not list(smoke.outputs.rglob("checkpoints"))
+    assert not list(smoke.outputs.rglob("*.draft.json")) and not list(
+        smoke.outputs.rglob("checkpoints")
+    )
 
 
 def test_every_record_says_what_a_score_needs(smoke):
     seen = set()
     for run, record in records_of(smoke.outputs).items():
         assert run == record["id"] and run.endswith(study.digest(record["identity"]))
-        assert {"torch", "transformers", "device", "threads", "python"} <= set(record["environment"])
+        assert {"torch", "transformers", "device", "threads", "python"} <= set(
+            record["environment"]
+        )
         assert record["timing"]["total"] > 0 and record["identity"]["code"]
         for score in record["scores"]:
-            assert 0 <= score["value"] <= 100 and score["n"] > 0 and score["split"] and score["language"]
+            assert (
+                0 <= score["value"] <= 100
+                and score["n"] > 0
+                and score["split"]
+                and score["language"]
+            )
             seen.add((record["kind"], score["task"]))
         if record["kind"] in ("target", "retrieval"):
             languages = {score["language"] for score in record["scores"]}
@@ -57,10 +70,15 @@ def test_every_record_says_what_a_score_needs(smoke):
 
 
 def test_weights_are_kept_for_encoders_only(smoke):
-    holding = {path.parts[-3].split("-")[0] for path in smoke.outputs.glob("runs/*/encoder/model.safetensors")}
+    holding = {
+        path.parts[-3].split("-")[0]
+        for path in smoke.outputs.glob("runs/*/encoder/model.safetensors")
+    }
     assert holding == {"encoder", "intermediate"}
     large = [
-        path for path in smoke.outputs.glob("runs/target-*/**/*") if path.suffix in (".safetensors", ".bin", ".pt")
+        path
+        for path in smoke.outputs.glob("runs/target-*/**/*")
+        if path.suffix in (".safetensors", ".bin", ".pt")
     ]
     assert large == []
 
@@ -75,7 +93,10 @@ def test_a_second_run_trains_nothing(smoke):
 def test_plan_and_status_of_a_study_that_is_done(smoke, command):
     code, plan = command("plan", SMOKE, outputs=smoke.outputs)
     assert code == 0 and plan.err == ""
-    assert f"{RUNS} of {RUNS} runs done, 0 to do." in plan.out and "10_encoder.ipynb - 1 of 1 done" in plan.out
+    assert (
+        f"{RUNS} of {RUNS} runs done, 0 to do." in plan.out
+        and "10_encoder.ipynb - 1 of 1 done" in plan.out
+    )
     assert plan.out.count("  x ") == RUNS and "<- intermediate-mnli-s0" in plan.out
     code, status = command("status", SMOKE, outputs=smoke.outputs)
     assert code == 0 and status.out == f"Smoke study: {RUNS} done, 0 running, 0 failed, 0 waiting\n"
@@ -97,7 +118,9 @@ def test_planning_does_not_wait_for_what_only_running_needs(tmp_path):
         "print([name for name in ('papermill', 'jsonschema', 'torch', 'matplotlib') if name in sys.modules])"
     )
     run = [sys.executable, "-c", code]
-    ended = subprocess.run(run, env=environment(tmp_path), text=True, capture_output=True, check=True, cwd=tmp_path)
+    ended = subprocess.run(
+        run, env=environment(tmp_path), text=True, capture_output=True, check=True, cwd=tmp_path
+    )
     assert ended.stdout == "[]\n"
 
 
@@ -130,7 +153,9 @@ def test_a_failing_run_stops_only_what_builds_on_it(own_outputs, tmp_path, comma
     assert failed[0].startswith("intermediate-squad-s0-") and len(failed[1]) > 10
     notebook = own_outputs / "runs" / failed[0] / "notebook.ipynb"
     assert notebook.exists() and str(notebook) in ended.stdout
-    assert list((own_outputs / "runs").glob("retrieval-after-none-*/result.json")), "the independent run is made"
+    assert list((own_outputs / "runs").glob("retrieval-after-none-*/result.json")), (
+        "the independent run is made"
+    )
     code, status = command("status", path, outputs=own_outputs)
     assert code == 0 and "3 done, 0 running, 1 failed, 2 waiting" in status.out
     assert failed[1] in status.out and str(notebook) in status.out
@@ -145,7 +170,7 @@ def age(outputs, slug, parent=None):
     if parent:
         record["identity"]["parents"] = [parent]
     else:
-        record["identity"]["code"]["xfer_utils.training"] = "older"
+        record["identity"]["code"]["xfer_utils.learning.training"] = "older"
     record["id"] = f"{slug}-{study.digest(record['identity'])}"
     (folder / "result.json").write_text(json.dumps(record))
     folder.rename(folder.with_name(record["id"]))
@@ -154,7 +179,10 @@ def age(outputs, slug, parent=None):
 
 def test_runs_of_older_code(own_outputs, command):
     parent = age(own_outputs, "intermediate-mnli-s0")
-    children = [slug + "-after-mnli-s0" for slug in ("target-mnli", "target-udpos", "target-squad", "retrieval")]
+    children = [
+        slug + "-after-mnli-s0"
+        for slug in ("target-mnli", "target-udpos", "target-squad", "retrieval")
+    ]
     children = [age(own_outputs, slug, parent) for slug in children]
     _, status = command("status", SMOKE, outputs=own_outputs)
     assert f"{RUNS - 5} done, 0 running, 0 failed, 5 waiting" in status.out
@@ -169,10 +197,14 @@ def test_runs_of_older_code(own_outputs, command):
     assert f"{RUNS} of {RUNS} runs done, 0 to do." in kept.out
     overview.save_plan(study.make_plan(SMOKE, keep_stale=True))
     frame = results.scores(own_outputs / "smoke")
-    assert set(frame[frame["stale"]]["run"]) == set(children), "what builds on older code is marked too"
+    assert set(frame[frame["stale"]]["run"]) == set(children), (
+        "what builds on older code is marked too"
+    )
     assert set(frame[frame["intermediate"] == "mnli"]["stale"]) == {True}
     _, listed = command("clean", SMOKE, outputs=own_outputs)
-    assert "5 runs" in listed.out and parent in listed.out and (own_outputs / "runs" / parent).exists()
+    assert (
+        "5 runs" in listed.out and parent in listed.out and (own_outputs / "runs" / parent).exists()
+    )
     _, deleted = command("clean", SMOKE, "--yes", outputs=own_outputs)
     assert "Deleted: 5 runs" in deleted.out and not (own_outputs / "runs" / parent).exists()
     assert len(times(own_outputs)) == RUNS - 5
@@ -192,7 +224,9 @@ def test_two_outputs_folders_get_the_same_scores(smoke, tmp_path):
 def test_the_report_is_there_and_asks_nobody_for_anything(own_outputs):
     ended = xfer("report", SMOKE, outputs=own_outputs)
     page = own_outputs / "smoke" / "report" / "index.html"
-    assert ended.returncode == 0 and ended.stdout.strip().endswith(str(page)), ended.stdout + ended.stderr
+    assert ended.returncode == 0 and ended.stdout.strip().endswith(str(page)), (
+        ended.stdout + ended.stderr
+    )
     pages = sorted(page.parent.rglob("*.html"))
     assert len(pages) >= RUNS + 2
     outside = re.compile(
@@ -201,13 +235,19 @@ def test_the_report_is_there_and_asks_nobody_for_anything(own_outputs):
     for path in pages:
         text = path.read_text(encoding="utf-8")
         assert not outside.search(text), path
-        assert not re.search(r"<(?:script|iframe|object|embed|base)\b|<link\b(?![^>]*href=.data:)", text), path
+        assert not re.search(
+            r"<(?:script|iframe|object|embed|base)\b|<link\b(?![^>]*href=.data:)", text
+        ), path
         for link in re.findall(r'href="([^"#][^"]*)"', text):
             if not link.startswith(("http:", "https:", "data:")):
                 assert (path.parent / link.split("#")[0]).exists(), (path, link)
     front = page.read_text(encoding="utf-8")
     assert "mean nothing" in front and "Smoke study" in front
     assert (own_outputs / "smoke" / "tables" / "main.tidy.csv").exists()
-    stamps = {path: path.stat().st_mtime_ns for path in (own_outputs / "smoke" / "notebooks").iterdir()}
+    stamps = {
+        path: path.stat().st_mtime_ns for path in (own_outputs / "smoke" / "notebooks").iterdir()
+    }
     assert xfer("report", SMOKE, outputs=own_outputs).returncode == 0
-    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}, "nothing changed, nothing is executed again"
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}, (
+        "nothing changed, nothing is executed again"
+    )

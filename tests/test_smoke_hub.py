@@ -11,8 +11,8 @@ import pytest
 from conftest import PROJECT, SMOKE, XFER, records_of
 from mini_hub import MiniHub
 
-from xfer_utils import study
-from xfer_utils.tasks import task
+from xfer_utils.runs import plan as study
+from xfer_utils.study.tasks import task
 
 pytestmark = pytest.mark.slow
 ITEMS = 48  # rows of a table: enough for a few batches
@@ -31,7 +31,9 @@ class Made:
 def xfer(verb: str, environment: dict[str, str]) -> subprocess.CompletedProcess:
     """A real `xfer` command on source hub."""
     command = [str(XFER), verb, str(SMOKE), "--source", "hub"]
-    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=600
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,11 @@ def made(tmp_path_factory) -> Made:
     """One study from a hub and an empty cache; the hub has stopped when the tests look at it."""
     folder = tmp_path_factory.mktemp("study")
     with MiniHub(hub_fixtures.build(folder / "hub", ITEMS)) as hub:
-        own = {"XFER_OUTPUTS": str(folder / "outputs"), "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+        own = {
+            "XFER_OUTPUTS": str(folder / "outputs"),
+            "PYTHONPATH": str(PROJECT),
+            "COLUMNS": "200",
+        }
         environment = hub.env(folder / "home") | own
         ended = xfer("run", environment)
         commits: dict[str, set[str]] = {}
@@ -63,7 +69,9 @@ def test_scores_name_split_and_languages_of_the_registry(made):
             if record["kind"] in ("target", "retrieval"):
                 seen.setdefault(score["task"], set()).add(score["language"])
     source = study.source_of(study.make_plan(SMOKE, source="hub").study)
-    assert seen == {name: set(source.languages(name)) for name in ("xnli", "udpos", "xquad", "tatoeba")}
+    assert seen == {
+        name: set(source.languages(name)) for name in ("xnli", "udpos", "xquad", "tatoeba")
+    }
     assert len(seen["xnli"]) == 15 and {"ro", "zh"} <= seen["xquad"] and "th" not in seen["udpos"]
 
 
@@ -76,11 +84,19 @@ def test_readings_name_repository_and_commit(made):
             repositories.add(name)
             assert re.search(r"commit (\w{40})", reading["notes"])[1] in made.commits[name], reading
             assert reading["kept"] > 0 and reading["language"] and reading["split"]
-    assert {"nyu-mll/glue", "rajpurkar/squad", "facebook/xnli", "google/xquad", "google/xtreme"} <= repositories
+    assert {
+        "nyu-mll/glue",
+        "rajpurkar/squad",
+        "facebook/xnli",
+        "google/xquad",
+        "google/xtreme",
+    } <= repositories
 
 
 def test_the_encoder_read_text_of_every_language(made):
-    (encoder,) = [record for record in records_of(made.outputs).values() if record["kind"] == "encoder"]
+    (encoder,) = [
+        record for record in records_of(made.outputs).values() if record["kind"] == "encoder"
+    ]
     lines = encoder["training"]["lines"]
     assert set(lines) == set(hub_fixtures.WIKIPEDIA) and min(lines.values()) == ITEMS
 
@@ -93,6 +109,8 @@ def test_without_the_hub_a_second_run_does_nothing_and_the_report_is_built(made)
     assert {path: path.stat().st_mtime_ns for path in made.outputs.glob("runs/*/*")} == before
     report = xfer("report", made.offline)
     page = made.outputs / "smoke" / "report" / "index.html"
-    assert report.returncode == 0 and report.stdout.strip().endswith(str(page)), report.stdout + report.stderr
+    assert report.returncode == 0 and report.stdout.strip().endswith(str(page)), (
+        report.stdout + report.stderr
+    )
     assert "Smoke study" in page.read_text(encoding="utf-8")
     assert (made.outputs / "smoke" / "tables" / "main.tidy.csv").exists()

@@ -7,10 +7,21 @@ import threading
 import pytest
 from conftest import SMOKE, study_file
 
-from xfer_utils import overview, paths, records, study
-from xfer_utils.claims import Claims
+from xfer_utils.commands import overview
+from xfer_utils.runs import plan as study
+from xfer_utils.runs import records
+from xfer_utils.runs.claims import Claims
+from xfer_utils.study import paths
 
-SCORE = {"task": "xnli", "language": "en", "split": "dev", "metric": "accuracy", "value": 50.0, "n": 2, "main": True}
+SCORE = {
+    "task": "xnli",
+    "language": "en",
+    "split": "dev",
+    "metric": "accuracy",
+    "value": 50.0,
+    "n": 2,
+    "main": True,
+}
 
 
 @pytest.fixture
@@ -23,7 +34,9 @@ def finish(run):
     """A done run, as its notebook and its launcher leave it."""
     run.folder.mkdir(parents=True)
     records.write_draft(run.folder, watch=records.Stopwatch(), scores=[SCORE])
-    records.accept(run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity, seconds=1.0)
+    records.accept(
+        run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity, seconds=1.0
+    )
 
 
 def older(plan, mark):
@@ -42,7 +55,9 @@ def dead_claim(folder):
 
 
 def test_clean_keeps_what_other_studies_use_and_what_is_running(plan):
-    old, others, running = (older(plan, mark) for mark in ("0000000001", "0000000002", "0000000003"))
+    old, others, running = (
+        older(plan, mark) for mark in ("0000000001", "0000000002", "0000000003")
+    )
     made = {"runs": [{"id": others.name}]}
     records.write_json(paths.outputs() / "other" / "plan.json", made)
     records.write_json(plan.folder / "plan.json", {"runs": [{"id": old.name}]})
@@ -75,7 +90,10 @@ def test_clean_removes_checkpoints_that_done_runs_left(plan):
     run = next(iter(plan.runs.values()))
     finish(run)
     (run.folder / "checkpoints" / "checkpoint-5").mkdir(parents=True)
-    assert "1 folders of checkpoints" in overview.clean(plan, delete=False) and (run.folder / "checkpoints").exists()
+    assert (
+        "1 folders of checkpoints" in overview.clean(plan, delete=False)
+        and (run.folder / "checkpoints").exists()
+    )
     overview.clean(plan, delete=True)
     assert not (run.folder / "checkpoints").exists() and records.read(run.folder)
 
@@ -83,7 +101,9 @@ def test_clean_removes_checkpoints_that_done_runs_left(plan):
 def test_stale_runs_of_another_encoder_do_not_count(plan, tmp_path):
     for run in plan.runs.values():
         finish(run)
-    encoder = SMOKE.read_text(encoding="utf-8").partition("models:")[2].partition("intermediate:")[0]
+    encoder = (
+        SMOKE.read_text(encoding="utf-8").partition("models:")[2].partition("intermediate:")[0]
+    )
     other = study_file(tmp_path, "models:" + encoder.replace("steps: 40", "steps: 41"))
     assert not study.make_plan(other, keep_stale=True).done()
     same = study_file(tmp_path, name="same")

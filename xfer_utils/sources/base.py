@@ -10,7 +10,7 @@ from datasets import Dataset
 from xfer_utils.sources import retrieval
 from xfer_utils.sources.raw import MissingData, Raw
 from xfer_utils.sources.schema import FEATURES, Converter, Reading, dataset
-from xfer_utils.tasks import Task, task, training_parts
+from xfer_utils.study.tasks import Task, task, training_parts
 
 Splits = dict[str, dict[str, str | list[str]]]
 
@@ -53,7 +53,9 @@ class TableSource:
 
     def languages(self, name: str, role: str | None = None) -> list[str]:
         """Languages with data for a role, by default the one the task is evaluated on; English first."""
-        known = set.intersection(*(set(self.candidates(task(part))) for part in training_parts(name)))
+        known = set.intersection(
+            *(set(self.candidates(task(part))) for part in training_parts(name))
+        )
         found = [code for code in known if self.has(name, role or task(name).evaluate, code)]
         return sorted(found, key=lambda code: (code != "en", code))
 
@@ -107,11 +109,15 @@ class TableSource:
         if "rows" in tables:
             found = list(converter.batches(tables["rows"], reading))
         else:
-            found = [retrieval.pool(tables, reading, FEATURES[row.format].arrow_schema, converter.prefix)]
+            found = [
+                retrieval.pool(tables, reading, FEATURES[row.format].arrow_schema, converter.prefix)
+            ]
         if row.aligned and converter.numbered:
             rows = self.aligned_rows(row, split, language)
             if rows is not None and rows != reading.rows:
-                reading.notes.append(f"not row-aligned ({rows} rows expected): items are not shared between languages")
+                reading.notes.append(
+                    f"not row-aligned ({rows} rows expected): items are not shared between languages"
+                )
                 found = [_own_items(batch, language) for batch in found]
         return found
 
@@ -137,8 +143,14 @@ class TableSource:
         return [reading.as_row() for reading in self._readings.values()]
 
     def _no_role(self, row: Task, role: str, language: str) -> str:
-        hint = f"it trains on {row.train_on}" if role == "train" and row.train_on else "the registry names none"
-        return f"{row.title} ({row.name}) has no {role} split for {language!r} in {self.spec}: {hint}"
+        hint = (
+            f"it trains on {row.train_on}"
+            if role == "train" and row.train_on
+            else "the registry names none"
+        )
+        return (
+            f"{row.title} ({row.name}) has no {role} split for {language!r} in {self.spec}: {hint}"
+        )
 
 
 def digest(*parts: object) -> str:

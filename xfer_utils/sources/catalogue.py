@@ -11,9 +11,9 @@ from typing import Protocol
 
 from datasets import Dataset
 
-from xfer_utils import paths
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData
+from xfer_utils.study import paths
 
 __all__ = ["HubUnreachable", "MalformedRow", "MissingData", "Source", "open_source"]
 
@@ -54,7 +54,9 @@ class Source(Protocol):
         """What was read so far: rows found and expected, dropped rows and why."""
 
 
-def open_source(spec: str, *, world: dict | None = None, data_dir: Path, splits: dict | None = None) -> Source:
+def open_source(
+    spec: str, *, world: dict | None = None, data_dir: Path, splits: dict | None = None
+) -> Source:
     """The source that a study names.
 
     `world` are the toy world's settings. `data_dir` is where it is written, and where licensed data (CCG) are looked
@@ -68,7 +70,9 @@ def open_source(spec: str, *, world: dict | None = None, data_dir: Path, splits:
     if kind == "folder" and path:
         folder = paths.resolve(path)
         if not folder.is_dir():
-            raise MissingData(f"source {spec!r}: there is no folder {folder}; correct `source:` in the study file")
+            raise MissingData(
+                f"source {spec!r}: there is no folder {folder}; correct `source:` in the study file"
+            )
         return FolderSource(folder, spec, splits)
     raise ValueError(f"unknown source {spec!r}: write toy, hub or folder:PATH")
 

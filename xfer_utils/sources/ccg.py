@@ -28,13 +28,19 @@ def open_any(path: Path) -> Raw:
     """A table of tokens and supertags from any format."""
     if not any(path.name.endswith(ending) for ending in ENDINGS):
         return open_table(path)
-    parse = next(p for ending, p in PARSERS.items() if path.name.removesuffix(".gz").endswith(ending))
+    parse = next(
+        p for ending, p in PARSERS.items() if path.name.removesuffix(".gz").endswith(ending)
+    )
     files = sorted(path.rglob("*.auto")) if path.is_dir() else [path]
-    raw = Raw(str(path), ["tokens", "supertags"], lambda columns: _batches(raw, files, parse, columns))
+    raw = Raw(
+        str(path), ["tokens", "supertags"], lambda columns: _batches(raw, files, parse, columns)
+    )
     return raw
 
 
-def _batches(raw: Raw, files: list[Path], parse, columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
+def _batches(
+    raw: Raw, files: list[Path], parse, columns: list[str]
+) -> Iterator[tuple[Batch, list[int]]]:
     rows: list[dict[str, list[str]]] = []
     numbers: list[int] = []
     for path in files:

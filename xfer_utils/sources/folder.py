@@ -10,7 +10,7 @@ from pathlib import Path
 from xfer_utils.sources import ccg
 from xfer_utils.sources.base import Splits, TableSource, digest
 from xfer_utils.sources.raw import SUFFIXES, MissingData, Raw, find_table, open_table
-from xfer_utils.tasks import Task, task, training_parts
+from xfer_utils.study.tasks import Task, task, training_parts
 
 ENTITIES = "candidates"
 TEXT_SUFFIXES = (".txt", ".txt.xz", ".txt.gz")
@@ -46,7 +46,9 @@ class FolderSource(TableSource):
 
     def candidates(self, row: Task) -> list[str]:
         """Languages that some file of the task's folder begins with."""
-        names = [path.name for path in (self.path / row.folder).glob("*") if path.name.endswith(SUFFIXES)]
+        names = [
+            path.name for path in (self.path / row.folder).glob("*") if path.name.endswith(SUFFIXES)
+        ]
         return sorted({name.split(".")[0].removesuffix("-en") for name in names} - {ENTITIES})
 
     def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
@@ -89,7 +91,11 @@ class FolderSource(TableSource):
         where = self.path / row.folder
         text = f"{row.title} ({row.name}): no {split} data for {language!r} in {where}: looked for {files}"
         has = ", ".join(self.candidates(row))
-        advice = f"; there are files for: {has}" if has else "; add the files, or leave the task out of the study"
+        advice = (
+            f"; there are files for: {has}"
+            if has
+            else "; add the files, or leave the task out of the study"
+        )
         return f"{text}; {ccg.HOW_TO_GET}" if row.name == "ccg" else text + advice
 
 
@@ -113,9 +119,14 @@ def _open_text(path: Path):
 
 
 def _folder_hash(folder: Path) -> list[tuple[str, str]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+    )
     stats = [(path, path.stat()) for path in files]
-    return [(path.relative_to(folder).as_posix(), _hash(path, s.st_size, s.st_mtime_ns)) for path, s in stats]
+    return [
+        (path.relative_to(folder).as_posix(), _hash(path, s.st_size, s.st_mtime_ns))
+        for path, s in stats
+    ]
 
 
 @cache

@@ -12,11 +12,11 @@ from datasets import ClassLabel, Dataset, Features, List, load_dataset
 from huggingface_hub import get_cached_repo_tree, snapshot_download
 from huggingface_hub.constants import HF_HUB_CACHE
 
-from xfer_utils import client_errors
+from xfer_utils.sources import client_errors
 from xfer_utils.sources.base import Splits, TableSource, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
 from xfer_utils.sources.raw import BATCH, Batch, HubUnreachable, MissingData, Raw
-from xfer_utils.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
+from xfer_utils.study.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
 
 OFFLINE = (
     "cannot reach the hub for {name}: {error}. Without a connection use `source: folder:PATH`, or copy the cache of a "
@@ -44,7 +44,9 @@ class HubSource(TableSource):
         if not self.holds(row, split, language):
             known = ", ".join(code for code in self.candidates(row) if self.holds(row, split, code))
             title = f"{row.title} ({row.name})"
-            raise MissingData(f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}")
+            raise MissingData(
+                f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}"
+            )
         entry = row.hub_for(language)
         place = entry.place(split, language)
         data, *notes = self._load(entry, split, language)
@@ -84,13 +86,25 @@ class HubSource(TableSource):
         entry = text_on_hub()
         place = entry.place("train", language)
         with _errors(entry.id, place.config):
-            pages = load_dataset(entry.id, place.config, revision=place.revision, split="train", streaming=True)
+            pages = load_dataset(
+                entry.id, place.config, revision=place.revision, split="train", streaming=True
+            )
             for page in pages:
-                yield from (line for line in map(str.strip, page[entry.columns["text"]].splitlines()) if line)
+                yield from (
+                    line
+                    for line in map(str.strip, page[entry.columns["text"]].splitlines())
+                    if line
+                )
 
     def text_languages(self) -> list[str]:
         """Every language of the registry: each has a Wikipedia."""
-        return sorted({code for row in registry().values() for code in (*row.languages, *row.xtreme_r_languages)})
+        return sorted(
+            {
+                code
+                for row in registry().values()
+                for code in (*row.languages, *row.xtreme_r_languages)
+            }
+        )
 
     def text_revision(self) -> str:
         """A hash of the registry's entry for text."""
@@ -111,7 +125,9 @@ class HubSource(TableSource):
 def _configured(name: str, place: Place, split: str) -> tuple[Dataset, str]:
     data = load_dataset(name, place.config, revision=place.revision, split=split)
     # The client names the folder of its prepared files by the commit.
-    found = re.search(r"\b[0-9a-f]{40}\b", " ".join(str(file["filename"]) for file in data.cache_files))
+    found = re.search(
+        r"\b[0-9a-f]{40}\b", " ".join(str(file["filename"]) for file in data.cache_files)
+    )
     return data, f"commit {found[0]}" if found else ""
 
 
@@ -122,13 +138,21 @@ def _converted(name: str, place: Place, split: str) -> tuple[Dataset, str]:
     split that is too large for the hub's converter there is a beginning alone, in a subfolder of another name.
     """
     wanted = [f"{place.data_dir}/{prefix}{split}/*.parquet" for prefix in ("", "partial-")]
-    folder = Path(snapshot_download(name, repo_type="dataset", revision=place.revision, allow_patterns=wanted))
+    folder = Path(
+        snapshot_download(name, repo_type="dataset", revision=place.revision, allow_patterns=wanted)
+    )
     # Without the commit's list of files, nothing would tell a cache that lacks some of them from a whole one.
-    listed = sorted(file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name))
-    whole, beginning = ([str(folder / path) for path in listed if fnmatch(path, pattern)] for pattern in wanted)
+    listed = sorted(
+        file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)
+    )
+    whole, beginning = (
+        [str(folder / path) for path in listed if fnmatch(path, pattern)] for pattern in wanted
+    )
     if not whole and not beginning:
         raise FileNotFoundError(f"no files {wanted[0]} at revision {place.revision}")
-    note = f"commit {folder.name}" + ("" if whole else f"; partial-{split}: the beginning of the split alone")
+    note = f"commit {folder.name}" + (
+        "" if whole else f"; partial-{split}: the beginning of the split alone"
+    )
     return load_dataset("parquet", data_files={split: whole or beginning}, split=split), note
 
 
@@ -152,7 +176,9 @@ def _translated(name: str, what: str, error: Exception) -> Exception | None:
         return OSError(errno.ENOSPC, full, what)
     if kind == "incomplete":
         lost = re.search(r"\d+ file\(s\) are missing \(.*?\)(?=\.)", line)
-        problem = lost[0].replace("file(s) are", "files are") if lost else "there is no list of its files"
+        problem = (
+            lost[0].replace("file(s) are", "files are") if lost else "there is no list of its files"
+        )
         return HubUnreachable(INCOMPLETE.format(name=what, problem=problem))
     if kind == "unreachable":
         return HubUnreachable(OFFLINE.format(name=what, error=f"{type(error).__name__}, {line}"))
@@ -169,7 +195,9 @@ def _translated(name: str, what: str, error: Exception) -> Exception | None:
         problem = f"cannot be read as it was fetched ({' '.join(str(cause).split())[:300]})"
         return MissingData(f"{what} {problem}: delete {stored} and run again")
     if isinstance(error, ValueError | RuntimeError | FileNotFoundError):
-        return MissingData(f"the hub does not hold {what} as the registry has it ({line}): {correct}")
+        return MissingData(
+            f"the hub does not hold {what} as the registry has it ({line}): {correct}"
+        )
     return None
 
 
@@ -188,7 +216,9 @@ def _table(data: Dataset, where: str) -> Raw:
 
 
 def _class_names(features: Features) -> dict[str, list[str]]:
-    inner = {name: kind.feature if isinstance(kind, List) else kind for name, kind in features.items()}
+    inner = {
+        name: kind.feature if isinstance(kind, List) else kind for name, kind in features.items()
+    }
     return {name: list(kind.names) for name, kind in inner.items() if isinstance(kind, ClassLabel)}
 
 
@@ -198,6 +228,9 @@ def _only(raw: Raw, column: str, prefix: str) -> Raw:
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
         for batch, numbers in raw.read(list(dict.fromkeys([*columns, column]))):
             keep = [n for n, value in enumerate(batch[column]) if value.startswith(prefix)]
-            yield {name: [batch[name][n] for n in keep] for name in columns}, [numbers[n] for n in keep]
+            yield (
+                {name: [batch[name][n] for n in keep] for name in columns},
+                [numbers[n] for n in keep],
+            )
 
     return Raw(f"{raw.where}, {prefix}*", raw.columns, read, raw.unit, raw.class_names)

@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from xfer_utils.sources.catalogue import Source
 from xfer_utils.sources.retrieval import split_sentences
-from xfer_utils.tasks import task
+from xfer_utils.study.tasks import task
 
 Targets = Mapping[str, str] | Iterable[str]
 ROLES = ("dev", "test")
@@ -53,9 +53,13 @@ def marks_of(row: dict) -> Marks:
     if "tokens" in row:
         return Marks({normal(" ".join(row["tokens"]))})
     if "choices" in row:
-        return Marks({"\t".join(map(normal, [row["text_a"], *row["choices"]]))}, {normal(row["text_a"])})
+        return Marks(
+            {"\t".join(map(normal, [row["text_a"], *row["choices"]]))}, {normal(row["text_a"])}
+        )
     if "text_b" in row:
-        return Marks({normal(row["text_a"]) + "\t" + normal(row["text_b"])}, {normal(row["text_a"])})
+        return Marks(
+            {normal(row["text_a"]) + "\t" + normal(row["text_b"])}, {normal(row["text_a"])}
+        )
     if row["context"]:
         return Marks({normal(row["text"])}, {normal(row["context"])})
     return Marks({normal(row["text"])}, ids={row["item"]})
@@ -87,7 +91,9 @@ def drop(rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
     keep = []
     for n, row in enumerate(rows):
         one = marks_of(row)
-        if not any(getattr(one, name) & getattr(evaluated, name) for name in ("items", "paragraphs", "ids")):
+        if not any(
+            getattr(one, name) & getattr(evaluated, name) for name in ("items", "paragraphs", "ids")
+        ):
             keep.append(n)
     return (rows if len(keep) == len(rows) else rows.select(keep)), len(rows) - len(keep)
 
@@ -123,7 +129,11 @@ def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[
     XQuAD and LAReQA are made from SQuAD's development set, so this is what makes early stopping on SQuAD clean.
     """
     rows = source.read(name, role)
-    kin = [target for target in targets if comparable(target, name) and (role == "train" or target != name)]
+    kin = [
+        target
+        for target in targets
+        if comparable(target, name) and (role == "train" or target != name)
+    ]
     if isinstance(targets, Mapping):
         return drop(rows, evaluated_marks(source, {target: targets[target] for target in kin}))
     return drop(rows, evaluated_marks(source, kin))
@@ -133,7 +143,12 @@ def comparable(target: str, name: str) -> bool:
     """Whether rows of two tasks can be the same item: one format, paragraphs under both, or one data set."""
     formats = {task(target).format, task(name).format}
     paragraphs = task(target).layout == "answers" and task(name).format == "span"
-    return len(formats) == 1 or paragraphs or formats == {"span", "pair"} or task(target).train_on == name
+    return (
+        len(formats) == 1
+        or paragraphs
+        or formats == {"span", "pair"}
+        or task(target).train_on == name
+    )
 
 
 def forbidden(source: Source, targets: Targets) -> set[str]:
@@ -149,7 +164,9 @@ def forbidden(source: Source, targets: Targets) -> set[str]:
 def _sentences(row: dict) -> list[str]:
     if "tokens" in row:
         return ["".join(row["tokens"])]
-    texts = [row[key] for key in ("text_a", "text_b", "question", "context", "text") if row.get(key)]
+    texts = [
+        row[key] for key in ("text_a", "text_b", "question", "context", "text") if row.get(key)
+    ]
     return [piece for text in (*texts, *row.get("choices", ())) for piece in (text, *_pieces(text))]
 
 

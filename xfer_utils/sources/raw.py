@@ -64,7 +64,9 @@ def lines(raw: Raw, path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise
     except (EOFError, OSError, zlib.error) as error:
-        raise raw.malformed(number + 1, 1, f"the file ends or breaks here ({error}); copy it again") from error
+        raise raw.malformed(
+            number + 1, 1, f"the file ends or breaks here ({error}); copy it again"
+        ) from error
 
 
 def open_table(path: Path) -> Raw:
@@ -74,10 +76,14 @@ def open_table(path: Path) -> Raw:
 
 def find_table(folder: Path, stem: str) -> Path | None:
     """The one file `stem` + known suffix in `folder`; two of them are an error, not a silent choice."""
-    found = [folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()]
+    found = [
+        folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()
+    ]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise MalformedRow(f"{folder} holds the same data more than once ({names}): keep one of them")
+        raise MalformedRow(
+            f"{folder} holds the same data more than once ({names}): keep one of them"
+        )
     return found[0] if found else None
 
 
@@ -98,7 +104,9 @@ def _parquet(path: Path) -> Raw:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise MalformedRow(f"{path} is not a whole parquet file ({error}): copy it again") from error
+        raise MalformedRow(
+            f"{path} is not a whole parquet file ({error}): copy it again"
+        ) from error
 
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
         start = 0
@@ -149,7 +157,9 @@ def _json_batches(raw: Raw, path: Path, columns: list[str]) -> Iterator[tuple[Ba
     for number, row in _json_rows(raw, path):
         for column in columns:
             if column not in row:
-                raise raw.malformed(number, repr(column), f"missing; the row has {', '.join(row) or 'nothing'}")
+                raise raw.malformed(
+                    number, repr(column), f"missing; the row has {', '.join(row) or 'nothing'}"
+                )
             batch[column].append(row[column])
         numbers.append(number)
         if len(numbers) == BATCH:

@@ -50,10 +50,16 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
 
     Where the data has no sentence breaks, paragraphs are split after sentence-final punctuation.
     """
-    questions, contexts = (values.texts(batch[columns[key]], columns[key]) for key in ("question", "context"))
+    questions, contexts = (
+        values.texts(batch[columns[key]], columns[key]) for key in ("question", "context")
+    )
     golds, _ = values.answers(batch[columns["answers"]], contexts, columns["answers"])
     ids = values.ids(batch[columns["id"]], columns["id"])
-    breaks = batch[columns["breaks"]] if "breaks" in columns else [split_sentences(text) for text in contexts]
+    breaks = (
+        batch[columns["breaks"]]
+        if "breaks" in columns
+        else [split_sentences(text) for text in contexts]
+    )
     rows = []
     for index, (name, gold) in enumerate(zip(ids, golds, strict=True)):
         question, context, spans = questions[index], contexts[index], breaks[index]
@@ -63,7 +69,8 @@ def answers(batch: Batch, columns: dict, converter: "Converter") -> dict[str, li
         keys = [f"{converter.language}:{paragraph}#{n}" for n in range(len(spans))]
         if paragraph == name:
             rows += [
-                (k, k, paragraph, "target", context[a:b], None, context) for k, (a, b) in zip(keys, spans, strict=True)
+                (k, k, paragraph, "target", context[a:b], None, context)
+                for k, (a, b) in zip(keys, spans, strict=True)
             ]
         match = keys[holding(spans, gold["answer_start"][0])]
         rows.append((name, name, paragraph, "source", question, match, None))
@@ -89,7 +96,9 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(cuts) if text[a:b].strip()] or [(0, len(text))]
 
 
-def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: str = "") -> pa.RecordBatch:
+def pool(
+    tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: str = ""
+) -> pa.RecordBatch:
     """A mining pool from its tables `source`, `target` {id, sentence} and `gold` {source_id, target_id}.
 
     A sentence without a gold partner keeps `match` empty; the two sentences of a gold pair share their item.
@@ -102,7 +111,9 @@ def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: 
         sentences = _columns(tables[side], ["id", "sentence"])
         lost = len(partners.keys() - set(sentences["id"]))
         if lost:
-            reading.notes.append(f"{lost} gold pairs name a sentence that {tables[side].where} does not hold")
+            reading.notes.append(
+                f"{lost} gold pairs name a sentence that {tables[side].where} does not hold"
+            )
         for name, text in zip(sentences["id"], sentences["sentence"], strict=True):
             match = partners.get(name)
             item = prefix + (match if side == "target" and match else name)
@@ -124,7 +135,9 @@ def pool(tables: dict[str, Raw], reading: "Reading", schema: pa.Schema, prefix: 
 def _columns(raw: Raw, names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in names}
     if raw.columns and not set(names) <= set(raw.columns):
-        raise MalformedRow(f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}")
+        raise MalformedRow(
+            f"{raw.where}: needs the columns {', '.join(names)}; it has {', '.join(raw.columns)}"
+        )
     for part, numbers in raw.read(names) if raw.columns else ():
         for name in names:
             try:

@@ -17,16 +17,25 @@ from datasets.table import InMemoryTable
 
 from xfer_utils.sources import retrieval, values
 from xfer_utils.sources.raw import BadValue, Batch, MalformedRow, Raw
-from xfer_utils.tasks import Task
+from xfer_utils.study.tasks import Task
 
 _NAMES = {"id": Value("string"), "item": Value("string"), "cluster": Value("string")}
 _ANSWERS = {"text": List(Value("string")), "answer_start": List(Value("int32"))}
 FEATURES = {
-    "sequence": Features(_NAMES | {key: Value("string") for key in ("text_a", "text_b")} | {"label": Value("int32")}),
+    "sequence": Features(
+        _NAMES | {key: Value("string") for key in ("text_a", "text_b")} | {"label": Value("int32")}
+    ),
     "token": Features(_NAMES | {"tokens": List(Value("string")), "tags": List(Value("int32"))}),
-    "span": Features(_NAMES | {key: Value("string") for key in ("question", "context")} | {"answers": _ANSWERS}),
-    "choice": Features(_NAMES | {"text_a": Value("string"), "choices": List(Value("string")), "label": Value("int32")}),
-    "sentence": Features(_NAMES | {key: Value("string") for key in ("side", "text", "match", "context")}),
+    "span": Features(
+        _NAMES | {key: Value("string") for key in ("question", "context")} | {"answers": _ANSWERS}
+    ),
+    "choice": Features(
+        _NAMES
+        | {"text_a": Value("string"), "choices": List(Value("string")), "label": Value("int32")}
+    ),
+    "sentence": Features(
+        _NAMES | {key: Value("string") for key in ("side", "text", "match", "context")}
+    ),
     "pair": Features(_NAMES | {key: Value("string") for key in ("question", "passage", "context")}),
 }
 OPTIONAL = ("id", "cluster", "breaks")
@@ -53,7 +62,9 @@ class Reading:
 
     def as_row(self) -> dict:
         """One row of a source's report."""
-        row = dict(vars(self), dropped=dict(self.dropped), odd=dict(self.odd), notes="; ".join(self.notes))
+        row = dict(
+            vars(self), dropped=dict(self.dropped), odd=dict(self.odd), notes="; ".join(self.notes)
+        )
         return row | {"as_expected": None if self.expected is None else self.rows == self.expected}
 
 
@@ -61,10 +72,19 @@ def columns_of(task: Task, raw: Raw) -> dict[str, str | list[str]]:
     """Which stored column is which: the registry's, or those of another release that the registry knows."""
     layouts = [task.columns, *task.variants]
     for layout in layouts:
-        present = {ours: theirs for ours, theirs in layout.items() if set(_flat(theirs)) <= set(raw.columns)}
+        present = {
+            ours: theirs
+            for ours, theirs in layout.items()
+            if set(_flat(theirs)) <= set(raw.columns)
+        }
         if all(ours in present or ours in OPTIONAL for ours in layout):
             return present
-    needed = [name for ours, theirs in layouts[0].items() if ours not in OPTIONAL for name in _flat(theirs)]
+    needed = [
+        name
+        for ours, theirs in layouts[0].items()
+        if ours not in OPTIONAL
+        for name in _flat(theirs)
+    ]
     absent = [name for name in needed if name not in raw.columns]
     raise lacking(raw, task, absent)
 
@@ -72,7 +92,9 @@ def columns_of(task: Task, raw: Raw) -> dict[str, str | list[str]]:
 def lacking(raw: Raw, task: Task, absent: list[str]) -> MalformedRow:
     """The error for a table that lacks columns."""
     has = ", ".join(raw.columns) or "no rows"
-    return MalformedRow(f"{raw.where}: {task.title} needs the column {', '.join(absent)}; the table has {has}")
+    return MalformedRow(
+        f"{raw.where}: {task.title} needs the column {', '.join(absent)}; the table has {has}"
+    )
 
 
 def _flat(theirs: str | list[str]) -> list[str]:
@@ -114,7 +136,9 @@ class Converter:
             yield pa.RecordBatch.from_pydict(rows, schema=schema)
         reading.notes.extend(raw.notes)
 
-    def _names(self, batch: Batch, columns: dict, count: int, shared: list[str] | None = None) -> dict[str, list]:
+    def _names(
+        self, batch: Batch, columns: dict, count: int, shared: list[str] | None = None
+    ) -> dict[str, list]:
         """id, item and cluster of a batch; `shared` is the text that makes rows one cluster."""
         if "id" in columns:
             own = values.ids(batch[columns["id"]], columns["id"])
@@ -125,7 +149,11 @@ class Converter:
         if "cluster" in columns:
             clusters = [str(name) for name in batch[columns["cluster"]]]
         else:
-            clusters = [self.first(text, row) for text, row in zip(shared, rows, strict=True)] if shared else rows
+            clusters = (
+                [self.first(text, row) for text, row in zip(shared, rows, strict=True)]
+                if shared
+                else rows
+            )
         return {"id": rows, "item": items, "cluster": clusters}
 
     def _own(self, item: str) -> str:
@@ -144,16 +172,25 @@ class Converter:
         if all(keep):
             return rows
         reading.dropped["no label"] += keep.count(False)
-        return {name: [v for v, kept in zip(column, keep, strict=True) if kept] for name, column in rows.items()}
+        return {
+            name: [v for v, kept in zip(column, keep, strict=True) if kept]
+            for name, column in rows.items()
+        }
 
-    def _sequence(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
-        rows = {key: values.texts(batch[columns[key]], columns[key]) for key in ("text_a", "text_b")}
+    def _sequence(
+        self, batch: Batch, columns: dict, stored: dict, reading: Reading
+    ) -> dict[str, list]:
+        rows = {
+            key: values.texts(batch[columns[key]], columns[key]) for key in ("text_a", "text_b")
+        }
         label = columns["label"]
         rows["label"] = values.labels(batch[label], label, self.label_names, stored["label"])
         names = self._names(batch, columns, len(rows["label"]), rows["text_a"])
         return self._labelled(names | rows, reading)
 
-    def _token(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
+    def _token(
+        self, batch: Batch, columns: dict, stored: dict, reading: Reading
+    ) -> dict[str, list]:
         tokens, column = batch[columns["tokens"]], columns["tags"]
         tags, ignored = values.tags(
             tokens, batch[column], column, self.label_names, stored["tags"], self.task.open_labels
@@ -173,7 +210,9 @@ class Converter:
         names = self._names(batch, columns, len(question), context)
         return names | {"question": question, "context": context, "answers": found}
 
-    def _choice(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
+    def _choice(
+        self, batch: Batch, columns: dict, stored: dict, reading: Reading
+    ) -> dict[str, list]:
         first = values.texts(batch[columns["text_a"]], columns["text_a"])
         options, letters = values.choices(batch, columns["choices"], self.task.choices)
         column = columns["label"]
@@ -184,25 +223,39 @@ class Converter:
         if "question" in columns:
             asked = values.texts(batch[columns["question"]], columns["question"])
             asked = [self.task.questions.get(text, text) for text in asked]
-            options = [[f"{q} {option}" for option in row] for q, row in zip(asked, options, strict=True)]
+            options = [
+                [f"{q} {option}" for option in row] for q, row in zip(asked, options, strict=True)
+            ]
         names = self._names(batch, columns, len(first), first)
-        return self._labelled(names | {"text_a": first, "choices": options, "label": label}, reading)
+        return self._labelled(
+            names | {"text_a": first, "choices": options, "label": label}, reading
+        )
 
     def _pair(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
         """A question and its passage: stored beside it, or the sentence of its paragraph that holds the answer."""
         if "passage" in columns:
-            rows = {key: values.texts(batch[columns[key]], columns[key]) for key in ("question", "passage")}
+            rows = {
+                key: values.texts(batch[columns[key]], columns[key])
+                for key in ("question", "passage")
+            }
             names = self._names(batch, columns, len(rows["question"]))
             return names | rows | {"context": [""] * len(rows["question"])}
         rows = self._span(batch, columns, stored, reading)
         starts = [answer["answer_start"] for answer in rows.pop("answers")]
         if not all(starts):
             reading.dropped["no answer"] += starts.count([])
-            rows = {name: [v for v, s in zip(column, starts, strict=True) if s] for name, column in rows.items()}
+            rows = {
+                name: [v for v, s in zip(column, starts, strict=True) if s]
+                for name, column in rows.items()
+            }
         found = zip(rows["context"], filter(None, starts), strict=True)
-        return rows | {"passage": [retrieval.sentence_at(context, start[0]) for context, start in found]}
+        return rows | {
+            "passage": [retrieval.sentence_at(context, start[0]) for context, start in found]
+        }
 
-    def _sentence(self, batch: Batch, columns: dict, stored: dict, reading: Reading) -> dict[str, list]:
+    def _sentence(
+        self, batch: Batch, columns: dict, stored: dict, reading: Reading
+    ) -> dict[str, list]:
         """Sentences to be matched; how they are stored is the task's layout."""
         del stored, reading
         if self.task.layout == "answers":

@@ -27,7 +27,9 @@ def ids(values: list, column: str) -> list[str]:
     return [str(value) for value in values]
 
 
-def labels(values: list, column: str, names: Sequence[str], stored: Sequence[str] = ()) -> list[int | None]:
+def labels(
+    values: list, column: str, names: Sequence[str], stored: Sequence[str] = ()
+) -> list[int | None]:
     """Labels as positions in `names`; None for a row without a label (-1, or nothing).
 
     `stored` are the class names that came with integer labels: then the mapping goes by name.
@@ -58,7 +60,12 @@ def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int,
 
 
 def tags(
-    tokens: list, values: list, column: str, names: Sequence[str], stored: Sequence[str], open_set: bool
+    tokens: list,
+    values: list,
+    column: str,
+    names: Sequence[str],
+    stored: Sequence[str],
+    open_set: bool,
 ) -> tuple[list[list[int]], Counter]:
     """Tags as positions in `names`, and how many were set to ignore.
 
@@ -69,7 +76,9 @@ def tags(
     table |= {number: table.get(name, IGNORE) for number, name in enumerate(numbers)}
     for number, name in enumerate(stored):
         if name not in table and name != "_":
-            raise ValueError(f"column {column}: the stored tag {name!r} (number {number}) is none of {list(names)}")
+            raise ValueError(
+                f"column {column}: the stored tag {name!r} (number {number}) is none of {list(names)}"
+            )
     table["_"] = IGNORE
     converted, ignored = [], Counter()
     for index, (words, row) in enumerate(zip(tokens, values, strict=True)):
@@ -94,7 +103,9 @@ def _check_pair(index: int, column: str, words: object, row: object) -> None:
         raise BadValue(index, repr(column), f"{len(row)} tags for {len(words)} tokens")
 
 
-def choices(batch: dict[str, list], columns: str | list[str], count: int) -> tuple[list[list[str]], list]:
+def choices(
+    batch: dict[str, list], columns: str | list[str], count: int
+) -> tuple[list[list[str]], list]:
     """The choices of every row, and the letters that name them (None where they have none)."""
     if isinstance(columns, list):
         rows = [list(row) for row in zip(*(batch[column] for column in columns), strict=True)]
@@ -103,7 +114,9 @@ def choices(batch: dict[str, list], columns: str | list[str], count: int) -> tup
         stored = batch[columns]
         keyed = [isinstance(row, dict) for row in stored]
         rows = [row.get("text") if known else row for row, known in zip(stored, keyed, strict=True)]
-        letters = [row.get("label") if known else None for row, known in zip(stored, keyed, strict=True)]
+        letters = [
+            row.get("label") if known else None for row, known in zip(stored, keyed, strict=True)
+        ]
     name = columns if isinstance(columns, str) else columns[0]
     for index, row in enumerate(rows):
         if not isinstance(row, list) or not all(isinstance(choice, str) for choice in row):
@@ -143,11 +156,17 @@ def _answer_lists(index: int, value: object, column: str) -> tuple[list[str], li
         value = {key: [answer.get(key) for answer in value] for key in ANSWER}
     words, starts = (value.get(key) for key in ANSWER) if isinstance(value, dict) else (None, None)
     if not isinstance(words, list) or not isinstance(starts, list):
-        raise BadValue(index, repr(column), f"lists 'text' and 'answer_start' were expected, not {value!r:.80}")
+        raise BadValue(
+            index, repr(column), f"lists 'text' and 'answer_start' were expected, not {value!r:.80}"
+        )
     if len(words) != len(starts):
         raise BadValue(index, repr(column), f"{len(words)} texts for {len(starts)} starts")
-    if not all(isinstance(word, str) for word in words) or not all(isinstance(n, int) for n in starts):
-        raise BadValue(index, repr(column), f"texts and whole numbers were expected, not {value!r:.80}")
+    if not all(isinstance(word, str) for word in words) or not all(
+        isinstance(n, int) for n in starts
+    ):
+        raise BadValue(
+            index, repr(column), f"texts and whole numbers were expected, not {value!r:.80}"
+        )
     if far := [n for n in starts if abs(n) > LONGEST]:
         raise BadValue(index, repr(column), f"'answer_start' {far[0]} is no place in a text")
     return words, starts

@@ -82,16 +82,26 @@ def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
                 form = "an"
             words.insert(0, Word(form, "DET", "NP/N", role))
     if np.of:
-        words += _adposition(lexicon, np.of[0], _phrase(lexicon, np.of[1], role), r"(NP\NP)/NP", role)
+        words += _adposition(
+            lexicon, np.of[0], _phrase(lexicon, np.of[1], role), r"(NP\NP)/NP", role
+        )
     if np.relative:
         that = Word(lexicon.forms["that"], "PRON", r"(NP\NP)/" + VERB_PHRASE, role)
-        words += [that, *(w._replace(role=role) for w in _clause(lexicon, Utterance(np.relative), True))]
+        words += [
+            that,
+            *(w._replace(role=role) for w in _clause(lexicon, Utterance(np.relative), True)),
+        ]
     if np.also:
-        words += [Word(lexicon.forms["and"], "CCONJ", "conj", role), *_phrase(lexicon, np.also, role, case)]
+        words += [
+            Word(lexicon.forms["and"], "CCONJ", "conj", role),
+            *_phrase(lexicon, np.also, role, case),
+        ]
     return words
 
 
-def _adposition(lexicon: Lexicon, word: str, phrase: list[Word], category: str, role: str = "") -> list[Word]:
+def _adposition(
+    lexicon: Lexicon, word: str, phrase: list[Word], category: str, role: str = ""
+) -> list[Word]:
     adposition = Word(lexicon.forms[word], "ADP", category, role)
     return [adposition, *phrase] if lexicon.language.adposition == "pre" else [*phrase, adposition]
 
@@ -116,9 +126,15 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[
     never = [Word(forms["never"], "ADV", rf"{VERB_PHRASE}/{VERB_PHRASE}")] if clause.negated else []
     if clause.predicate:
         copula = Word(forms["is"], "AUX", rf"{VERB_PHRASE}/{VERB_PHRASE}")
-        predicate = Word(forms["what" if asked else clause.predicate], "PRON" if asked else "ADJ", r"S\NP")
+        predicate = Word(
+            forms["what" if asked else clause.predicate], "PRON" if asked else "ADJ", r"S\NP"
+        )
         return [*never, predicate, copula] if last else [copula, *never, predicate]
-    verb = Word(forms[clause.verb], "AUX" if clause.verb == "is" else "VERB", _verb_category(clause, passive))
+    verb = Word(
+        forms[clause.verb],
+        "AUX" if clause.verb == "is" else "VERB",
+        _verb_category(clause, passive),
+    )
     if not passive:
         return [*never, verb]
     was = Word(forms["was"], "AUX", rf"{VERB_PHRASE}/{VERB_PHRASE}")
@@ -131,7 +147,9 @@ def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Wo
     if ask == "place":
         return [Word(lexicon.forms["where"], "ADV")]
     category = "(S/S)/NP" if fronted else rf"({VERB_PHRASE}\{VERB_PHRASE})/NP"
-    return _adposition(lexicon, clause.place[0], _phrase(lexicon, clause.place[1], "place"), category)
+    return _adposition(
+        lexicon, clause.place[0], _phrase(lexicon, clause.place[1], "place"), category
+    )
 
 
 def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[Word]:
@@ -143,7 +161,11 @@ def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[W
     def argument(np: NP | None, role: str, suffix: str = "") -> list[Word]:
         if np is None:
             return []
-        return _asked(lexicon, np, said.which) if said.ask == role else _phrase(lexicon, np, role, suffix)
+        return (
+            _asked(lexicon, np, said.which)
+            if said.ask == role
+            else _phrase(lexicon, np, role, suffix)
+        )
 
     subject = [] if headless else argument(clause.subject, "subject")
     object_ = argument(clause.object, "object", case)
@@ -169,7 +191,10 @@ def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
     """The words of one utterance, its full stop or question mark included."""
     words = _clause(lexicon, said)
     if said.opening:
-        words.insert(0, Word(lexicon.forms[said.opening], "ADV" if said.opening == "then" else "CCONJ", "S/S"))
+        words.insert(
+            0,
+            Word(lexicon.forms[said.opening], "ADV" if said.opening == "then" else "CCONJ", "S/S"),
+        )
     return [*words, Word("?" if said.ask else ".", "PUNCT", ".")]
 
 
@@ -180,4 +205,6 @@ def phrase(lexicon: Lexicon, np: NP) -> str:
 
 def ending(lexicon: Lexicon, clause: Clause) -> str:
     """What a sentence says after its subject, as in the ending of a story."""
-    return " ".join([*(word.form for word in _clause(lexicon, Utterance(clause), headless=True)), "."])
+    return " ".join(
+        [*(word.form for word in _clause(lexicon, Utterance(clause), headless=True)), "."]
+    )

@@ -75,7 +75,12 @@ class Lexicon:
     def _coin(self, taken: set[str]) -> str:
         pick = self._random.choice
         while True:
-            word = pick(self._consonants) + pick(self._vowels) + pick(self._consonants) + pick(self._vowels)
+            word = (
+                pick(self._consonants)
+                + pick(self._vowels)
+                + pick(self._consonants)
+                + pick(self._vowels)
+            )
             word += pick(self._consonants) if self._random.random() < 0.5 else ""
             if word not in taken:
                 return word

@@ -19,7 +19,13 @@ def opposite_pairs(items: Sequence[str]) -> dict[str, str]:
 
 OPPOSITE = opposite_pairs([verb for verb, _, _ in W.VERBS])
 OPPOSITE |= opposite_pairs([*W.ADJECTIVES["animate"], *W.ADJECTIVES["thing"], *W.ADVERBS])
-HOME_VERB = {"person": "worked", "animal": "lived", "food": "stood", "tool": "stood", "vehicle": "stood"}
+HOME_VERB = {
+    "person": "worked",
+    "animal": "lived",
+    "food": "stood",
+    "tool": "stood",
+    "vehicle": "stood",
+}
 
 
 class Universe:
@@ -28,20 +34,27 @@ class Universe:
     def __init__(self, world: World):
         rng = random.Random(f"{world.seed}/universe")
         keep = world.vocabulary
-        self.nouns = {kind: nouns[: max(4, round(keep * len(nouns)))] for kind, nouns in W.NOUNS.items()}
+        self.nouns = {
+            kind: nouns[: max(4, round(keep * len(nouns)))] for kind, nouns in W.NOUNS.items()
+        }
         self.verbs = W.VERBS[: max(10, round(keep * len(W.VERBS)))]
         self.adjectives: dict[str, list[str]] = {}
         for kind, nouns in self.nouns.items():
             known = W.ADJECTIVES["animate" if kind in W.ANIMATE else "thing"]
             for noun in nouns:
                 band = rng.sample(known, 4)
-                self.adjectives[noun] = [adjective for pair in band for adjective in pair.split(":")]
+                self.adjectives[noun] = [
+                    adjective for pair in band for adjective in pair.split(":")
+                ]
         self._frames(rng)
         self._facts(rng)
         self.pools = self._pools(rng)
         self.index = {name: self._index(pool) for name, pool in self.pools.items()}
         events = frozenset(core for pool in self.pools.values() for core in pool)
-        self.reversible = {name: [core for core in pool if core[::-1] in events] for name, pool in self.pools.items()}
+        self.reversible = {
+            name: [core for core in pool if core[::-1] in events]
+            for name, pool in self.pools.items()
+        }
 
     def _frames(self, rng: random.Random) -> None:
         """Which nouns each verb takes, and which verb tends to follow it when a story goes on."""
@@ -124,7 +137,12 @@ class Universe:
         return NP(noun, det, tuple(chosen))
 
     def event(
-        self, rng: random.Random, pool: str, adjectives: float = 0.4, place: float = 0.4, adverb: float = 0.0
+        self,
+        rng: random.Random,
+        pool: str,
+        adjectives: float = 0.4,
+        place: float = 0.4,
+        adverb: float = 0.0,
     ) -> Clause:
         """A random event of a pool; the numbers are the chances of an adjective per noun, a place, an adverb."""
         subject, verb, object_ = rng.choice(self.pools[pool])
@@ -133,7 +151,9 @@ class Universe:
             verb,
             self.describe(rng, object_, rng.random() < adjectives),
             ("in", NP(self.whereabouts(rng, object_))) if rng.random() < place else None,
-            rng.choice(W.ADVERBS[rng.randrange(len(W.ADVERBS))].split(":")) if rng.random() < adverb else "",
+            rng.choice(W.ADVERBS[rng.randrange(len(W.ADVERBS))].split(":"))
+            if rng.random() < adverb
+            else "",
         )
 
     def whereabouts(self, rng: random.Random, noun: str) -> str:

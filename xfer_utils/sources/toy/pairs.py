@@ -36,7 +36,9 @@ def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
     return clause._replace(subject=phrase(clause.subject), object=phrase(clause.object), **words)
 
 
-def changes(universe: Universe, rng: random.Random, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
+def changes(
+    universe: Universe, rng: random.Random, clause: Clause, core: Clause
+) -> dict[str, list[Clause]]:
     """What can be said in place of a clause about the event `core`: less, more, something against or beside it.
 
     'Beside' says something else in the stead of one thing said, so that neither clause follows from the other.
@@ -50,8 +52,14 @@ def changes(universe: Universe, rng: random.Random, clause: Clause, core: Clause
     for role in ("subject", "object"):
         np, noun = getattr(clause, role), getattr(core, role).head
         for adjective in np.adjectives:
-            others = [a for a in universe.adjectives[noun] if a not in (adjective, OPPOSITE[adjective])]
-            for way, said in (("less", ()), ("against", (OPPOSITE[adjective],)), ("beside", (rng.choice(others),))):
+            others = [
+                a for a in universe.adjectives[noun] if a not in (adjective, OPPOSITE[adjective])
+            ]
+            for way, said in (
+                ("less", ()),
+                ("against", (OPPOSITE[adjective],)),
+                ("beside", (rng.choice(others),)),
+            ):
                 add(way, **{role: np._replace(adjectives=said)})
         if np.head in W.KINDS:
             add("more", **{role: np._replace(head=noun)})
@@ -67,7 +75,12 @@ def changes(universe: Universe, rng: random.Random, clause: Clause, core: Clause
     if clause.adverb:
         add("less", adverb="")
         add("against", adverb=OPPOSITE[clause.adverb])
-        add("beside", adverb=rng.choice([a for a in ADVERBS if a not in (clause.adverb, OPPOSITE[clause.adverb])]))
+        add(
+            "beside",
+            adverb=rng.choice(
+                [a for a in ADVERBS if a not in (clause.adverb, OPPOSITE[clause.adverb])]
+            ),
+        )
     else:
         add("more", adverb=adverb)
     if bool(clause.place) != bool(clause.adverb):
@@ -148,7 +161,9 @@ def adversarial(universe: Universe, rng: random.Random, pool: str, depth: int) -
     label = rng.randrange(3)
     start, end = people[0], people[depth]
     if label == NEUTRAL:
-        links[-1] = (people[depth], people[depth - 1]) if depth > 1 else (people[depth], people[depth + 1])
+        links[-1] = (
+            (people[depth], people[depth - 1]) if depth > 1 else (people[depth], people[depth + 1])
+        )
     if label == CONTRADICTION:
         start, end = end, start
     told = [_link(rng, *link) for link in links]
@@ -158,7 +173,11 @@ def adversarial(universe: Universe, rng: random.Random, pool: str, depth: int) -
 
 def _link(rng: random.Random, ahead: str, behind: str) -> Clause:
     verb = rng.choice(W.ORDER_VERBS)
-    return Clause(NP(ahead), verb, NP(behind)) if verb == "outran" else Clause(NP(behind), verb, NP(ahead))
+    return (
+        Clause(NP(ahead), verb, NP(behind))
+        if verb == "outran"
+        else Clause(NP(behind), verb, NP(ahead))
+    )
 
 
 def duplicate(universe: Universe, rng: random.Random, pool: str) -> Pair:
@@ -168,8 +187,12 @@ def duplicate(universe: Universe, rng: random.Random, pool: str) -> Pair:
     label, other, asked = rng.randrange(2), event, ask
     if not label:
         other, asked = _other_question(universe, rng, event, ask, pool)
-    first = Utterance(synonymous(rng, event, 0.4), _question_form(rng, event), ask, rng.random() < 0.4)
-    second = Utterance(synonymous(rng, other, 0.4), _question_form(rng, other), asked, rng.random() < 0.4)
+    first = Utterance(
+        synonymous(rng, event, 0.4), _question_form(rng, event), ask, rng.random() < 0.4
+    )
+    second = Utterance(
+        synonymous(rng, other, 0.4), _question_form(rng, other), asked, rng.random() < 0.4
+    )
     return Pair((first,), (second,), label)
 
 
@@ -177,7 +200,9 @@ def _question_form(rng: random.Random, clause: Clause) -> str:
     return "fronted" if clause.place and rng.random() < 0.4 else "plain"
 
 
-def _other_question(universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str) -> tuple[Clause, str]:
+def _other_question(
+    universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str
+) -> tuple[Clause, str]:
     """A question with another answer: one visible thing changed, or another role asked."""
     ways: list[tuple[Clause, str]] = []
     hidden = {ask: getattr(event, ask)}
@@ -200,7 +225,10 @@ def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
     one, two = NP(subject), NP(object_)
     swap_adjectives = len(shared) > 1 and rng.random() < 0.25
     if swap_adjectives:
-        one, two = (np._replace(adjectives=(a,)) for np, a in zip((one, two), rng.sample(shared, 2), strict=True))
+        one, two = (
+            np._replace(adjectives=(a,))
+            for np, a in zip((one, two), rng.sample(shared, 2), strict=True)
+        )
     elif rng.random() < 0.2:
         one, two = universe.describe(rng, subject, 1), universe.describe(rng, object_, 1)
     clause = Clause(one, verb, two, ("in", NP(universe.whereabouts(rng, object_))))

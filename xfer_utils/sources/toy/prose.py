@@ -42,14 +42,18 @@ class Prose:
         less = rng.choice(changes(self.universe, rng, first, first)["less"])
         second = rng.choice((less, synonymous(rng, first, 0.7)))
         forms = ["plain", "passive"] + ["fronted"] * bool(second.place or second.adverb)
-        return Utterance(first), Utterance(second, rng.choice(forms if second.object else ["plain"]))
+        return Utterance(first), Utterance(
+            second, rng.choice(forms if second.object else ["plain"])
+        )
 
     def fact(self, rng: random.Random) -> Said:
         """What kind of thing something is, and two general facts about it."""
         noun = rng.choice(self.fact_keys)[0]
         known = [key for key in self.universe.facts if key[0] == noun]
         chosen = rng.sample(known, 2)
-        told = [Utterance(self.universe.fact_clause(*key, self.universe.facts[key])) for key in chosen]
+        told = [
+            Utterance(self.universe.fact_clause(*key, self.universe.facts[key])) for key in chosen
+        ]
         if rng.random() < 0.4:
             told[0] = Utterance(Clause(NP(noun, "a"), "is", NP(KIND_OF[noun], "a")))
         return tuple(told)
@@ -80,9 +84,12 @@ class Prose:
             words = [word.form for one in said for word in speak(lexicon, one)]
             if foreign and rng.random() < self.world.bilingual:
                 told = said[0]
-                words = [word.form for word in speak(lexicon, told)] + [w.form for w in speak(english, told)]
+                words = [word.form for word in speak(lexicon, told)] + [
+                    w.form for w in speak(english, told)
+                ]
             if lexicon.loans and self.world.romanised:
                 words = [
-                    lexicon.loans.get(word, word) if rng.random() < self.world.romanised else word for word in words
+                    lexicon.loans.get(word, word) if rng.random() < self.world.romanised else word
+                    for word in words
                 ]
             yield " ".join(words)

@@ -31,7 +31,9 @@ class Choice(NamedTuple):
 
 def _visible(clause: Clause, ask: str) -> list[str]:
     """What a question about one role still says: the verb and the other core roles."""
-    return [clause.verb] + [getattr(clause, role).head for role in ("subject", "object") if role != ask]
+    return [clause.verb] + [
+        getattr(clause, role).head for role in ("subject", "object") if role != ask
+    ]
 
 
 def spans(
@@ -72,14 +74,18 @@ def _another(universe: Universe, rng: random.Random, first: Clause, pool: str) -
     return event
 
 
-def _altered(universe: Universe, rng: random.Random, clause: Clause, ask: str, told: list[Clause]) -> Clause:
+def _altered(
+    universe: Universe, rng: random.Random, clause: Clause, ask: str, told: list[Clause]
+) -> Clause:
     """A question that the text does not answer: a thing or verb from elsewhere in place of one asked about."""
     other = rng.choice(told)
     role = rng.choice([role for role in ("subject", "verb", "object") if role != ask])
     if role == "verb":
         return clause._replace(verb=rng.choice((OPPOSITE[clause.verb], other.verb)))
     kind = KIND_OF[getattr(clause, role).head]
-    known = [np.head for one in told for np in (one.subject, one.object) if KIND_OF[np.head] == kind]
+    known = [
+        np.head for one in told for np in (one.subject, one.object) if KIND_OF[np.head] == kind
+    ]
     return clause._replace(**{role: NP(rng.choice([*known, rng.choice(universe.nouns[kind])]))})
 
 
@@ -94,7 +100,9 @@ def continuation(universe: Universe, rng: random.Random, pool: str) -> Choice:
     kinds = {v: objects.split() for pair, _, objects in universe.verbs for v in pair.split(":")}
     nexts = [universe.next_verb[v] for v in kinds if kind in kinds[v]]
     verbs = [v for v in nexts if v not in (right, first.verb)] or [first.verb]
-    nouns = [noun for noun in universe.nouns[kind] if noun not in (first.object.head, first.subject.head)]
+    nouns = [
+        noun for noun in universe.nouns[kind] if noun not in (first.object.head, first.subject.head)
+    ]
     subject = NP(first.subject.head)
     objects = (NP(first.object.head), NP(rng.choice(nouns)))
     pairs = [(verb, object_) for verb in (right, rng.choice(verbs)) for object_ in objects]
@@ -133,7 +141,9 @@ def inferred(universe: Universe, rng: random.Random, pool: str) -> Choice | None
     return Choice(tuple(told), Utterance(asked, ask=role), chosen, options.index(right))
 
 
-def _options(rng: random.Random, right: str, wrong: list[str], others: list[str], size: int) -> list[str]:
+def _options(
+    rng: random.Random, right: str, wrong: list[str], others: list[str], size: int
+) -> list[str]:
     rest = [other for other in others if other not in (right, *wrong)]
     options = [right, *wrong, *rng.sample(rest, size - 1 - len(wrong))]
     rng.shuffle(options)

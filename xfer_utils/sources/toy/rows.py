@@ -47,15 +47,27 @@ def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
     if isinstance(item, Pair):
         first, second = PAIR_COLUMNS.get(task, ("premise", "hypothesis"))
         number = {"qqp": {"idx": index}, "pawsx": {"id": index}}.get(task, {})
-        return {**number, first: text(lexicon, item.first), second: text(lexicon, item.second), "label": item.label}
+        return {
+            **number,
+            first: text(lexicon, item.first),
+            second: text(lexicon, item.second),
+            "label": item.label,
+        }
     if isinstance(item, Span):
         title = {} if task in ("xquad", "mlqa") else {"title": f"{name}-page-{index // 4:04d}"}
         return {"id": f"{name}-{index:05d}", **title, **_span(lexicon, item)}
     if isinstance(item, Choice):
-        makers = {"hellaswag": _hellaswag, "cosmos_qa": _cosmos_qa, "commonsense_qa": _commonsense_qa}
+        makers = {
+            "hellaswag": _hellaswag,
+            "cosmos_qa": _cosmos_qa,
+            "commonsense_qa": _commonsense_qa,
+        }
         return makers[task](lexicon, index, item)
     words = speak(lexicon, item)
-    return {"tokens": [word.form for word in words], TAG_COLUMNS[task]: [_tag(task, word) for word in words]}
+    return {
+        "tokens": [word.form for word in words],
+        TAG_COLUMNS[task]: [_tag(task, word) for word in words],
+    }
 
 
 def _tag(task: str, word: Word) -> str | int:
@@ -74,7 +86,11 @@ def _span(lexicon: Lexicon, item: Span) -> Row:
             answers["text"] = [" ".join(forms[inside[0] : inside[-1] + 1])]
             answers["answer_start"] = [sum(len(form) + 1 for form in before + forms[: inside[0]])]
         before += forms
-    return {"context": " ".join(before), "question": said(lexicon, item.question), "answers": answers}
+    return {
+        "context": " ".join(before),
+        "question": said(lexicon, item.question),
+        "answers": answers,
+    }
 
 
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:

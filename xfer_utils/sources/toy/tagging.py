@@ -30,14 +30,20 @@ def varied(universe: Universe, rng: random.Random, pool: str, constructions: int
     elif constructions > 2 and draw < 0.62:
         clause = clause._replace(subject=subject._replace(relative=universe.event(rng, pool, 0, 0)))
     forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
-    return Utterance(clause, rng.choice(forms + ["passive"] * bool(clause.object and not clause.recipient)))
+    return Utterance(
+        clause, rng.choice(forms + ["passive"] * bool(clause.object and not clause.recipient))
+    )
 
 
 def _ambiguous(rng: random.Random, np: NP, chance: float) -> NP:
     """The phrase with a noun or an adjective that could be another part of speech elsewhere."""
     plural = rng.random() < 0.25
     head = rng.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN) if rng.random() < chance else np.head
-    adjectives = (rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),) if rng.random() < chance else np.adjectives
+    adjectives = (
+        (rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),)
+        if rng.random() < chance
+        else np.adjectives
+    )
     return NP(head, "a" if not plural and rng.random() < 0.3 else "the", adjectives, plural)
 
 
@@ -82,4 +88,6 @@ def named(universe: Universe, rng: random.Random, pool: str, names: Names) -> Ut
     adverb = rng.choice(W.ADVERBS).split(":")[0] if rng.random() < 0.25 else ""
     clause = Clause(subject, verb, object_, place, adverb)
     draw = rng.random()
-    return Utterance(clause, "passive" if draw < 0.2 else "fronted" if draw < 0.4 and place else "plain")
+    return Utterance(
+        clause, "passive" if draw < 0.2 else "fronted" if draw < 0.4 and place else "plain"
+    )

@@ -55,7 +55,9 @@ class Language(BaseModel):
 ENGLISH = Language(code="en", name="English", family="English", text_share=6)
 
 
-def _language(code: str, name: str, family: str, dials: str, script: Script, cognate: float, text: float) -> Language:
+def _language(
+    code: str, name: str, family: str, dials: str, script: Script, cognate: float, text: float
+) -> Language:
     """A language from a string such as 'SOV after post bare case plain'."""
     order, adjective, adposition, determiners, case, number = dials.split()
     return Language(
@@ -133,9 +135,13 @@ class World(BaseModel):
     def _check_languages(self) -> "World":
         codes = [one.code for one in self.tongues()]
         if codes[0] != "en" or len(set(codes)) != len(codes):
-            raise ValueError(f"languages: English (en) must come first and codes be unique, not {codes}")
+            raise ValueError(
+                f"languages: English (en) must come first and codes be unique, not {codes}"
+            )
         if strange := [one.family for one in self.tongues()[1:] if one.family not in SOUND_CHANGES]:
-            raise ValueError(f"languages: unknown family {strange[0]!r}; known: {', '.join(SOUND_CHANGES)}")
+            raise ValueError(
+                f"languages: unknown family {strange[0]!r}; known: {', '.join(SOUND_CHANGES)}"
+            )
         return self
 
     def tongues(self) -> tuple[Language, ...]:

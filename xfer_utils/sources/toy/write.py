@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xfer_utils import codehash
+from xfer_utils.runs import codehash
 from xfer_utils.sources.toy import pairs, questions, rows, tagging
 from xfer_utils.sources.toy.grammar import Utterance
 from xfer_utils.sources.toy.lexicon import Lexicon
@@ -31,7 +31,9 @@ class Writer:
         self.lexicons = {one.code: Lexicon(world, one) for one in world.tongues()}
         self._drawn: dict[str, set[Item]] = {}
 
-    def draw(self, task: str, split: str, count: int, maker: Maker, pool: str, group: str = "") -> list[Item]:
+    def draw(
+        self, task: str, split: str, count: int, maker: Maker, pool: str, group: str = ""
+    ) -> list[Item]:
         """`count` different items; what one split (or another task of the group) has drawn never comes again."""
         rng = random.Random(f"{self.world.seed}/{task}/{split}")
         seen = self._drawn.setdefault(group or task, set())
@@ -54,14 +56,22 @@ class Writer:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(records, schema=rows.SCHEMAS.get(task)), path)
 
-    def spoken(self, task: str, split: str, items: list[Item], codes: list[str] | None = None) -> None:
+    def spoken(
+        self, task: str, split: str, items: list[Item], codes: list[str] | None = None
+    ) -> None:
         """The same items in some languages, or in all; MLQA leaves a fifth of them untranslated, as the real one."""
         for number, code in enumerate(self.lexicons):
             if codes is None or code in codes:
                 chosen = [
-                    (i, item) for i, item in enumerate(items) if task != "mlqa" or code == "en" or (i + number) % 5
+                    (i, item)
+                    for i, item in enumerate(items)
+                    if task != "mlqa" or code == "en" or (i + number) % 5
                 ]
-                self.put(task, f"{code}.{split}", [rows.row(task, self.lexicons[code], split, *one) for one in chosen])
+                self.put(
+                    task,
+                    f"{code}.{split}",
+                    [rows.row(task, self.lexicons[code], split, *one) for one in chosen],
+                )
 
 
 def write_world(world: World, folder: Path) -> None:
@@ -95,15 +105,57 @@ def _english(w: Writer) -> None:
     sizes, u, depth = w.sizes, w.universe, w.world.nli_depth
     dev, rounds = sizes.intermediate_dev, sorted((1, (2 + depth) // 2, depth))
     tasks = [
-        ("snli", "train", "validation", sizes.intermediate_train, dev, _one(pairs.inference, u, 0.0)),
-        ("mnli", "train", "validation_matched", sizes.intermediate_train, dev, _one(pairs.inference, u, 0.25)),
+        (
+            "snli",
+            "train",
+            "validation",
+            sizes.intermediate_train,
+            dev,
+            _one(pairs.inference, u, 0.0),
+        ),
+        (
+            "mnli",
+            "train",
+            "validation_matched",
+            sizes.intermediate_train,
+            dev,
+            _one(pairs.inference, u, 0.25),
+        ),
         ("qqp", "train", "validation", sizes.intermediate_train, dev, _one(pairs.duplicate, u)),
         ("squad", "train", "validation", sizes.intermediate_train, dev, _spans(w)),
-        ("squad_v2", "train", "validation", sizes.intermediate_train, dev, _spans(w, unanswerable=0.4)),
-        ("hellaswag", "train", "validation", sizes.choice_train, dev, _one(questions.continuation, u)),
+        (
+            "squad_v2",
+            "train",
+            "validation",
+            sizes.intermediate_train,
+            dev,
+            _spans(w, unanswerable=0.4),
+        ),
+        (
+            "hellaswag",
+            "train",
+            "validation",
+            sizes.choice_train,
+            dev,
+            _one(questions.continuation, u),
+        ),
         ("cosmos_qa", "train", "validation", sizes.choice_train, dev, _one(questions.inferred, u)),
-        ("commonsense_qa", "train", "validation", sizes.choice_train, dev, _one(questions.commonsense, u)),
-        ("ccg", "train", "validation", sizes.choice_train, dev, _one(tagging.varied, u, w.world.constructions)),
+        (
+            "commonsense_qa",
+            "train",
+            "validation",
+            sizes.choice_train,
+            dev,
+            _one(questions.commonsense, u),
+        ),
+        (
+            "ccg",
+            "train",
+            "validation",
+            sizes.choice_train,
+            dev,
+            _one(tagging.varied, u, w.world.constructions),
+        ),
     ]
     tasks += [
         (
@@ -113,7 +165,9 @@ def _english(w: Writer) -> None:
     ]  # fmt: skip
     for task, *splits, train_rows, dev_rows, maker in tasks:
         group = "tagging" if task == "ccg" else ""
-        for split, count, pool in zip(splits, (train_rows, dev_rows), ("train", "intermediate_dev"), strict=True):
+        for split, count, pool in zip(
+            splits, (train_rows, dev_rows), ("train", "intermediate_dev"), strict=True
+        ):
             w.spoken(task, split, w.draw(task, split, count, maker, pool, group), ["en"])
 
 
@@ -131,11 +185,19 @@ def _everywhere(w: Writer) -> None:
         ("tydiqa", sizes.tydiqa_train, _spans(w, which=0.6), ""),
     ):
         if train_rows:
-            w.spoken(task, "train", w.draw(task, "train", train_rows, maker, "train", group), ["en"])
+            w.spoken(
+                task, "train", w.draw(task, "train", train_rows, maker, "train", group), ["en"]
+            )
         if task != "tydiqa":
-            w.spoken(task, "validation", w.draw(task, "validation", sizes.target_dev, maker, "target_dev", group))
+            w.spoken(
+                task,
+                "validation",
+                w.draw(task, "validation", sizes.target_dev, maker, "target_dev", group),
+            )
         if task not in ("tydiqa", "xquad"):
-            w.spoken(task, "test", w.draw(task, "test", sizes.target_test, maker, "target_test", group))
+            w.spoken(
+                task, "test", w.draw(task, "test", sizes.target_test, maker, "target_test", group)
+            )
 
 
 def _event(universe: Universe, rng: random.Random, pool: str) -> Utterance:
@@ -145,11 +207,20 @@ def _event(universe: Universe, rng: random.Random, pool: str) -> Utterance:
 def _of_its_own(w: Writer, code: str, lexicon: Lexicon) -> None:
     """What each language has for itself: text, TyDiQA's events, parallel sentences, comparable corpora."""
     sizes, english = w.sizes, w.lexicons["en"]
-    items = w.draw("tydiqa", f"validation/{code}", sizes.target_dev, _spans(w, which=0.6), "target_dev", "spans")
+    items = w.draw(
+        "tydiqa",
+        f"validation/{code}",
+        sizes.target_dev,
+        _spans(w, which=0.6),
+        "target_dev",
+        "spans",
+    )
     w.spoken("tydiqa", "validation", items, [code])
     path = w.folder / "text" / f"{code}.txt"
     path.parent.mkdir(exist_ok=True)
-    lines = Prose(w.world, w.universe, w.names).lines(lexicon, english, w.world.text_lines(lexicon.language))
+    lines = Prose(w.world, w.universe, w.names).lines(
+        lexicon, english, w.world.text_lines(lexicon.language)
+    )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if code == "en":
         return
@@ -157,7 +228,11 @@ def _of_its_own(w: Writer, code: str, lexicon: Lexicon) -> None:
     items = w.draw(f"tatoeba/{code}", "test", sizes.target_dev, maker, "target_dev")
     sides = [(rows.said(lexicon, item), rows.said(english, item)) for item in items]
     names = ("source_sentence", "target_sentence", "source_lang", "target_lang")
-    w.put("tatoeba", f"{code}.test", [dict(zip(names, (*side, code, "en"), strict=True)) for side in sides])
+    w.put(
+        "tatoeba",
+        f"{code}.test",
+        [dict(zip(names, (*side, code, "en"), strict=True)) for side in sides],
+    )
     for split, pool in (("validation", "target_dev"), ("test", "target_test")):
         drawn = w.draw(f"bucc2018/{code}", split, 2 * sizes.bucc_pool - half, maker, pool)
         own, other = drawn[: sizes.bucc_pool], drawn[:half] + drawn[sizes.bucc_pool :]
@@ -171,6 +246,8 @@ def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Utterance]) -> l
     """One side of two comparable corpora, in an order of its own; gives the id of each item."""
     order = random.Random(f"{w.world.seed}/{name}/order").sample(range(len(items)), len(items))
     ids = [f"{lexicon.language.code}-{place:06d}" for place in order]
-    records = sorted((number, rows.said(lexicon, item)) for number, item in zip(ids, items, strict=True))
+    records = sorted(
+        (number, rows.said(lexicon, item)) for number, item in zip(ids, items, strict=True)
+    )
     w.put("bucc2018", name, [{"id": number, "sentence": sentence} for number, sentence in records])
     return ids

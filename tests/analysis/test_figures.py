@@ -1,0 +1,134 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from xfer_utils.analysis import figures, tables
+from xfer_utils.study.languages import languages
+
+COLUMNS = [
+    *(
+        "model",
+        "intermediate",
+        "target",
+        "score",
+        "base",
+        "gain",
+        "low",
+        "high",
+        "interval",
+        "n_seeds",
+    ),
+    *(
+        "n_base_seeds",
+        "n_items",
+        "p",
+        "p_adjusted",
+        "same_data",
+        "above_chance",
+        "chance",
+        "split",
+        "stale",
+    ),
+]
+
+
+@pytest.fixture
+def scores():
+    """Scores that fall by 50 points a unit of distance; MNLI adds 2, and 1 more for each of two seeds."""
+    rows = []
+    for language, distance in languages().distance[["en", "de", "fr", "ru", "sw", "hi"]].items():
+        for intermediate, seeds in (("none", (0, 1, 2)), ("mnli", (0, 1))):
+            for seed in seeds:
+                value = 80 - 50 * distance + (2 + seed if intermediate == "mnli" else seed - 1)
+                row = {
+                    "model": "m",
+                    "intermediate": intermediate,
+                    "target": "xnli",
+                    "language": language,
+                }
+                rows.append(
+                    row | {"split": "validation", "value": value, "seed": seed, "main": True}
+                )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def table():
+    none = dict.fromkeys(COLUMNS, 1) | {
+        "model": "m",
+        "intermediate": "none",
+        "target": "xnli",
+        "split": "dev",
+    }
+    mnli = none | {"intermediate": "mnli", "gain": 2.0, "above_chance": False, "same_data": True}
+    return tables.main_table(pd.DataFrame([none, mnli]), {("ccg", "xnli"): "licensed $1$ <b>"})
+
+
+def texts(figure):
+    figure.canvas.draw()
+    return [text.get_text() for text in figure.findobj(plt.Text)]
+
+
+def test_points_are_means_over_seeds_and_gains_are_differences(scores):
+    base = figures.by_language(scores, languages()).set_index("language")
+    assert base.value["en"] == pytest.approx(80)
+    gained = figures.by_language(scores, languages(), "mnli").set_index("language")
+    assert gained.value.tolist() == pytest.approx([2.5] * 6)
+    assert base.distance["sw"] == languages().distance["sw"]
+
+
+def test_of_two_splits_only_the_one_that_tables_show_counts(scores):
+    other = scores.assign(split="test", value=0.0)
+    for name in ("dev", "validation"):
+        shown = scores.assign(split=name)
+        base = figures.by_language(pd.concat([shown, other]), languages()).set_index("language")
+        assert base.value["en"] == pytest.approx(80)
+
+
+def test_missing_rows_and_two_models_are_refused(scores):
+    with pytest.raises(ValueError, match="no rows for the intermediate task 'squad'"):
+        figures.by_language(scores, languages(), "squad")
+    with pytest.raises(ValueError, match="2 models"):
+        figures.by_language(pd.concat([scores, scores.assign(model="n")]), languages())
+
+
+def test_the_fit_leaves_english_out_and_prints_r_and_n(scores):
+    points = figures.by_language(scores, languages())
+    points.loc[points.language == "en", "value"] = 0.0
+    found = texts(figures.scatter(points, "distance", {"xnli": "XNLI"}, "score"))
+    assert "r = −1.00, n = 5" in found
+    assert {"XNLI", "sw", "hi", "en", "distance from English"} <= set(found)
+
+
+def test_languages_without_the_feature_are_not_drawn(scores):
+    points = figures.by_language(scores.replace({"language": {"sw": "yo"}}), languages())
+    found = texts(figures.scatter(points, "resource", {"xnli": "XNLI"}, "score"))
+    assert "yo" not in found and any(text.endswith("n = 4") for text in found)
+
+
+def test_an_unknown_feature_is_refused(scores):
+    with pytest.raises(ValueError, match="unknown feature 'size'; known: distance"):
+        figures.scatter(figures.by_language(scores, languages()), "size", {"xnli": "XNLI"}, "score")
+
+
+def test_the_heat_map_marks_chance_same_data_and_missing(table):
+    figure = figures.heat_map(table)
+    assert "+2.0†" in texts(figure) and "not run" in texts(figure)
+    hatched = [patch for patch in figure.findobj(plt.Rectangle) if patch.get_hatch()]
+    assert len(hatched) == 1
+
+
+def test_files_are_the_same_bytes_each_time(table, tmp_path):
+    for name in ("a", "b"):
+        figures.save(figures.heat_map(table), tmp_path / name, "map", "What it shows.")
+    for kind in ("svg", "png", "txt"):
+        assert (tmp_path / "a" / f"map.{kind}").read_bytes() == (
+            tmp_path / "b" / f"map.{kind}"
+        ).read_bytes()
+    before = plt.get_fignums()
+    figures.save(figures.heat_map(table), tmp_path / "a", "map", "What it shows.")
+    assert plt.get_fignums() == before

@@ -1,0 +1,75 @@
+import pytest
+
+from xfer_utils.analysis import published
+
+
+def test_every_figure_has_a_source_and_a_kind():
+    frame = published.figures()
+    assert frame.source.str.len().gt(10).all()
+    assert set(frame.kind) == {"seen", "derived"}
+    assert frame.value.between(0, 100).all()
+    assert not frame.duplicated(["panel", "system", "task", "language", "metric", "split"]).any()
+
+
+def test_retrieval_means_are_the_means_of_their_languages():
+    languages = (
+        published.figures()
+        .query("panel == 'retrieval_dev' and language != 'mean'")
+        .groupby("task")
+        .value.agg(["mean", "size"])
+    )
+    assert (
+        languages.loc["tatoeba", "mean"] == pytest.approx(31.0, abs=0.05)
+        and languages.loc["tatoeba", "size"] == 36
+    )
+    assert languages.loc["bucc2018", "mean"] == pytest.approx(71.5, abs=0.05)
+
+
+def test_group_means_agree_with_the_task_scores():
+    """72.7 is the printed mean of X-STILTs over seven tasks; question answering counts (F1 + EM) / 2."""
+    own = published.figures().query(
+        "panel == 'xtreme_test' and system == 'X-STILTs, best per task'"
+    )
+    value = own.set_index(["task", "metric"]).value
+    answering = [
+        (value[task, "f1"] + value[task, "em"]) / 2 for task in ("xquad", "mlqa", "tydiqa")
+    ]
+    tasks = [
+        value["xnli", "accuracy"],
+        value["pawsx", "accuracy"],
+        value["udpos", "f1"],
+        value["panx", "f1"],
+    ]
+    assert sum(tasks + answering) / 7 == pytest.approx(72.7, abs=0.05)
+
+
+def test_the_unknown_stays_unknown():
+    panel = published.gains_panel().set_index("intermediate task")
+    known = {
+        (row, column)
+        for row in panel.index
+        for column in panel
+        if panel.loc[row, column] != "not available"
+    }
+    rows = {
+        "MNLI",
+        "HellaSwag",
+        "SQuAD (version not stated)",
+        "multi-task, all nine",
+        "SQuAD, first version",
+    }
+    assert known == {(row, "mean") for row in rows} | {
+        ("none (score)", "BUCC"),
+        ("none (score)", "Tatoeba"),
+    }
+    assert panel.loc["MNLI", "mean"] == "+7.5"
+
+
+def test_test_scores_are_shown_as_published():
+    panel = published.xtreme_panel().set_index("system")
+    assert panel.loc["X-STILTs, best per task", "XQuAD"] == "78.7 / 63.3"
+    assert panel.loc["X-STILTs, first version", "XQuAD"] == "77.2"
+    assert (panel["BUCC"] == "not available").all()
+    notes = " ".join(published.xtreme_notes())
+    assert all(system in notes for system in panel.index)
+    assert "2005.13013" in " ".join(published.gains_notes())

@@ -1,0 +1,184 @@
+"""The two tidy tables, made from the smoke study's runs."""
+
+import json
+
+import pandas as pd
+import pytest
+from conftest import SMOKE, records_of, study_file
+
+from xfer_utils.analysis import results
+from xfer_utils.commands import overview
+from xfer_utils.runs import plan as study
+from xfer_utils.scoring import metrics
+from xfer_utils.study.tasks import task
+
+COLUMNS = {
+    *(
+        "study",
+        "run",
+        "model",
+        "intermediate",
+        "target",
+        "train_task",
+        "seed",
+        "language",
+        "split",
+        "metric",
+    ),
+    *("value", "n", "chance", "main", "same_data", "stale", "layer", "pooling"),
+}
+
+
+@pytest.fixture
+def folder(smoke, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
+    return smoke.outputs / "smoke"
+
+
+def test_scores_are_those_of_the_records(folder, smoke):
+    frame = results.scores(folder)
+    assert set(frame.columns) == COLUMNS and set(frame["study"]) == {"smoke"}
+    wanted = {
+        (run, s["task"], s["language"], s["metric"], s.get("layer"), s["value"])
+        for run, record in records_of(smoke.outputs).items()
+        for s in record["scores"]
+        if record["kind"] in ("target", "retrieval")
+    }
+    layers = frame["layer"].astype(object).where(frame["layer"].notna(), None)
+    keys = zip(
+        frame["run"],
+        frame["target"],
+        frame["language"],
+        frame["metric"],
+        layers,
+        frame["value"],
+        strict=True,
+    )
+    assert set(keys) == wanted and len(frame) == len(wanted)
+
+
+def test_one_main_score_per_run_task_and_language(folder):
+    main = results.scores(folder).query("main")
+    assert not main.duplicated(["run", "target", "language"]).any()
+    assert set(main["target"]) == {"xnli", "udpos", "xquad", "tatoeba"}
+    assert set(main["intermediate"]) == {"none", "mnli", "squad", "multi"}
+    assert all(
+        row.metric == metrics.main_metric(task(row.target).metric) for row in main.itertuples()
+    )
+
+
+def test_same_data(folder):
+    pairs = results.scores(folder).query("same_data")[["intermediate", "target"]].drop_duplicates()
+    assert set(pairs.itertuples(index=False, name=None)) == {
+        ("mnli", "xnli"),
+        ("squad", "xquad"),
+        ("multi", "xnli"),
+        ("multi", "xquad"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("intermediate", "train_task", "same"),
+    [
+        ("anli_plus", "mnli", True),
+        ("anli_plus", "squad", False),
+        ("none", "mnli", False),
+        ("mnli", "", False),
+        ("squad", "squad_answers", True),
+        ("squad", "mewslix_pairs", False),
+    ],
+)
+def test_same_data_of_compound_tasks(intermediate, train_task, same):
+    assert (
+        results.same_data(intermediate, train_task, {"intermediate": ["none", intermediate]})
+        == same
+    )
+
+
+def test_examples_give_the_scores_again(folder):
+    frame, read = results.scores(folder).query("main"), results.examples(folder)
+    for (run, target), rows in frame.groupby(["run", "target"]):
+        table = read(run, target)
+        assert {"language", "split", "id", "item", "cluster", "gold", "prediction"} <= set(
+            table.columns
+        )
+        for row in rows.itertuples():
+            own = table[table["language"] == row.language]
+            assert len(own) == row.n
+            assert metrics.scores(task(target).metric, own)[row.metric] == pytest.approx(row.value)
+    assert read(run, target) is read(run, target), "read once"
+
+
+def test_items_are_shared_between_languages_where_tasks_are_parallel(folder):
+    run = results.scores(folder).query("target == 'xnli'")["run"].iloc[0]
+    table = results.examples(folder)(run, "xnli")
+    items = table.groupby("language")["item"].apply(set)
+    assert len(items) > 1 and all(own == items.iloc[0] for own in items)
+
+
+def test_languages_of_a_study_filter_the_scores(smoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
+    made = study.make_plan(study_file(tmp_path, "languages: [en]\n", "filtered"))
+    assert set(made.runs) == set(study.make_plan(SMOKE).runs), "the runs are the same"
+    overview.save_plan(made)
+    assert set(results.scores(made.folder)["language"]) == {"en"}
+
+
+def test_what_is_not_run_says_why(smoke, own_outputs, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
+    assert results.not_run(own_outputs / "smoke") == {}
+    for name, error in (("target-udpos-after-mnli-s0", True), ("retrieval-after-squad-s0", False)):
+        (run,) = (own_outputs / "runs").glob(f"{name}-*")
+        (run / "result.json").unlink()
+        if error:
+            (run / "error.txt").write_text("ValueError: no\n")
+    reasons = results.not_run(own_outputs / "smoke")
+    assert reasons == {("mnli", "udpos"): "the run failed", ("squad", "tatoeba"): "not run yet"}
+
+
+def test_studies_and_intermediate_scores(folder):
+    about = results.study(folder)
+    assert about["name"] == "smoke" and "mean nothing" in about["note"]
+    assert pd.read_csv(about["languages_csv"])["code"].tolist()[0] == "en"
+    learnt = results.intermediate_scores(folder)
+    assert set(learnt["trained on"]) == {"mnli", "squad", "multi"} and len(learnt) == 4
+
+
+def test_the_plan_on_disk_is_plain_data(folder):
+    made = json.loads((folder / "plan.json").read_text())
+    assert len(made["runs"]) == 20 and not any(run["stale"] for run in made["runs"])
+    ids = {run["id"] for run in made["runs"]}
+    assert all(set(run["parents"]) <= ids for run in made["runs"])
+
+
+def test_what_was_read(folder):
+    """The toy world is no sample of the official release, so nothing in it can differ from one."""
+    read = results.readings(folder).set_index(["data set", "split"])
+    assert not read.index.duplicated().any() and (read["not as released"] == "").all()
+    rows = read.loc[("XNLI", "validation")]
+    source = study.source_of(study.make_plan(SMOKE).study)
+    assert rows["languages"] == len(source.languages("xnli", "dev"))
+    assert rows["rows"] == sum(
+        len(source.read("xnli", "dev", code)) for code in source.languages("xnli", "dev")
+    )
+
+
+def test_other_numbers_of_rows_than_released_are_named(own_outputs, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
+    run, record = next(
+        (run, r) for run, r in records_of(own_outputs).items() if run.startswith("target-udpos")
+    )
+    row = {
+        **record["data"][0],
+        "task": "udpos",
+        "split": "validation",
+        "language": "de",
+        "rows": 1000,
+        "expected": 2000,
+    }
+    row |= {"dropped": {"no label": 7}, "odd": {"tags ignored": 2}, "notes": "a note"}
+    record["data"] = [{**row, "as_expected": False, "dropped_as_evaluated": 3}]
+    (own_outputs / "runs" / run / "result.json").write_text(json.dumps(record))
+    read = results.readings(own_outputs / "smoke").set_index(["data set", "split"])
+    assert "de 1,000 of 2,000" in read.loc[("POS", "validation"), "not as released"]
+    assert read.loc[("POS", "validation"), "remarks"] == "no label: 7; tags ignored: 2; a note"

@@ -1,0 +1,240 @@
+"""Batches: every unit once an epoch, one task a batch, and an order that only seed and epoch decide."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from conftest import classification, dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xfer_utils.formats import features
+from xfer_utils.formats.features import Features
+from xfer_utils.learning import batches
+from xfer_utils.learning.batches import Batches
+
+KEPT = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=80)
+
+
+def made_up(lengths):
+    """A sequence task with rows of these lengths; token ids say which row and column they are of."""
+    starts = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+    ids = np.concatenate([100 * row + 5 + np.arange(length) for row, length in enumerate(lengths)])
+    arrays = {
+        "ids": ids.astype(np.int32),
+        "starts": starts,
+        "example": np.arange(len(lengths), dtype=np.int32),
+    }
+    return Features("sequence", {**arrays, "target": np.arange(len(lengths)) % 3})
+
+
+def epoch(sampler, number):
+    sampler.set_epoch(number)
+    return list(sampler)
+
+
+@KEPT
+@given(
+    sizes=st.lists(LENGTHS, min_size=1, max_size=3),
+    size=st.integers(1, 9),
+    seed=st.integers(0, 5),
+    number=st.integers(0, 3),
+    batching=st.sampled_from(["length", "random"]),
+)
+def test_an_epoch(sizes, size, seed, number, batching):
+    tasks = [made_up(lengths) for lengths in sizes]
+    sampler = Batches(tasks, size, seed, batching)
+    found = epoch(sampler, number)
+    assert len(found) == len(sampler)
+    seen = Counter(unit for batch in found for unit in batch)
+    assert seen == {
+        (task, unit): 1 for task, lengths in enumerate(sizes) for unit in range(len(lengths))
+    }
+    for batch in found:
+        assert len({task for task, _ in batch}) == 1 and 1 <= len(batch) <= size
+    assert found == epoch(Batches(tasks, size, seed, batching), number), (
+        "a pure function of seed and epoch"
+    )
+    epoch(sampler, number + 1)
+    assert found == epoch(sampler, number), "whatever was asked before"
+
+
+def test_seed_and_epoch_change_the_order():
+    task = made_up([3, 4, 5] * 20)
+    orders = [epoch(Batches([task], 4, seed), number) for seed in range(3) for number in range(3)]
+    assert len({str(order) for order in orders}) == 9
+
+
+@KEPT
+@given(n=st.integers(1, 50), cap=st.integers(1, 60), weight=st.floats(0.1, 3.0))
+def test_caps_and_weights(n, cap, weight):
+    sampler = Batches([made_up([3] * n), made_up([4] * 10)], 4, 0, weights=[weight, 1.0], cap=cap)
+    seen = Counter(unit for batch in epoch(sampler, 0) for unit in batch)
+    first = Counter({unit: count for (task, unit), count in seen.items() if task == 0})
+    wanted = max(1, round(min(n, cap) * weight))
+    assert first.total() == wanted and seen.total() == wanted + min(10, cap)
+    assert max(first.values()) - (min(first.values()) if len(first) == n else 0) <= 1, (
+        "as evenly as can be"
+    )
+
+
+def test_a_cap_draws_other_units_in_another_epoch():
+    sampler = Batches([made_up([3] * 100)], 10, 0, cap=30)
+    drawn = [{unit for batch in epoch(sampler, number) for unit in batch} for number in range(4)]
+    assert all(len(units) == 30 for units in drawn) and len(set().union(*drawn)) > 60
+
+
+def test_batching_by_length_saves_padding_and_stays_random():
+    lengths = np.random.default_rng(0).integers(1, 60, 400)
+    task = made_up(lengths)
+
+    def padding(batching):
+        found = [[unit for _, unit in batch] for batch in epoch(Batches([task], 8, 0, batching), 0)]
+        return sum(
+            len(units) * lengths[units].max() - lengths[units].sum() for units in found
+        ), found
+
+    by_length, found = padding("length")
+    assert by_length < 0.25 * padding("random")[0]
+    order = [lengths[units].max() for units in found]
+    assert order != sorted(order) and order != sorted(order, reverse=True)
+
+
+def test_a_small_set_is_not_cut_into_the_same_batches_again():
+    """Few rows that share a batch by length share one again in the next epoch."""
+    sampler = Batches([made_up(np.random.default_rng(0).integers(5, 20, 400))], 32, 0, "length")
+
+    def mates(number):
+        batches = [[unit for _, unit in batch] for batch in epoch(sampler, number)]
+        return {frozenset(pair) for units in batches for pair in itertools.combinations(units, 2)}
+
+    assert len(mates(0) & mates(1)) < 0.3 * len(mates(0))
+
+
+@KEPT
+@given(lengths=LENGTHS, data=st.data())
+def test_collate_against_naive_padding(lengths, data):
+    task = made_up(lengths)
+    units = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, max_size=8))
+    batch = batches.collate("name", task, units, pad=1)
+    width = max(lengths[unit] for unit in units)
+    rows = [task.slice("ids", unit).tolist() for unit in units]
+    assert batch["input_ids"].tolist() == [row + [1] * (width - len(row)) for row in rows]
+    assert batch["attention_mask"].tolist() == [
+        [1] * len(row) + [0] * (width - len(row)) for row in rows
+    ]
+    assert batch["labels"].tolist() == [unit % 3 for unit in units] and batch["task"] == "name"
+    assert batch["input_ids"].dtype == torch.int64
+
+
+def test_collate_choices(tokenizer):
+    rows = [
+        {"text_a": "the day", "choices": ["good", "poor and awful"], "label": n % 2}
+        for n in range(4)
+    ]
+    task = features.of_examples("choice", dataset(rows), tokenizer, 32)
+    batch = batches.collate("c", task, [3, 0], pad=1)
+    assert (
+        batch["choices"] == 2
+        and batch["labels"].tolist() == [1, 0]
+        and batch["input_ids"].shape[0] == 4
+    )
+    ids = [task.slice("ids", row).tolist() for row in (6, 7, 0, 1)]
+    assert [[i for i in row if i != 1] for row in batch["input_ids"].tolist()] == ids
+
+
+def test_collate_spans(tokenizer):
+    answers = {"text": ["day"], "answer_start": [4]}
+    rows = [
+        {"question": "Who ?", "context": "the day was " * n, "answers": answers} for n in (1, 9)
+    ]
+    task = features.of_examples("span", dataset(rows), tokenizer, 24, 6)
+    batch = batches.collate("s", task, [1, 0], pad=1)
+    assert batch["labels"].tolist() == task.arrays["target"][[1, 0]].tolist()
+
+
+def test_collate_tags_names_the_places_of_the_tagged_tokens(tokenizer):
+    rows = [{"tokens": ["Karenina", "was"], "tags": [2, 1]}]
+    rows.append({"tokens": ["the", "day", "was", "so", "good"], "tags": [0] * 5})
+    rows.append({"tokens": ["so", "Ulm"], "tags": [-100, 1]})
+    task = features.of_examples("token", dataset(rows), tokenizer, 32)
+    batch = batches.collate("t", task, [0, 1, 2], pad=1)
+    width = batch["input_ids"].shape[1]
+    wanted = [
+        (row * width + column, int(label))
+        for row in range(3)
+        for column, label in enumerate(task.slice("labels", row))
+        if label >= 0
+    ]
+    assert list(zip(batch["positions"].tolist(), batch["labels"].tolist(), strict=True)) == wanted
+    assert [label for _, label in wanted] == [2, 1, 0, 0, 0, 0, 0, 1]
+
+
+# ----- masking -----
+
+
+@pytest.fixture
+def text(tokenizer):
+    task = features.of_examples("sequence", classification(400), tokenizer, 32)
+    return batches.collate(
+        "text", Features("mlm", task.arrays), list(range(400)), tokenizer.pad_token_id
+    )
+
+
+def masked(text, tokenizer, seed=(0, 0), share=0.2):
+    copied = {**text, "input_ids": text["input_ids"].clone()}
+    return batches.mask_tokens(
+        copied, list(seed), share, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer)
+    )
+
+
+def test_shares_of_masked_kept_and_swapped(text, tokenizer):
+    made = masked(text, tokenizer)
+    before, after, places = text["input_ids"].ravel(), made["input_ids"].ravel(), made["positions"]
+    ordinary = text["attention_mask"].ravel().bool() & ~torch.isin(
+        before, torch.tensor(tokenizer.all_special_ids)
+    )
+    assert len(places) == round(0.2 * int(ordinary.sum())) and len(set(places.tolist())) == len(
+        places
+    )
+    assert ordinary[places].all(), "neither padding nor special tokens are predicted"
+    assert torch.equal(made["labels"], before[places]), "the label is what stood there"
+    untouched = torch.ones(len(before), dtype=bool)
+    untouched[places] = False
+    assert torch.equal(before[untouched], after[untouched])
+    is_mask = after[places] == tokenizer.mask_token_id
+    kept = after[places] == before[places]
+    swapped = ~is_mask & ~kept
+    for part, wanted in ((is_mask, 0.8), (kept, 0.1), (swapped, 0.1)):
+        assert part.float().mean().item() == pytest.approx(wanted, abs=0.04)
+    assert not torch.isin(after[places][swapped], torch.tensor(tokenizer.all_special_ids[:4])).any()
+
+
+def test_masks_are_a_pure_function_of_their_seed(text, tokenizer):
+    one, again, other = (masked(text, tokenizer, seed) for seed in ((0, 1), (0, 1), (0, 2)))
+    assert torch.equal(one["input_ids"], again["input_ids"]) and torch.equal(
+        one["positions"], again["positions"]
+    )
+    assert not torch.equal(one["positions"], other["positions"])
+
+
+def test_at_least_one_token_is_masked(text, tokenizer):
+    assert len(masked(text, tokenizer, share=1e-9)["positions"]) == 1
+
+
+def test_special_tokens_may_stand_anywhere_in_the_vocabulary():
+    """EuroBERT's and mmBERT's stand at the end, XLM-R's at the beginning and the mask last."""
+
+    class Words(list):
+        all_special_ids, mask_token_id = [7, 8, 9], 9
+
+    ordinary = batches.ordinary_ids(Words(range(10)))
+    assert ordinary.tolist() == [0, 1, 2, 3, 4, 5, 6, 9]
+    ids = torch.tensor([[7, 0, 1, 2, 3, 8]])
+    made = batches.mask_tokens(
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, [0], 1.0, 9, ordinary
+    )
+    assert made["positions"].tolist() == [1, 2, 3, 4] and made["labels"].tolist() == [0, 1, 2, 3]

@@ -1,0 +1,178 @@
+"""Comments, docstrings and layout leave the hashes of code alone; code changes its own and nobody else's."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import PROJECT, environment
+
+from xfer_utils.runs import codehash
+
+CODE = '''\
+"""A module."""
+
+from xfer_utils import low
+
+
+class Thing:
+    """A class."""
+
+    size = 3  # of it
+
+
+async def later():
+    """Documented."""
+
+
+def half(number):
+    """Documented."""
+    if number:
+        from xfer_utils.deep import inner
+    return number / 2
+'''
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A made-up package: high imports low and, inside a function, deep.inner; alone is imported by nobody."""
+    folder = tmp_path / "xfer_utils"
+    (folder / "deep").mkdir(parents=True)
+    files = {"__init__": "", "high": CODE, "low": "import json\nx = 1\n", "alone": "y = 2\n"}
+    files |= {"deep/__init__": "", "deep/inner": "from xfer_utils.low import x\n"}
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.setattr(codehash, "PROJECT", tmp_path)
+    codehash._parsed.cache_clear()
+    return folder
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Writes a notebook of (source, tags) cells and hashes it."""
+
+    def hashes(*cells):
+        made = nbformat.v4.new_notebook()
+        for source, tags in cells:
+            new = nbformat.v4.new_markdown_cell if tags == "prose" else nbformat.v4.new_code_cell
+            made.cells.append(new(source, metadata={} if tags == "prose" else {"tags": tags}))
+        nbformat.write(made, tmp_path / "job.ipynb")
+        return codehash.of_notebook(tmp_path / "job.ipynb")
+
+    return hashes
+
+
+def digest(text):
+    return codehash._digest(ast.parse(text))
+
+
+NOTHING = [
+    CODE.replace('"""Documented."""', '"""Otherwise."""'),
+    CODE.replace('    """A class."""\n\n', ""),
+    CODE.replace('"""A module."""\n', ""),
+    CODE.replace("  # of it", "") + "# the end\n",
+    CODE.replace("number / 2", "(\n        number\n        / 2\n    )"),
+    CODE.replace("\n\n\n", "\n\n\n\n\n"),
+]
+SOMETHING = [
+    CODE.replace("number / 2", "number / 3"),
+    CODE.replace("number / 2", "number // 2"),
+    CODE.replace("number / 2", "number / 2.0"),
+    CODE.replace("half(number)", "half(number=1)"),
+    CODE.replace("size = 3", "size: int = 3"),
+    CODE.replace("async def", "def"),
+    CODE.replace("    size = 3", '    text = """A class."""\n    size = 3'),
+    CODE + '"""text"""\n',
+]
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_what_says_nothing_to_the_machine_does_not_count(text):
+    assert text != CODE and digest(text) == digest(CODE)
+
+
+@pytest.mark.parametrize("text", SOMETHING)
+def test_code_counts(text):
+    assert text != CODE and digest(text) != digest(CODE)
+
+
+def test_strings_count_where_they_are_no_docstring():
+    assert digest("def f():\n    return 'a'\n") != digest("def f():\n    return 'b'\n")
+    assert digest("x = 1\n'a'\n") != digest("x = 1\n'b'\n")
+
+
+def test_imports_are_followed_wherever_they_stand(package, notebook):
+    found = notebook(("from xfer_utils import high", []))
+    assert set(found) == {
+        "notebooks/job.ipynb",
+        "xfer_utils.high",
+        "xfer_utils.low",
+        "xfer_utils.deep.inner",
+    }
+    assert set(notebook(("import xfer_utils.deep.inner", []))) == {
+        "notebooks/job.ipynb",
+        "xfer_utils.deep.inner",
+        "xfer_utils.low",
+    }
+    assert set(notebook(("import json", []))) == {"notebooks/job.ipynb"}
+
+
+def test_a_changed_module_changes_its_own_hash_only(package, notebook):
+    before = notebook(("from xfer_utils import high", []))
+    low = package / "low.py"
+    low.write_text("import json\nx = 2\n")
+    os.utime(low, ns=(1, 1))
+    after = notebook(("from xfer_utils import high", []))
+    assert {name for name in before if before[name] != after[name]} == {"xfer_utils.low"}
+    (package / "alone.py").write_text("y = 3\n")
+    assert notebook(("from xfer_utils import high", [])) == after
+
+
+def test_modules_may_import_each_other(package, notebook):
+    (package / "low.py").write_text("def f():\n    from xfer_utils import high\n")
+    assert "xfer_utils.low" in notebook(("from xfer_utils import high", []))
+
+
+def test_which_cells_count(package, notebook):
+    work, setting = ("from xfer_utils import low\nlow.x", []), ("seed = 0", ["parameters"])
+    base = notebook(setting, work)
+    assert base == notebook(("seed = 1  # other", ["parameters"]), work)
+    assert base == notebook(setting, ("seed = 7", ["injected-parameters"]), work)
+    assert base == notebook(
+        ("# A title", "prose"), setting, work, ("from xfer_utils import alone", ["show"])
+    )
+    assert base == notebook(setting, ("from xfer_utils import low  # why\n\nlow.x", []))
+    assert base == notebook(setting, ("from xfer_utils import low", []), ("low.x", []))
+    assert base != notebook(setting, work, ("low.x", []))
+    assert base != notebook(setting, ("from xfer_utils import low\nlow.y", []))
+
+
+def test_a_package_is_hashed_with_what_it_imports(package):
+    before = codehash.of_package("xfer_utils.deep")
+    (package / "alone.py").write_text("y = 4\n")
+    assert codehash.of_package("xfer_utils.deep") == before
+    (package / "low.py").write_text("x = 4\n")
+    assert codehash.of_package("xfer_utils.deep") != before
+
+
+def test_hashes_do_not_depend_on_the_process():
+    """Set order and the like differ between processes; ids must not."""
+    code = (
+        "import json; from xfer_utils import codehash, paths;"
+        "print(json.dumps(codehash.of_notebook(paths.NOTEBOOKS / '30_target.ipynb')))"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**environment(PROJECT), "PYTHONHASHSEED": seed},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert found[0] == found[1] and "xfer_utils.learning.training" in json.loads(found[0])

@@ -1,0 +1,125 @@
+"""Warm kernels: started for a run, ended with it."""
+
+import multiprocessing
+import threading
+import time
+
+import nbformat
+import pytest
+from nbclient.exceptions import DeadKernelError
+
+from xfer_utils.runs import codehash, engines, kernels, records
+from xfer_utils.runs import plan as study
+from xfer_utils.study import paths
+
+
+def test_a_kernel_ends_with_its_notebook(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
+        },
+        cells=[
+            nbformat.v4.new_code_cell(
+                "import os; print(os.getpid(), os.environ['OMP_NUM_THREADS'])"
+            )
+        ],
+    )
+    nbformat.write(notebook, tmp_path / "pid.ipynb")
+    for number in (1, 2):
+        executed = tmp_path / f"executed-{number}.ipynb"
+        engines.execute_notebook(tmp_path / "pid.ipynb", executed, {}, threads=1)
+        (output,) = nbformat.read(executed, as_version=4).cells[-1].outputs
+        assert output.text.split()[1] == "1"
+        assert not kernels.LIVE
+        assert all(child.exitcode is not None for child in multiprocessing.active_children())
+
+
+def slow_notebook(folder):
+    """A notebook that takes long."""
+    notebook = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
+        },
+        cells=[nbformat.v4.new_code_cell("import time; time.sleep(30)")],
+    )
+    nbformat.write(notebook, folder / "slow.ipynb")
+    return folder / "slow.ipynb"
+
+
+def test_a_kernel_that_is_started_after_the_stop_ends_at_once(tmp_path, monkeypatch):
+    """Ctrl-C may come between a run's submission to its thread and the start of its kernel."""
+    monkeypatch.setattr(kernels, "STOPPED", threading.Event())
+    kernels.kill_all()
+    begun = time.monotonic()
+    with pytest.raises((RuntimeError, DeadKernelError)):
+        engines.execute_notebook(
+            slow_notebook(tmp_path), tmp_path / "executed.ipynb", {}, threads=1
+        )
+    assert time.monotonic() - begun < 20
+    assert not kernels.LIVE
+    engines.execute(None, [], 1, 1, engines.Progress(0))
+    assert not kernels.STOPPED.is_set(), "the next study starts kernels again"
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "wanted"),
+    [
+        (None, 2, ["0", "1", "0"]),
+        ("2,3", 2, ["2", "3", "2"]),
+        ("GPU-5f, MIG-7a", 2, ["GPU-5f", "MIG-7a", "GPU-5f"]),
+        ("3", 1, [None, None, None]),
+        (None, 0, [None, None, None]),
+    ],
+)
+def test_kernels_go_round_the_gpus_that_the_launcher_may_use(monkeypatch, given, count, wanted):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    got = [engines.kernel_environment(1, slot).get("CUDA_VISIBLE_DEVICES") for slot in range(3)]
+    assert got == wanted
+
+
+def test_code_that_was_edited_since_the_plan_does_not_run_under_its_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    code = {
+        **codehash.of_notebook(paths.NOTEBOOKS / "10_encoder.ipynb"),
+        "xfer_utils.formats.features": "0123456789abcdef",
+    }
+    run = study.Run(
+        "encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": code}
+    )
+    with pytest.raises(RuntimeError, match=r"xfer_utils\.features was edited .* start it again"):
+        engines.run_notebook(run, 1)
+    assert records.read(run.folder) is None and not (run.folder / engines.EXECUTED).exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "threads", "workers", "wanted"),
+    [("encoder", 1, 2, 2), ("encoder", 1, 64, 8), ("encoder", 16, 4, 16), ("target", 1, 64, 1)],
+)
+def test_an_encoder_that_all_wait_for_gets_their_threads_up_to_eight(
+    kind, threads, workers, wanted
+):
+    plan = study.Plan(
+        None,
+        None,
+        {kind: study.Run(kind, kind, "", {}, (), {}, {}) for kind in ("encoder", "target")},
+    )
+    launcher = engines.Launcher(plan, [], workers, threads, engines.Progress(2), None, None)
+    assert launcher._threads_for(plan.runs[kind]) == wanted
+
+
+def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):
+    """Its launcher died between the result and the removal of the checkpoints."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    run = study.Run("encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": {}})
+    (run.folder / "checkpoints" / "checkpoint-5").mkdir(parents=True)
+    records.write_draft(run.folder, watch=records.Stopwatch())
+    records.accept(
+        run.folder, id=run.id, kind=run.kind, labels={}, identity=run.identity, seconds=1.0
+    )
+    progress = engines.Progress(1)
+    plan = study.Plan(None, tmp_path / "x.yaml", {run.id: run})
+    engines.execute(plan, [run.id], 1, 1, progress)
+    assert progress.done == {run.id} and not (run.folder / "checkpoints").exists()

@@ -1,0 +1,167 @@
+"""What a study file becomes: which runs on what, and what is counted in the tables."""
+
+import json
+
+import pytest
+from conftest import study_file
+
+from xfer_utils.analysis import results
+from xfer_utils.commands import overview
+from xfer_utils.runs import plan as study
+from xfer_utils.runs import records
+from xfer_utils.study import paths
+from xfer_utils.study.settings_file import SettingsError
+from xfer_utils.study.tasks import task
+
+HEAD = """title: T
+question: Q
+estimand: E
+models: {m: {pretrain: {layers: 1, width: 16, vocabulary: 100, steps: 1}}}
+"""
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """A plan over a small folder of real schemas."""
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+
+    def plan(text: str, files: dict[str, list[dict]]):
+        for name, rows in files.items():
+            path = tmp_path / "data" / f"{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        (tmp_path / "data" / "text").mkdir(exist_ok=True)
+        (tmp_path / "data" / "text" / "en.txt").write_text("a line\n")
+        (tmp_path / "own.yaml").write_text(
+            f"name: own\n{HEAD}source: folder:{tmp_path / 'data'}\n{text}"
+        )
+        return study.make_plan(tmp_path / "own.yaml")
+
+    return plan
+
+
+def test_the_mixture_is_the_one_that_the_file_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    plan = study.make_plan(
+        study_file(tmp_path, "intermediate: [none, mnli, multi]\nmulti_tasks: [squad, qqp]\n")
+    )
+    (multi,) = [
+        run
+        for run in plan.runs.values()
+        if run.labels.get("intermediate") == "multi" and run.kind == "intermediate"
+    ]
+    assert multi.parameters["tasks"] == ["squad", "qqp"]
+
+
+def test_the_five_seed_study_mixes_its_three(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    plan = study.make_plan(paths.PARAMS / "toy-seeds.yaml")
+    mixed = {
+        tuple(run.parameters["tasks"])
+        for run in plan.runs.values()
+        if run.labels.get("intermediate") == "multi" and run.kind == "intermediate"
+    }
+    assert mixed == {("mnli", "squad", "hellaswag")}
+
+
+POS = [{"tokens": ["a"], "upos": ["X"]}]
+
+
+def test_a_split_that_is_not_there_is_known_before_the_training(make):
+    files = {"udpos/en.train": POS, "udpos/en.test": POS, "udpos/th.test": POS}
+    on_test = make("targets: [udpos]\nevaluate: {udpos: test}\nlanguages: [en, th]\n", files)
+    assert [run.kind for run in on_test.runs.values()].count("target") == 3 and not on_test.not_run
+    on_dev = make("targets: [udpos]\n", files)
+    assert "target" not in [run.kind for run in on_dev.runs.values()]
+    assert "no evaluation data" in on_dev.not_run["none", "udpos"]
+
+
+PAIR = [{"premise": "a", "hypothesis": "b", "label": 0}]
+
+
+def test_a_dev_set_is_needed_only_where_it_chooses_the_checkpoint(make):
+    text = "intermediate: [none, mnli]\ntargets: [tatoeba]\nintermediate_training:\n  default: {select: %s}\n"
+    assert not make(text % "last", {"mnli/en.train": PAIR}).not_run.keys() - {
+        ("none", "tatoeba"),
+        ("mnli", "tatoeba"),
+    }
+    chosen = make(text % "english_dev", {"mnli/en.train": PAIR})
+    assert chosen.not_run["mnli", "*"].startswith("no dev data for mnli")
+
+
+def test_what_multi_lacks_is_said(make):
+    text = "intermediate: [none, multi]\nmulti_tasks: [mnli, ccg]\ntargets: [tatoeba]\n"
+    plan = make(text, {"mnli/en.train": PAIR})
+    assert plan.mixture == {"mnli": "", "ccg": "licensed data"}
+    overview.save_plan(plan)
+    assert results.mixture_notes(plan.folder) == [
+        "multi-task: MNLI, all at once. CCG is left out: licensed data."
+    ]
+    assert "not in multi: ccg: licensed data" in overview.plan_text(plan)
+
+
+def test_an_encoder_depends_on_what_its_text_was_cleaned_of(make):
+    pair = [{"source_sentence": "a", "target_sentence": "b"}]
+    before, after = (make("targets: [tatoeba]\n", {"tatoeba/sw.test": pair * n}) for n in (1, 2))
+    assert next(iter(before.runs)) != next(iter(after.runs))
+
+
+def test_runs_depend_on_what_must_not_be_trained_on(make):
+    """An evaluated set that grows takes rows from training, so the training is another one."""
+    row = {
+        "id": "1",
+        "title": "T",
+        "context": "One here.",
+        "question": "who?",
+        "answers": {"text": ["One"], "answer_start": [0]},
+    }
+    files = {"squad/en.train": [row], "xquad/en.validation": [row]}
+    text = "intermediate: [none, squad]\ntargets: [xquad]\n"
+    before = {run.slug: run.id for run in make(text, files).runs.values()}
+    after = {
+        run.slug: run.id
+        for run in make(
+            text, {**files, "xquad/en.validation": [row, {**row, "id": "2"}]}
+        ).runs.values()
+    }
+    assert before["intermediate-squad-s0"] != after["intermediate-squad-s0"]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "wanted"), [("xtreme", {"en", "de"}), ("xtreme_r", {"en", "de", "lt"})]
+)
+def test_means_are_over_the_benchmarks_languages(make, monkeypatch, benchmark, wanted):
+    """Lithuanian is one of XTREME-R's additions: a folder may hold it, but XTREME's mean does not."""
+    assert "lt" in task("udpos").xtreme_r_languages
+    files = {"udpos/en.train": POS} | {
+        f"udpos/{code}.validation": POS for code in ("en", "de", "lt")
+    }
+    plan = make(f"benchmark: {benchmark}\ntargets: [udpos]\nseeds: {{none: [0]}}\n", files)
+    (run,) = [run for run in plan.runs.values() if run.kind == "target"]
+    overview.save_plan(plan)
+    score = {
+        "task": "udpos",
+        "split": "validation",
+        "metric": "pos_f1",
+        "value": 1.0,
+        "n": 1,
+        "main": True,
+    }
+    content = {
+        "id": run.id, "kind": "target", "labels": run.labels, "identity": run.identity, "files": {}, "training": {},
+        "scores": [{**score, "language": code} for code in ("en", "de", "lt")], "data": [],
+        "environment": records.environment(), "timing": {"total": 1.0},
+    }  # fmt: skip
+    records.write_json(run.folder / records.RESULT, content)
+    assert set(results.scores(plan.folder)["language"]) == wanted
+
+
+def test_nobody_reads_all_of_wikipedia_by_accident(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    file = study_file(
+        tmp_path, "models: {m: {pretrain: {layers: 1, width: 16, vocabulary: 100, steps: 1}}}\n"
+    )
+    with pytest.raises(
+        SettingsError, match=r"models\.m\.pretrain\.lines_per_language.*all of Wikipedia"
+    ):
+        study.make_plan(file, source="hub")

@@ -1,0 +1,66 @@
+"""Phase 1 where no published model is used: a Unigram tokenizer and the text for a small XLM-R."""
+
+import io
+import itertools
+from collections import Counter
+from typing import Any
+
+import sentencepiece
+from transformers import XLMRobertaTokenizer
+
+from xfer_utils.sources import leaks
+from xfer_utils.study.tasks import registry
+
+SPECIAL = {
+    "bos_id": 0,
+    "pad_id": 1,
+    "eos_id": 2,
+    "unk_id": 3,
+}  # <s> <pad> </s> <unk>, as XLM-R numbers them
+
+
+def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """Lines of text per language, at most `most` of each (0: all), and how many were dropped.
+
+    What any target evaluates, in any language, is dropped: an encoder must not have read its test.
+    """
+    targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
+    banned = leaks.forbidden(source, targets)
+    kept, dropped = {}, {}
+    for code in source.text_languages():
+        lines = itertools.islice(source.text(code), most or None)
+        kept[code], dropped[code] = leaks.clean_text(lines, banned)
+    return kept, dropped
+
+
+def hand_on(encoder: Any, dropout: float, head_pooling: str) -> None:
+    """Writes into the encoder's config how phases 2 and 3 are to use it: dropout, and what a head classifies."""
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
+    if head_pooling != "auto":
+        encoder.config.xfer_head_pooling = head_pooling
+
+
+def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
+    """A Unigram tokenizer made by sentencepiece, as XLM-R's was, on the text that the encoder will read.
+
+    Unigram only considers pieces that stand in two different words, so that a frequent word which has one form
+    would be cut up. Every word that occurs twice is therefore shown once more with a full stop behind it.
+    """
+    counts = Counter(word for line in lines for word in line.split())
+    shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=itertools.chain(lines, shown_again),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=vocabulary,
+        hard_vocab_limit=False,
+        character_coverage=0.9999,
+        shrinking_factor=0.6,
+        num_threads=1,  # more threads add up in another order: another tokenizer every time
+        minloglevel=2,
+        **SPECIAL,
+    )
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    scored = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
+    return XLMRobertaTokenizer(vocab=scored, model_max_length=max_length)

@@ -1,0 +1,172 @@
+"""What a run leaves behind: a draft written by its notebook, checked and renamed by the launcher."""
+
+import json
+import math
+import platform
+import socket
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xfer_utils.study import paths
+
+RESULT, DRAFT = "result.json", "result.draft.json"
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "peft",
+    "numpy",
+    "papermill",
+)
+
+
+class Score(BaseModel):
+    """One score of one task in one language."""
+
+    model_config = ConfigDict(extra="allow")
+
+    task: str
+    language: str
+    split: str
+    metric: str
+    value: float
+    n: int
+    main: bool
+    chance: float | None = None
+
+
+class Result(BaseModel):
+    """The whole record of a finished run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    kind: str
+    labels: dict[str, Any]
+    identity: dict[str, Any]
+    scores: list[Score]
+    files: dict[str, int]
+    training: dict[str, Any]
+    data: list[dict[str, Any]]
+    environment: dict[str, Any]
+    timing: dict[str, float]
+
+
+class BrokenResult(ValueError):
+    """A draft or result that does not hold up."""
+
+
+class Stopwatch:
+    """Seconds spent per named part of a run; starts counting at its making."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._begun = self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """Books the time since the last lap under `part`."""
+        now = time.perf_counter()
+        self.parts[part] = round(self.parts.get(part, 0.0) + now - self._last, 3)
+        self._last = now
+
+
+def write_draft(
+    run_dir: Path,
+    *,
+    watch: Stopwatch,
+    scores: list[dict] = (),
+    training: dict | None = None,
+    data: list[dict] = (),
+) -> Path:
+    """Writes the draft of a run's record; the launcher makes it the result once papermill has returned."""
+    content = {
+        "scores": list(scores),
+        "files": _sizes(run_dir),
+        "training": training or {},
+        "data": list(data),
+        "environment": environment(),
+        "timing": {**watch.parts, "cpu": round(time.process_time(), 3)},
+    }
+    return write_json(run_dir / DRAFT, content)
+
+
+def accept(
+    run_dir: Path, *, id: str, kind: str, labels: dict, identity: dict, seconds: float
+) -> Result:
+    """Checks a draft (files, sizes, finite values) and makes it the result, atomically; BrokenResult otherwise."""
+    draft = run_dir / DRAFT
+    try:
+        content = json.loads(draft.read_text(encoding="utf-8"))
+        content["timing"]["total"] = round(seconds, 3)
+        result = Result(id=id, kind=kind, labels=labels, identity=identity, **content)
+    except FileNotFoundError:
+        raise BrokenResult(
+            "the notebook ended without writing its result (a killed kernel looks so)"
+        ) from None
+    except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise BrokenResult(f"{draft}: not a valid record: {error}") from None
+    _check(run_dir, result)
+    write_json(run_dir / RESULT, result.model_dump())
+    draft.unlink()
+    return result
+
+
+def read(run_dir: Path) -> Result | None:
+    """The result of a done run; None where it is missing, torn, or its files do not fit it."""
+    try:
+        result = Result(**json.loads((run_dir / RESULT).read_text(encoding="utf-8")))
+        _check(run_dir, result)
+    except (OSError, ValueError, TypeError):
+        return None
+    return result
+
+
+def _check(run_dir: Path, result: Result) -> None:
+    for name, size in result.files.items():
+        path = run_dir / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise BrokenResult(f"{path}: missing or not as long as recorded")
+    for score in result.scores:
+        if not math.isfinite(score.value):
+            raise BrokenResult(
+                f"{result.id}: {score.task} {score.language} {score.metric} is not a number"
+            )
+    if result.kind in ("target", "retrieval") and not result.scores:
+        raise BrokenResult(f"{result.id}: no scores")
+
+
+def _sizes(run_dir: Path) -> dict[str, int]:
+    """Files that belong to the record: predictions and encoders, not notebooks or checkpoints."""
+    kept = [
+        path for part in ("predictions", "encoder") for path in sorted((run_dir / part).rglob("*"))
+    ]
+    return {
+        path.relative_to(run_dir).as_posix(): path.stat().st_size for path in kept if path.is_file()
+    }
+
+
+def write_json(path: Path, content: dict) -> Path:
+    """JSON, never half-written."""
+    with paths.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+        json.dump(content, out, indent=1, ensure_ascii=False)
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device and threads: recorded with every score, never part of a run's id."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+        "device": torch.cuda.get_device_name() if cuda else f"cpu ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "host": socket.gethostname(),
+    }

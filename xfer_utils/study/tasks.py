@@ -1,0 +1,132 @@
+"""The registry of tasks, read from tasks.yaml: one entry per task, no code per task."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+Format = Literal["sequence", "token", "span", "choice", "sentence", "pair"]
+Metric = Literal[
+    "accuracy", "tag_f1", "span_f1", "squad", "mlqa", "mining_f1", "retrieval_accuracy", "map_at_20"
+]
+Columns = dict[str, str | list[str]]
+
+
+class Row(BaseModel):
+    """Base of the registry's rows: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Place(Row):
+    """Where one split stands that is kept apart from the others of its data set."""
+
+    config: str | None = None
+    data_dir: str | None = None
+    revision: str = "main"
+
+
+class Hub(Place):
+    """Where the hub keeps a task; {language} and {name} in config and data_dir are filled in per language."""
+
+    id: str
+    names: dict[str, str] = {}
+    languages: tuple[str, ...] = ()
+    splits: dict[str, str] = {}
+    configs: dict[str, Place] = {}
+    absent: dict[str, tuple[str, ...]] = {}
+    prefix_column: str = ""
+    columns: Columns = {}
+    rows: dict[str, int | dict[str, int]] = {}
+    megabytes: int = 0
+    licence: str
+    note: str = ""
+
+    def expected(self, split: str, language: str) -> int | None:
+        """Rows of a split in the official release, where the registry knows them."""
+        found = self.rows.get(split)
+        return found.get(language) if isinstance(found, dict) else found
+
+    def place(self, split: str, language: str) -> Place:
+        """Config, folder and revision of a split, with the language filled in."""
+        found = self.configs.get(language) or self.configs.get(split) or self
+        fill = {"language": language, "name": self.names.get(language, language)}
+        named = {
+            key: value and value.format(**fill)
+            for key, value in vars(found).items()
+            if key in Place.model_fields
+        }
+        return Place(**named)
+
+
+class Task(Row):
+    """One task: its format, columns, labels, splits, metric and languages."""
+
+    name: str
+    title: str
+    role: Literal["intermediate", "target", "part", "xtreme_r", "translated"]
+    format: Format
+    parts: tuple[str, ...] = ()
+    train_on: str | None = None
+    train_first: str | None = None
+    gold_only: str = ""
+    columns: Columns = {}
+    variants: tuple[Columns, ...] = ()
+    labels: tuple[str, ...] = ()
+    open_labels: bool = False
+    choices: int = 0
+    questions: dict[str, str] = {}
+    layout: Literal["pairs", "pools", "answers", "entities"] | None = None
+    splits: dict[Literal["train", "dev", "test"], str | list[str]] = {}
+    evaluate: Literal["dev", "test"] = "dev"
+    metric: Metric
+    aligned: bool = False
+    mean_tokens: int = 0
+    train_rows: int = 0
+    languages: tuple[str, ...] = ("en",)
+    xtreme_r_languages: tuple[str, ...] = ()
+    local: str = ""
+    hub: Hub | None = None
+    hub_xtreme_r: Hub | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder of a local source that holds the task's files."""
+        return self.local or self.name
+
+    def hub_for(self, language: str) -> Hub | None:
+        """The hub entry that holds a language: the task's own, or that of XTREME-R's additions."""
+        added = self.hub_xtreme_r
+        return added if added and language in added.languages else self.hub
+
+
+@cache
+def _file() -> dict[str, dict]:
+    return yaml.safe_load((Path(__file__).parent / "tasks.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def registry() -> dict[str, Task]:
+    """Every task by name, in the order of tasks.yaml."""
+    return {name: Task(name=name, **row) for name, row in _file().items() if name != "_text"}
+
+
+@cache
+def text_on_hub() -> Hub:
+    """Where the hub keeps plain text for masked language modelling."""
+    return Hub(**_file()["_text"])
+
+
+def task(name: str) -> Task:
+    """One task; an unknown name is a KeyError that lists what there is."""
+    tasks = registry()
+    if name not in tasks:
+        raise KeyError(f"unknown task {name!r}; known: {', '.join(tasks)}")
+    return tasks[name]
+
+
+def training_parts(name: str) -> tuple[str, ...]:
+    """The data sets behind one training task: ANLI+ is three, every other task is itself."""
+    return task(name).parts or (name,)
