@@ -1,0 +1,100 @@
+"""The parameters of each kind of job: what the planner fills in and what a notebook validates.
+
+Papermill injects them flat, one literal a name; a notebook's second cell makes one object of them
+(`TargetJob.of(globals())`), so a misspelt or mistyped parameter is refused before anything runs.
+A test holds every notebook's parameters cell against these fields.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from xfer_utils.study import paths
+from xfer_utils.study.sections import Count, Positive, Pretraining, Role, Section, Training
+
+
+class Job(Section):
+    """What every job has: where its files go, and where its data comes from."""
+
+    # Where things stand and how often a training is saved cannot change a result.
+    UNHASHED: ClassVar[frozenset[str]] = frozenset({"run_dir", "encoder_dir", "checkpoint_minutes"})
+
+    run_dir: str
+    source: str
+    world: dict[str, Any] = {}
+    splits: dict[str, dict[str, str | list[str]]] = {}
+
+    @classmethod
+    def of(cls, variables: Mapping[str, Any]) -> "Job":
+        """The job whose parameters are variables of a notebook."""
+        return cls(**{name: variables[name] for name in cls.model_fields if name in variables})
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, made where it is not there yet."""
+        folder = paths.resolve(self.run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def identity(self) -> dict[str, Any]:
+        """What can change the result: the parameters that are not at their off value."""
+        return self.model_dump(mode="json", exclude=self.UNHASHED, exclude_defaults=True)
+
+
+class EncoderJob(Job, Pretraining):
+    """Phase 1: load a published model, or pre-train a small one on the source's text."""
+
+    load: str = ""
+    revision: str = "main"
+    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    attention: Literal["auto", "causal", "bidirectional"] = "auto"
+
+
+class FollowingJob(Job):
+    """A job that starts from an encoder made by another run."""
+
+    encoder_dir: str
+
+    @property
+    def parent(self) -> Path:
+        """The folder of the run whose encoder is used."""
+        return paths.resolve(self.encoder_dir)
+
+
+class TrainingJob(FollowingJob, Training):
+    """A training on English data, cleaned of what the study evaluates (`held_out`)."""
+
+    held_out: dict[str, list[Role]] = {}
+    seed: Count = 0
+
+
+class IntermediateJob(TrainingJob):
+    """Phase 2: one English task, or a mixture of several."""
+
+    tasks: list[str]
+    cap: Positive = 2**17
+
+
+class TargetJob(TrainingJob):
+    """Phase 3: fine-tune on English, then evaluate zero-shot."""
+
+    train_task: str
+    targets: list[str]
+    evaluate: dict[str, list[Role]]
+    languages: list[str] = []
+    max_eval_items: Count = 0
+    keep_model: bool = False
+
+    UNHASHED: ClassVar[frozenset[str]] = TrainingJob.UNHASHED | {"keep_model"}
+
+
+class RetrievalJob(FollowingJob):
+    """The targets without training: sentence vectors of one layer."""
+
+    targets: list[str]
+    evaluate: dict[str, list[Role]]
+    languages: list[str] = []
+    layer: int = -1
+    pooling: Literal["mean", "first", "last"] = "mean"
+    max_length: Positive = 256
+    precision: Literal["auto", "fp32", "bf16"] = "auto"

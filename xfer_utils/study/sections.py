@@ -1,0 +1,144 @@
+"""The sections of a study file: each validated, with the paper's values as defaults where it has them.
+
+A default is also a setting's *off value* in a run's identity: what stands at its default is left
+out there, so that a new setting changes no id of a finished run. A default that is to change
+therefore needs a new `version` of the kinds of job that read it (tests/runs/golden.json).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Role = Literal["dev", "test"]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys refused, types not coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Training(Section):
+    """How one training is done. Defaults are the paper's, but for `select`: its is `english_dev`."""
+
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
+    epochs: Positive = 2
+    max_steps: Count = 0
+    batch_size: Positive = 32
+    accumulation: Positive = 1
+    max_length: Annotated[int, Field(ge=8)] = 256
+    doc_stride: Positive = 128
+    max_examples: Count = 0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
+    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    batching: Literal["random", "length"] = "random"
+    select: Literal["last", "english_dev"] = "last"
+    eval_steps: Positive = 1000
+    patience: Positive = 30
+    dev_examples: Positive = 500
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    tuning: Literal["full", "lora"] = "full"
+    lora_rank: Positive = 16
+    activation_checkpointing: bool = False
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
+
+
+class Pretraining(Section):
+    """A small XLM-R pre-trained from scratch on the source's own text."""
+
+    layers: Positive = 3
+    width: Annotated[int, Field(ge=16)] = 96
+    heads: Positive = 4
+    feedforward: Annotated[int, Field(ge=16)] = 384
+    vocabulary: Annotated[int, Field(ge=100)] = 2000
+    positions: Annotated[int, Field(ge=16)] = 128
+    steps: Positive = 3000
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
+    max_length: Annotated[int, Field(ge=8)] = 64
+    masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.98
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout_later: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    lines_per_language: Count = 0
+    seed: Count = 0
+
+
+class Model(Section):
+    """One encoder: pre-trained here, or loaded from a hub id or a local folder."""
+
+    pretrain: Pretraining | None = None
+    load: str | None = None
+    revision: str = "main"
+    layer: int | None = None
+    pooling: Literal["mean", "first", "last"] = "mean"
+    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    attention: Literal["auto", "causal", "bidirectional"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Model":
+        if (self.pretrain is None) == (self.load is None):
+            raise ValueError(
+                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
+            )
+        if self.layer is not None and not 0 <= self.layer <= self.deepest:
+            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {self.deepest}")
+        return self
+
+    @property
+    def deepest(self) -> int:
+        """The last layer, as far as the study file knows it."""
+        return self.pretrain.layers if self.pretrain else 1000
+
+
+class Arm(Section):
+    """What phase 2 does, as data: a row of the tables.
+
+    The empty arm is `none`. One task is plain intermediate training, several are a mixture, each
+    visited in proportion to its size, at most `cap` examples of it in an epoch. `training` are
+    settings of this arm alone, over those of `intermediate_training`.
+    """
+
+    title: str = ""
+    tasks: list[str] = []
+    languages: list[str] = ["en"]
+    transform: Literal[""] = ""
+    text: Annotated[float, Field(ge=0, le=0)] = 0.0
+    steps: Count = 0
+    together: Literal[False] = False
+    cap: Positive = 2**17
+    training: Training = Training()
+
+    @field_validator("languages")
+    @classmethod
+    def _english_alone(cls, codes: list[str]) -> list[str]:
+        if codes != ["en"]:
+            raise ValueError("phase 2 reads English alone so far: write [en]")
+        return codes
+
+
+class Seeds(Section):
+    """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
+
+    none: Annotated[list[Count], Field(min_length=1)] = [0, 1, 2]
+    other: Annotated[list[Count], Field(min_length=1)] = [0]
+
+    @field_validator("none", "other")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        for seed in seeds:
+            if seeds.count(seed) > 1:
+                raise ValueError(f"seed {seed} is listed twice")
+        return seeds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            raise ValueError("write `seeds: {none: [0, 1, 2], other: [0]}`: lists of seeds by row")
+        return value
