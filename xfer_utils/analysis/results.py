@@ -11,7 +11,7 @@ import pandas as pd
 from xfer_utils.runs import records
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
-from xfer_utils.study.tasks import task, training_parts
+from xfer_utils.study.tasks import task
 
 SCORE_COLUMNS = (
     "task",
@@ -66,11 +66,9 @@ def scores(study_dir: Path) -> pd.DataFrame:
                 {
                     "study": made["study"]["name"],
                     "run": run["id"],
-                    **{key: labels[key] for key in ("model", "intermediate", "train_task", "seed")},
-                    "same_data": same_data(
-                        labels["intermediate"], labels["train_task"], made["mixture"]
-                    ),
-                    "stale": run["stale"],
+                    "intermediate": labels["arm"],
+                    **{key: labels[key] for key in ("model", "train_task", "seed", "same_data")},
+                    "stale": False,
                     **values,
                 }
             )
@@ -103,7 +101,7 @@ def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:
 def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     """Why a cell of the table is empty: what cannot be run, what failed, and what has not been run yet."""
     made, scored = plan(study_dir), set()
-    reasons = {(row["intermediate"], row["target"]): row["reason"] for row in made["not_run"]}
+    reasons = {(row["arm"], row["target"]): row["reason"] for row in made["not_run"]}
     for run in made["runs"]:
         labels = run["labels"]
         result = records.read(_folder(run["id"])) if "targets" in labels else None
@@ -112,7 +110,7 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
             continue
         failed = (_folder(run["id"]) / "error.txt").exists()
         for name in labels["targets"]:
-            reasons[labels["intermediate"], name] = "the run failed" if failed else "not run yet"
+            reasons[labels["arm"], name] = "the run failed" if failed else "not run yet"
     column = {name: task(name).gold_only for _, name in reasons if task(name).gold_only in scored}
     return {
         (intermediate, column.get(name, name)): reason
@@ -170,25 +168,18 @@ def _remarks(tables: list[dict], from_hub: bool) -> list[str]:
 
 
 def mixture_notes(study_dir: Path) -> list[str]:
-    """What the row `multi` was trained on, in words, where the study has one."""
-    made = plan(study_dir)
-    if "multi" not in made["study"]["intermediate"]:
-        return []
-    left_out = [
-        f"{task(name).title} is left out: {reason}." for name, reason in made["left_out"].items()
-    ]
-    titles = ", ".join(task(name).title for name in made["mixture"])
-    return [" ".join([f"multi-task: {titles}, all at once.", *left_out])]
-
-
-def same_data(intermediate: str, train_task: str, mixture: list[str]) -> bool:
-    """Whether phase 2 holds the very training data that phase 3 uses."""
-    if not train_task or intermediate == "none":
-        return False
-    names = mixture if intermediate == "multi" else [intermediate]
-    return task(train_task).folder in {
-        task(part).folder for name in names for part in training_parts(name)
-    }
+    """What each mixture was trained on, in words."""
+    content, notes = plan(study_dir), []
+    for name, arm in content["arms"].items():
+        if len(arm["tasks"]) < 2:
+            continue
+        reasons = content["left_out"].get(name, {})
+        titles = ", ".join(task(part).title for part in arm["tasks"] if part not in reasons)
+        left_out = [
+            f"{task(part).title} is left out: {reason}." for part, reason in reasons.items()
+        ]
+        notes.append(" ".join([f"{arm['title']}: {titles}, all at once.", *left_out]))
+    return notes
 
 
 def intermediate_scores(study_dir: Path) -> pd.DataFrame:
@@ -202,7 +193,7 @@ def intermediate_scores(study_dir: Path) -> pd.DataFrame:
                 rows.append(
                     {
                         "model": run["labels"]["model"],
-                        "trained on": run["labels"]["intermediate"],
+                        "trained on": run["labels"]["arm"],
                         "seed": run["labels"]["seed"],
                         "task": task(score.task).title,
                         "score": score.value,

@@ -18,10 +18,6 @@ File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yam
 Source = Annotated[
     str, typer.Option(help="toy, hub or folder:PATH, in place of the file's own source")
 ]
-Stale = Annotated[
-    bool,
-    typer.Option("--keep-stale", help="use runs of older code, marked stale wherever they show"),
-]
 
 
 @app.command()
@@ -30,14 +26,13 @@ def plan(
     why: Annotated[
         str, typer.Option(help="say what sets this run apart from its like on disk")
     ] = "",
-    keep_stale: Stale = False,
     source: Source = "",
 ) -> None:
     """Prints the study's runs by phase, what is done, what remains, and the expected time."""
     from xfer_utils.commands import overview
     from xfer_utils.runs import plan as study
 
-    made = study.make_plan(file, keep_stale, source)
+    made = study.make_plan(file, source)
     if why:
         run = _one_run(made, why)
         typer.echo(
@@ -58,7 +53,9 @@ def run(
     workers: Annotated[
         int, typer.Option(help="kernels at a time; 0: the study's, or one per core or GPU half")
     ] = 0,
-    keep_stale: Stale = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="make runs again whose code has changed since")
+    ] = False,
     source: Source = "",
 ) -> None:
     """Executes the study's runs with papermill; what is done is never run again."""
@@ -66,9 +63,16 @@ def run(
     from xfer_utils.runs import engines
     from xfer_utils.runs import plan as study
 
-    made = study.make_plan(file, keep_stale, source)
+    made = study.make_plan(file, source)
     overview.save_plan(made)
-    progress = engines.Progress(len(made.runs), done=set(made.done()))
+    done = made.done()
+    if refresh:
+        changed = engines.with_children(
+            made, [id for id in done if made.runs[id].changed_code(done[id])]
+        )
+        done = {id: result for id, result in done.items() if id not in changed}
+        engines.forget(made, changed)
+    progress = engines.Progress(len(made.runs), done=set(done))
     wanted = _wanted(made, only, limit, progress.done)
     workers = workers or made.study.workers or engines.default_workers()
     overview.start(made, wanted, workers, progress)
@@ -98,12 +102,12 @@ def status(file: File, source: Source = "") -> None:
 
 
 @app.command()
-def report(file: File, keep_stale: Stale = False, source: Source = "") -> None:
+def report(file: File, source: Source = "") -> None:
     """Builds the study's tables, figures and HTML report from the runs that are done."""
     from xfer_utils.commands import summary
     from xfer_utils.runs import plan as study
 
-    page, failed = summary.build(study.make_plan(file, keep_stale, source))
+    page, failed = summary.build(study.make_plan(file, source))
     typer.echo(f"Report: {page}")
     if failed:
         typer.echo(f"failed: {failed}", err=True)

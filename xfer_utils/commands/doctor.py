@@ -309,10 +309,9 @@ def training_bytes(study: Study, precision: str) -> float:
 
 def _trainings(study: Study) -> Iterator[tuple[params.Training, int]]:
     """The settings of every training, and how many inputs one of its examples has."""
-    for name in study.intermediate:
-        if name != "none":
-            parts = study.mixture() if name == "multi" else [name]
-            yield study.training("intermediate", name), max(task(part).choices for part in parts)
+    for name, arm in study.rows().items():
+        if arm.tasks:
+            yield study.training("intermediate", name), max(task(t).choices for t in arm.tasks)
     for name in filter(None, (task(target).train_on for target in study.targets)):
         yield study.training("target", name), task(name).choices
 

@@ -33,11 +33,7 @@ def export(
     """
     done, model = plan.done(), _model(plan, model)
     own = [run for run in plan.runs.values() if run.id in done and "targets" in run.labels]
-    own = [
-        run
-        for run in own
-        if (run.labels["model"], run.labels["intermediate"]) == (model, intermediate)
-    ]
+    own = [run for run in own if (run.labels["model"], run.labels["arm"]) == (model, intermediate)]
     if not own:
         raise SettingsError(f"{plan.file}: no run of {model} after `{intermediate}` is done.")
     first: dict[str, Run] = {}

@@ -34,8 +34,7 @@ def lines(plan: Plan, done: dict[str, Result], expected: cost.Expected) -> list[
 
 def data_sets(study: Study) -> list[str]:
     """The registry's data sets that a study reads, each once."""
-    named = [name for name in study.intermediate if name not in ("none", "multi")]
-    named += study.mixture() if "multi" in study.intermediate else []
+    named = [name for arm in study.rows().values() for name in arm.tasks]
     named += [
         name
         for target in study.targets
@@ -87,10 +86,12 @@ def outputs_bytes(plan: Plan) -> float:
     in_progress = 0.0
     for run in plan.runs.values():
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
-        keeps = run.kind == "intermediate" or (run.kind == "encoder" and not run.parameters["load"])
+        keeps = run.kind.name == "intermediate" or (
+            run.kind.name == "encoder" and not run.parameters["load"]
+        )
         total += WEIGHT_BYTES * parameters if keeps else 0
         stored = ADAM_BYTES + WEIGHT_BYTES * (run.parameters.get("select") == "english_dev")
-        if keeps or run.kind == "target":
+        if keeps or run.kind.name == "target":
             in_progress = max(
                 in_progress, 2 * stored * parameters
             )  # the one before stays until the next is whole
@@ -116,7 +117,7 @@ def seed_sd(done: dict[str, Result]) -> tuple[float, str]:
     """The deviation of a target's score between seeds of `none`, and how it is known."""
     by_target: dict[tuple[str, str], list[float]] = {}
     for result in done.values():
-        if result.kind != "target" or result.labels.get("intermediate") != "none":
+        if result.kind != "target" or result.labels.get("arm") != "none":
             continue
         for target in {score.task for score in result.scores}:
             values = [score.value for score in result.scores if score.task == target and score.main]
@@ -145,7 +146,7 @@ def _data_tokens(name: str) -> float:
 def _tokens(plan: Plan) -> str:
     known = counts.Counts(source_of(plan.study))
     total = sum(
-        counts.training_tokens(run.kind, run.parameters, known) for run in plan.runs.values()
+        counts.training_tokens(run.kind.name, run.parameters, known) for run in plan.runs.values()
     )
     return f"Training: {len(plan.runs)} runs, about {quantity(total)} tokens."
 

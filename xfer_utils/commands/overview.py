@@ -10,15 +10,9 @@ from xfer_utils.commands import needs
 from xfer_utils.runs import cost, engines, records
 from xfer_utils.runs.claims import Claims
 from xfer_utils.runs.engines import Progress
-from xfer_utils.runs.plan import NOTEBOOKS, Plan, Run, runs_folder
+from xfer_utils.runs.kinds import KINDS
+from xfer_utils.runs.plan import Plan, Run, runs_folder
 from xfer_utils.study import paths
-
-PHASES = {
-    "encoder": "phase 1",
-    "intermediate": "phase 2",
-    "target": "phase 3",
-    "retrieval": "phase 3, no training",
-}
 
 
 def plan_text(plan: Plan) -> str:
@@ -27,21 +21,35 @@ def plan_text(plan: Plan) -> str:
     todo = [id for id in plan.runs if id not in done]
     expected = cost.expected(plan, todo)
     lines = [f"{plan.study.title} ({plan.file})", plan.study.question, ""]
-    for kind, notebook in NOTEBOOKS.items():
+    for kind in KINDS.values():
         runs = [run for run in plan.runs.values() if run.kind == kind]
         if runs:
             finished = sum(run.id in done for run in runs)
-            lines.append(f"{PHASES[kind]}: {kind}, {notebook} - {finished} of {len(runs)} done")
+            lines.append(
+                f"{kind.phase}: {kind.name}, {kind.notebook} - {finished} of {len(runs)} done"
+            )
         for run in runs:
             time_text = "done" if run.id in done else duration(expected.seconds[run.id])
-            parent = f"  <- {run.parents[0].rpartition('-')[0]}" if run.parents else ""
+            parent = (
+                f"  <- {next(iter(run.parents.values())).rpartition('-')[0]}" if run.parents else ""
+            )
             lines.append(f"  {'x' if run.id in done else ' '} {run.id}  {time_text}{parent}")
-    for (intermediate, target), reason in plan.not_run.items():
-        if target == "*":
-            lines.append(f"  not run: {intermediate}: {reason}")
-    lines += [
-        f"  not in multi: {name}: {reason}" for name, reason in plan.mixture.items() if reason
-    ]
+    for (arm, target), reason in plan.not_run.items():
+        lines.append(f"  not run: {arm}, {target}: {reason}")
+    for arm, reasons in plan.left_out.items():
+        lines += [f"  not in {arm}: {name}: {reason}" for name, reason in reasons.items()]
+    changed = sorted(
+        {
+            name
+            for run in plan.runs.values()
+            if run.id in done
+            for name in run.changed_code(done[run.id])
+        }
+    )
+    if changed:
+        lines.append(
+            f"Code has changed since some runs were made ({', '.join(changed)}); `xfer run --refresh` makes those again."
+        )
     workers = plan.study.workers or engines.default_workers()
     wall = cost.wall_seconds(plan, expected.seconds, expected.lanes(workers))
     lines += ["", f"{len(done)} of {len(plan.runs)} runs done, {len(todo)} to do."]
@@ -77,36 +85,28 @@ def _flat(old: dict, new: dict) -> list[tuple]:
 
 def save_plan(plan: Plan) -> None:
     """The plan as data in the study's folder: the summary notebooks and the report start from it."""
-    stale = _stale(plan)
     runs = [
         {
             "id": run.id,
-            "kind": run.kind,
-            "parents": list(run.parents),
+            "kind": run.kind.name,
+            "parents": list(run.parents.values()),
             "labels": run.labels,
-            "stale": run.id in stale,
         }
         for run in plan.runs.values()
     ]
     not_run = [
-        {"intermediate": intermediate, "target": target, "reason": reason}
-        for (intermediate, target), reason in plan.not_run.items()
-        if target != "*"
+        {"arm": arm, "target": target, "reason": reason}
+        for (arm, target), reason in plan.not_run.items()
     ]
-    content = {"study": plan.study.model_dump(mode="json"), "runs": runs, "not_run": not_run}
-    content["mixture"] = [name for name, reason in plan.mixture.items() if not reason]
-    content["left_out"] = {name: reason for name, reason in plan.mixture.items() if reason}
-    records.write_json(plan.folder / "plan.json", {**content, "languages_csv": plan.languages_csv})
-
-
-def _stale(plan: Plan) -> set[str]:
-    """Runs of older code, and what builds on them."""
-    done, found = plan.done(), set()
-    for run in plan.runs.values():
-        older = run.id in done and done[run.id].identity["code"] != run.identity["code"]
-        if older or found & set(run.parents):
-            found.add(run.id)
-    return found
+    content = {
+        "study": plan.study.model_dump(mode="json"),
+        "arms": {name: arm.model_dump(mode="json") for name, arm in plan.arms.items()},
+        "runs": runs,
+        "not_run": not_run,
+        "left_out": plan.left_out,
+        "languages_csv": plan.languages_csv,
+    }
+    records.write_json(plan.folder / "plan.json", content)
 
 
 def start(plan: Plan, wanted: list[str], workers: int, progress: Progress) -> None:

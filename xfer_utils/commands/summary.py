@@ -20,8 +20,7 @@ def build(plan: Plan) -> tuple[Path, str]:
     overview.save_plan(plan)
     results.scores(plan.folder)
     pages = [_summary(plan, name) for name in SUMMARIES]
-    stale = {run["id"] for run in results.plan(plan.folder)["runs"] if run["stale"]}
-    pages += [_job(plan, run_id, run_id in stale) for run_id in plan.runs]
+    pages += [_job(plan, run_id) for run_id in plan.runs]
     failed = [
         f"{page['title']}: {page['error']}"
         for page in pages
@@ -58,15 +57,15 @@ def _mark(plan: Plan, notebook: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode() + code).hexdigest()
 
 
-def _job(plan: Plan, run_id: str, stale: bool) -> dict:
-    """What the report says of one run; a stale one was made by older code."""
+def _job(plan: Plan, run_id: str) -> dict:
+    """What the report says of one run."""
     run = plan.runs[run_id]
     result, executed = records.read(run.folder), run.folder / engines.EXECUTED
     error = run.folder / engines.ERROR
     page = {
         "id": run_id,
         "title": run.slug,
-        "kind": run.kind,
+        "kind": run.kind.name,
         "path": executed if executed.exists() else None,
     }
     if result is None:
@@ -83,7 +82,7 @@ def _job(plan: Plan, run_id: str, stale: bool) -> dict:
     shown = ", ".join(f"{name} {sum(values) / len(values):.1f}" for name, values in means.items())
     return {
         **page,
-        "status": "stale" if stale else "done",
+        "status": "done",
         "score": shown,
         "seconds": result.timing["total"],
     }

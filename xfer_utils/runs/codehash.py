@@ -12,13 +12,16 @@ PACKAGE = "xfer_utils"
 UNCOUNTED_TAGS = {"parameters", "injected-parameters", "show"}
 
 
+def of_cells(notebook: Path) -> str:
+    """A hash of the notebook's counted cells: a user who edits one wants it run again."""
+    source = "\n".join(_counted_cells(notebook))
+    return _digest(ast.parse(source, filename=str(notebook)))
+
+
 def of_notebook(notebook: Path) -> dict[str, str]:
-    """Hashes of the notebook's counted cells and of every xfer_utils module that they import, transitively."""
+    """Hashes of every xfer_utils module that the counted cells import, transitively."""
     tree = ast.parse("\n".join(_counted_cells(notebook)), filename=str(notebook))
-    hashes = {f"notebooks/{notebook.name}": _digest(tree)}
-    for module in sorted(_closure(_imports(tree))):
-        hashes[module] = _module(module)[0]
-    return hashes
+    return {module: _module(module)[0] for module in sorted(_closure(_imports(tree)))}
 
 
 def of_package(name: str) -> str:

@@ -35,7 +35,7 @@ UNKNOWN_SHAPE = (
     24,
     1024,
 )  # layers and width of a model that nothing is known of: those of XLM-R Large
-UNHASHED = ("seed", "checkpoint_minutes")
+UNHASHED = ("seed", "checkpoint_minutes", "run_dir", "encoder_dir", "held_out")
 
 
 @dataclass
@@ -127,9 +127,9 @@ def expected(plan: Plan, todo: list[str]) -> Expected:
     for run_id in todo:
         run = plan.runs[run_id]
         model = plan.study.models[run.labels["model"]]
-        work = effort(run.kind, run.parameters, counts)
+        work = effort(run.kind.name, run.parameters, counts)
         encoder = _encoder(run, plan.runs)
-        if like := exact.get(_settings(run.kind, run.parameters, encoder)):
+        if like := exact.get(_settings(run.kind.name, run.parameters, encoder)):
             found.measured += 1
             found.seconds[run_id] = median(like)
         elif rate := rates.get(encoder):
@@ -149,9 +149,11 @@ def wall_seconds(plan: Plan, seconds: dict[str, float], workers: int) -> float:
     """Time until all is done with so many kernels: the work shared out, but never less than the longest chain."""
     chain: dict[str, float] = {}
     for run in plan.runs.values():
-        above = max((chain.get(parent, 0.0) for parent in run.parents), default=0.0)
+        above = max((chain.get(parent, 0.0) for parent in run.parents.values()), default=0.0)
         chain[run.id] = above + seconds.get(run.id, 0.0)
-    encoders = sum(seconds.get(run.id, 0.0) for run in plan.runs.values() if run.kind == "encoder")
+    encoders = sum(
+        seconds.get(run.id, 0.0) for run in plan.runs.values() if run.kind.name == "encoder"
+    )
     rest = sum(seconds.values()) - encoders
     return max(max(chain.values(), default=0.0), encoders + rest / max(1, workers))
 
@@ -188,7 +190,7 @@ def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[s
             continue
         if result.training.get("resumed_from"):  # its seconds are those of its last part alone
             continue
-        given, seconds = result.identity["parameters"], result.timing["total"]
+        given, seconds = result.parameters, result.timing["total"]
         exact.setdefault(_settings(result.kind, given, encoder), []).append(seconds)
         if result.kind == "encoder" or (given["source"], given["world"]) != source:
             continue
@@ -202,11 +204,15 @@ def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[s
 
 
 def _encoder(run: Run | records.Result, known: Mapping[str, Run | records.Result | None]) -> str:
-    """What the encoder behind a run was asked to be, which a model's name does not tell; empty if it is gone."""
-    found: Run | records.Result | None = run
-    while found and found.kind != "encoder":
-        found = known.get(next(iter(found.identity["parents"]), ""))
-    return _settings("encoder", found.identity["parameters"]) if found else ""
+    """Settings of the encoder this run descends from; empty if it is gone."""
+    while run and _kind(run) != "encoder":
+        parents = run.parents if isinstance(run.parents, list) else list(run.parents.values())
+        run = known.get(next(iter(parents), ""))
+    return _settings("encoder", run.parameters) if run else ""
+
+
+def _kind(run: Run | records.Result) -> str:
+    return run.kind if isinstance(run.kind, str) else run.kind.name
 
 
 def _settings(kind: str, parameters: dict, encoder: str = "") -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xfer_utils.runs import codehash, records
 from xfer_utils.runs.claims import Claims
-from xfer_utils.runs.plan import Plan, Run, runs_folder
+from xfer_utils.runs.plan import Plan, Run
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
@@ -61,14 +61,6 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
             )
 
 
-def notebook_parameters(run: Run) -> dict:
-    """What papermill injects: the run's own parameters, its folder, and the folder it builds on."""
-    folders = {"run_dir": f"outputs/runs/{run.id}"}
-    if run.parents:
-        folders["encoder_dir"] = f"outputs/runs/{run.parents[0]}"
-    return {**run.parameters, **folders}
-
-
 def default_workers() -> int:
     """Kernels at a time: one per core on a CPU (two trainings use two cores better than one does), two on one GPU."""
     import torch
@@ -92,15 +84,30 @@ def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
         run_id = waiting.pop()
         if run_id not in needed and run_id in plan.runs:
             needed.add(run_id)
-            waiting += plan.runs[run_id].parents
+            waiting += plan.runs[run_id].parents.values()
     return [run_id for run_id in plan.runs if run_id in needed]
+
+
+def with_children(plan: Plan, chosen: list[str]) -> set[str]:
+    """The chosen runs and everything that builds on them."""
+    below = set(chosen)
+    for run in plan.runs.values():
+        if below & set(run.parents.values()):
+            below.add(run.id)
+    return below
+
+
+def forget(plan: Plan, run_ids: set[str]) -> None:
+    """Takes back that runs are done, so that they are made again under the same id."""
+    for run_id in run_ids:
+        (plan.runs[run_id].folder / records.RESULT).unlink(missing_ok=True)
 
 
 def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:
     """Runs what is wanted and not done; a failed run stops only what builds on it."""
     for run_id in wanted:
         run = plan.runs[run_id]
-        check_parameters(paths.NOTEBOOKS / run.notebook, notebook_parameters(run))
+        check_parameters(paths.NOTEBOOKS / run.kind.notebook, run.parameters)
     # Imported here: what only plans need not wait for it.
     from xfer_utils.runs import kernels
 
@@ -146,23 +153,23 @@ class Launcher:
         """Starts a run if it can be, drops it if it is done elsewhere or can no longer be run."""
         if any(
             parent in self.progress.failed or parent in self.progress.blocked
-            for parent in run.parents
+            for parent in run.parents.values()
         ):
             self.waiting.remove(run.id)
             self.progress.blocked.add(run.id)
-        elif run.id in self.progress.elsewhere and records.read(run.folder):
+        elif run.id in self.progress.elsewhere and run.result():
             self.waiting.remove(run.id)
             self.progress.elsewhere.discard(run.id)
             self.progress.done.add(run.id)
             self.progress.report(self.progress, f"done elsewhere  {run.id}")
-        elif self.slots and all(self._is_done(parent) for parent in run.parents):
+        elif self.slots and all(self._is_done(parent) for parent in run.parents.values()):
             self._start(run)
 
     def _start(self, run: Run) -> None:
         self.progress.elsewhere.add(run.id)
         if not self.claims.take(run.id):
             return
-        if records.read(run.folder):
+        if run.result():
             _remove(run.folder / "checkpoints")
             self.claims.release(run.id)
             return
@@ -178,14 +185,14 @@ class Launcher:
 
     def _threads_for(self, run: Run) -> int:
         """An encoder that everything waits for gets the threads of all workers; the number never depends on timing."""
-        if run.kind != "encoder":
+        if run.kind.name != "encoder":
             return self.threads
-        encoders = sum(other.kind == "encoder" for other in self.plan.runs.values())
+        encoders = sum(other.kind.name == "encoder" for other in self.plan.runs.values())
         return max(self.threads, min(ENCODER_THREADS, self.threads * self.workers // encoders))
 
     def _is_done(self, run_id: str) -> bool:
         unknown = run_id not in self.progress.done and run_id not in self.progress.running
-        if unknown and records.read(runs_folder() / run_id):
+        if unknown and self.plan.runs[run_id].result():
             self.progress.done.add(run_id)
         return run_id in self.progress.done
 
@@ -204,35 +211,32 @@ class Launcher:
 
 
 def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
-    """One run through papermill; its result counts only after papermill has returned and the draft is checked."""
+    """One run through papermill; its result counts once papermill is back and the draft checked."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    for leftover in (records.DRAFT, ERROR, "predictions", "encoder"):
+    for leftover in (records.RESULT, records.DRAFT, ERROR, *run.kind.keeps):
         _remove(run.folder / leftover)
-    begun = time.time()
+    begun, notebook = time.time(), paths.NOTEBOOKS / run.kind.notebook
     _check_code(run)
-    execute_notebook(
-        paths.NOTEBOOKS / run.notebook,
-        run.folder / EXECUTED,
-        notebook_parameters(run),
-        threads,
-        slot,
-    )
+    execute_notebook(notebook, run.folder / EXECUTED, run.parameters, threads, slot)
     _check_code(run)
-    labels = {**run.labels, "notebook": run.notebook}
     records.accept(
-        run.folder, id=run.id, kind=run.kind, labels=labels, identity=run.identity,
-        seconds=time.time() - begun,
+        run.folder, id=run.id, kind=run.kind.name, identity=run.identity, code=run.code,
+        parameters=run.parameters, parents=list(run.parents.values()),
+        labels={**run.labels, "notebook": run.kind.notebook}, seconds=time.time() - begun,
     )  # fmt: skip
     _remove(run.folder / "checkpoints")
 
 
 def _check_code(run: Run) -> None:
-    """An id says which code made a result: code that was edited since the plan was made must not run under it."""
-    planned, now = run.identity["code"], codehash.of_notebook(paths.NOTEBOOKS / run.notebook)
-    if edited := sorted(name for name in {*planned, *now} if planned.get(name) != now.get(name)):
-        raise RuntimeError(
-            f"{', '.join(edited)} was edited since this `xfer run` began; start it again."
-        )
+    """A record says which code made it: code edited since the plan was made must not run under it."""
+    notebook = paths.NOTEBOOKS / run.kind.notebook
+    now = codehash.of_notebook(notebook)
+    edited = [name for name in sorted({*run.code, *now}) if run.code.get(name) != now.get(name)]
+    if codehash.of_cells(notebook) != run.identity["cells"]:
+        edited.append(f"notebooks/{run.kind.notebook}")
+    if edited:
+        message = f"{', '.join(edited)} was edited since this `xfer run` began; start it again."
+        raise RuntimeError(message)
 
 
 def execute_notebook(

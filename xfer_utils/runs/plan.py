@@ -1,49 +1,42 @@
-"""From a study file to a plan: a DAG of runs, each with an id made of everything that can change its result."""
+"""From a study file to a plan: a DAG of runs, each with an id made of what can change its result."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from xfer_utils.learning import origins
-from xfer_utils.runs import codehash, records
+from xfer_utils.runs import codehash, identity, records
+from xfer_utils.runs.kinds import KINDS, Kind
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.toy.world import World
 from xfer_utils.study import params, paths
+from xfer_utils.study.jobs import Job
+from xfer_utils.study.sections import Arm, Pretraining, Training
 from xfer_utils.study.settings_file import closest
 from xfer_utils.study.tasks import registry, task, training_parts
-
-NOTEBOOKS = {
-    "encoder": "10_encoder.ipynb",
-    "intermediate": "20_intermediate.ipynb",
-    "target": "30_target.ipynb",
-    "retrieval": "35_retrieval.ipynb",
-}
-UNHASHED_ROW_FIELDS = {
-    "title", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r", "role"
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training, or one evaluation without training, by one job notebook."""
+    """One training, or one evaluation without training, by one job notebook.
+
+    `parents` are the runs it builds on, by the notebook parameter that takes their folder. `labels`
+    say what the run is in the study (model, arm, seed, targets): tables group by them.
+    """
 
     id: str
-    kind: str
-    notebook: str
-    parameters: dict[str, Any]
-    parents: tuple[str, ...]
+    kind: Kind
+    job: Job
+    parents: dict[str, str]
     labels: dict[str, Any]
     identity: dict[str, Any]
+    code: dict[str, str]
 
     @property
     def slug(self) -> str:
-        """The readable part of the id: the same for every version of code, data and settings."""
+        """The readable part of the id: the same for every version of settings, data and code."""
         return self.id.rpartition("-")[0]
 
     @property
@@ -51,18 +44,33 @@ class Run:
         """Where the run lives."""
         return runs_folder() / self.id
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What papermill injects."""
+        return self.job.model_dump(mode="json")
+
+    def result(self) -> records.Result | None:
+        """The record of a done run; None where it is missing or lacks a model that is asked for."""
+        result = records.read(self.folder)
+        lacking = getattr(self.job, "keep_model", False) and not (self.folder / "model").is_dir()
+        return None if lacking else result
+
+    def changed_code(self, result: records.Result) -> list[str]:
+        """Modules whose code is not that which made a result."""
+        names = {*self.code, *result.code}
+        return sorted(name for name in names if self.code.get(name) != result.code.get(name))
+
 
 @dataclass
 class Plan:
-    """A study's runs in an order in which parents stand first, and what cannot be run, with the reason."""
+    """A study's runs, parents first, and what cannot be run, with the reason."""
 
     study: params.Study
     file: Path
+    arms: dict[str, Arm]
     runs: dict[str, Run] = field(default_factory=dict)
-    not_run: dict[tuple[str, str], str] = field(default_factory=dict)
-    mixture: dict[str, str] = field(
-        default_factory=dict
-    )  # tasks of the row `multi`, and why one is left out
+    not_run: dict[tuple[str, str], str] = field(default_factory=dict)  # by arm and target
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)  # tasks of mixtures, by arm
     languages_csv: str | None = None
 
     @property
@@ -72,7 +80,7 @@ class Plan:
 
     def done(self) -> dict[str, records.Result]:
         """Results of the runs that are done."""
-        results = {run.id: records.read(run.folder) for run in self.runs.values()}
+        results = {run.id: run.result() for run in self.runs.values()}
         return {id: result for id, result in results.items() if result is not None}
 
 
@@ -81,295 +89,210 @@ def runs_folder() -> Path:
     return paths.outputs() / "runs"
 
 
-def make_plan(file: str | Path, keep_stale: bool = False, source: str = "") -> Plan:
-    """The plan of a study file (with another source than the file's, if one is given); nothing is trained for it."""
-    return Planner(params.load(file, source), Path(file), keep_stale).plan
+def make_plan(file: str | Path, source: str = "") -> Plan:
+    """The plan of a study file (with another source, if one is given); nothing is trained for it."""
+    file = Path(file)
+    return Planner(params.load(file, source), file).plan
 
 
 def source_of(study: params.Study) -> Any:
     """The study's source of data."""
-    return open_source(
-        study.source, world=study.world, data_dir=paths.outputs() / "data", splits=study.splits
-    )
+    data = paths.outputs() / "data"
+    return open_source(study.source, world=study.world, data_dir=data, splits=study.splits)
 
 
 class Planner:
     """Builds a plan, phase by phase."""
 
-    def __init__(self, study: params.Study, file: Path, keep_stale: bool) -> None:
-        self.plan = Plan(study, file)
-        self.study, self.keep_stale = study, keep_stale
+    def __init__(self, study: params.Study, file: Path) -> None:
+        self.study, self.plan = study, Plan(study, file, study.rows())
         try:
             self.source = source_of(study)
         except ValidationError as error:
-            raise params.refusals(file, error, ("world",), list(World.model_fields)) from None
+            known = list(World.model_fields)
+            raise params.refusals(file, error, ("world",), known) from None
         if study.source == "toy":
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self._check_languages()
         self.data = {"source": study.source, "world": study.world, "splits": study.splits}
-        for name, model in study.models.items():
-            encoder = self._encoder(name, model)
-            for intermediate in study.intermediate:
-                seeds = study.seeds.none if intermediate == "none" else study.seeds.other
+        for name in study.models:
+            encoder = self._encoder(name)
+            for arm in self.plan.arms:
+                seeds = study.seeds.none if arm == params.NONE else study.seeds.other
                 for seed in seeds:
-                    self._branch(name, model, encoder, intermediate, seed)
+                    self._branch(encoder, {"model": name, "arm": arm, "seed": seed})
 
     def _check_languages(self) -> None:
-        known = sorted(
-            {code for name in self.study.targets for code in self._languages(name)} | {"en"}
-        )
+        known = sorted({code for name in self.study.targets for code in self._languages(name)})
         for place, code in enumerate(self.study.languages):
             if code not in known:
                 message = f"`{code}` is no language of these targets in source {self.study.source}."
-                raise params.refusal(
-                    self.plan.file, ("languages", place), message + closest(code, known)
-                )
+                message += closest(code, known)
+                raise params.refusal(self.plan.file, ("languages", place), message)
 
-    def _encoder(self, name: str, model: params.Model) -> Run:
+    def _encoder(self, name: str) -> Run:
+        model = self.study.models[name]
         if self.study.source == "hub" and model.pretrain and not model.pretrain.lines_per_language:
             place = ("models", name, "pretrain", "lines_per_language")
-            raise params.refusal(
-                self.plan.file, place, "0 stands for all lines, which here are all of Wikipedia's."
-            )
-        settings = (model.pretrain or params.Pretraining()).model_dump()
-        use = {"head_pooling": model.head_pooling, "attention": model.attention}
+            message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
+            raise params.refusal(self.plan.file, place, message)
         parameters = {
-            **self.data,
             "load": model.load or "",
             "revision": model.revision,
-            **use,
-            **settings,
+            "head_pooling": model.head_pooling,
+            "attention": model.attention,
+            **(model.pretrain or Pretraining()).model_dump(),
         }
-        # What is evaluated is taken out of the text that is read.
-        evaluated = [row.name for row in registry().values() if row.role in ("target", "xtreme_r")]
-        data = (
-            {"text": self.source.text_revision(), **self._revisions(evaluated)}
-            if model.pretrain
-            else {}
-        )
-        if model.load:
-            data["weights"] = origins.fingerprint(model.load)
-        return self._add("encoder", name, parameters, (), {"model": name}, data)
+        return self._add("encoder", name, parameters, {}, {"model": name})
 
-    def _branch(
-        self, name: str, model: params.Model, encoder: Run, intermediate: str, seed: int
-    ) -> None:
-        """Everything that follows from one encoder, one intermediate task and one seed."""
-        labels = {"model": name, "intermediate": intermediate, "seed": seed}
-        parent = (
-            encoder if intermediate == "none" else self._intermediate(encoder, intermediate, labels)
-        )
-        targets = self.study.targets
+    def _branch(self, encoder: Run, labels: dict) -> None:
+        """Everything that follows from one encoder, one arm and one seed."""
+        targets, arm = self.study.targets, labels["arm"]
+        parent = self._arm(encoder, labels) if self.plan.arms[arm].tasks else encoder
         if parent is None:
-            for target in targets:
-                self.plan.not_run[intermediate, target] = self.plan.not_run[intermediate, "*"]
             return
         trained = [target for target in targets if task(target).train_on]
         for train_task in dict.fromkeys(task(target).train_on for target in trained):
-            self._target(
-                parent, train_task, [t for t in trained if task(t).train_on == train_task], labels
-            )
-        mined = [target for target in targets if not task(target).train_on]
-        if mined:
-            self._retrieval(parent, model, mined, labels)
+            served = [target for target in trained if task(target).train_on == train_task]
+            self._target(parent, train_task, served, labels)
+        if mined := [target for target in targets if not task(target).train_on]:
+            self._retrieval(parent, mined, labels)
 
-    def _intermediate(self, encoder: Run, name: str, labels: dict) -> Run | None:
-        training = self.study.training("intermediate", name)
-        parts = {
-            t: self._missing(t, training)
-            for t in (self.study.mixture() if name == "multi" else [name])
-        }
-        tasks = [t for t, reason in parts.items() if not reason]
-        if name == "multi":
-            self.plan.mixture = parts
-        if not tasks:
-            self.plan.not_run[name, "*"] = next(iter(parts.values()))
-            return None
-        return self._before(encoder, tasks, training, name, labels)
+    def _arm(self, encoder: Run, labels: dict) -> Run | None:
+        """Phase 2 of one arm; None where none of its tasks can be trained on."""
+        name, arm = labels["arm"], self.plan.arms[labels["arm"]]
+        training = self.study.training("intermediate", name, labels["model"], name)
+        if arm.steps:
+            training = training.model_copy(update={"max_steps": arm.steps})
+        missing = {part: self._missing(part, training) for part in arm.tasks}
+        tasks = [part for part, reason in missing.items() if not reason]
+        self.plan.left_out[name] = {part: why for part, why in missing.items() if why}
+        if tasks:
+            return self._before(encoder, tasks, training, name, labels, arm.cap)
+        reason = next(iter(missing.values()))
+        self.plan.not_run |= {(name, target): reason for target in self.study.targets}
+        return None
 
     def _before(
-        self, parent: Run, tasks: list[str], training: params.Training, slug: str, labels: dict
-    ) -> Run:
+        self, parent: Run, tasks: list[str], training: Training, slug: str, labels: dict,
+        cap: int = Arm().cap,
+    ) -> Run:  # fmt: skip
         """A training whose encoder is what the next one starts from."""
-        held_out = self._held_out(tasks)
         parameters = {
-            **self.data,
-            "tasks": tasks,
-            "multi_cap": self.study.multi_cap,
-            "held_out": held_out,
             **training.model_dump(),
+            "tasks": tasks,
+            "cap": cap,
+            "held_out": self._held_out(tasks),
             "seed": labels["seed"],
         }
         slug = f"{slug}-s{labels['seed']}"
-        data = self._revisions([*tasks, *held_out])
-        return self._add("intermediate", slug, parameters, (parent,), labels, data, tasks)
+        return self._add("intermediate", slug, parameters, {"encoder_dir": parent}, labels)
 
-    def _missing(self, name: str, training: params.Training) -> str:
-        """Why a task cannot be trained on; empty where it can. A dev set is needed where it chooses the checkpoint."""
-        needed = {
-            "train": "training",
-            **({"dev": "dev"} if training.select == "english_dev" else {}),
-        }
+    def _missing(self, name: str, training: Training) -> str:
+        """Why a task cannot be trained on; empty where it can. A checkpoint's choice needs dev."""
+        needed = {"train": "training"}
+        if training.select == "english_dev":
+            needed["dev"] = "dev"
         for part in training_parts(name):
-            for role, called in needed.items():
+            for role, title in needed.items():
                 if not self.source.has(part, role, "en"):
-                    licensed = registry()[part].open_labels and not self.source.has(
-                        part, "train", "en"
-                    )
-                    return (
-                        "licensed data"
-                        if licensed
-                        else f"no {called} data for {part} in {self.study.source}"
-                    )
+                    no_training = not self.source.has(part, "train", "en")
+                    if registry()[part].open_labels and no_training:
+                        return "licensed data"
+                    return f"no {title} data for {part} in {self.study.source}"
         return ""
 
     def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
+        arm, model = labels["arm"], labels["model"]
         first, present = task(targets[0]).train_first, [t for t in targets if self._languages(t)]
-        missing = [
-            self._missing(name, self.study.training("target", name))
-            for name in (first, train_task)
-            if name
-        ]
-        reason = next(filter(None, missing), "")
-        row, nowhere = labels["intermediate"], f"no evaluation data in {self.study.source}"
-        self.plan.not_run |= {
-            (row, t): reason or nowhere for t in targets if reason or t not in present
+        settings = {
+            name: self.study.training("target", name, model) for name in (first, train_task) if name
         }
+        missing = [self._missing(name, training) for name, training in settings.items()]
+        reason = next(filter(None, missing), "")
+        nowhere = f"no evaluation data in {self.study.source}"
+        absent = [t for t in targets if reason or t not in present]
+        self.plan.not_run |= {(arm, target): reason or nowhere for target in absent}
         if reason or not present:
             return
         if first:
-            training, leading = (
-                self.study.training("target", first),
-                {**labels, "leads_to": train_task},
-            )
-            parent = self._before(parent, [first], training, f"{first}-after-{row}", leading)
-        held_out = self._held_out([train_task])
+            leading = {**labels, "leads_to": train_task}
+            parent = self._before(parent, [first], settings[first], f"{first}-after-{arm}", leading)
         parameters = {
-            **self.data,
+            **settings[train_task].model_dump(),
             "train_task": train_task,
-            "targets": present,
-            "evaluate": self._roles(present),
+            **self._evaluation(present),
             "max_eval_items": self.study.max_eval_items,
-            "held_out": held_out,
-            **self.study.training("target", train_task).model_dump(),
+            "keep_model": self.study.keep_model,
+            "held_out": self._held_out([train_task]),
             "seed": labels["seed"],
         }
-        slug = f"{train_task}-after-{labels['intermediate']}-s{labels['seed']}"
-        used = list(dict.fromkeys([train_task, *present]))
-        labels = {**labels, "train_task": train_task, "targets": present}
-        data = self._revisions([*used, *held_out])
-        self._add("target", slug, parameters, (parent,), labels, data, used)
+        labels = {
+            **labels,
+            "train_task": train_task,
+            "targets": present,
+            "same_data": params.same_data(self.plan.arms[arm], train_task),
+        }
+        slug = f"{train_task}-after-{arm}-s{labels['seed']}"
+        self._add("target", slug, parameters, {"encoder_dir": parent}, labels)
 
-    def _retrieval(
-        self, parent: Run, model: params.Model, targets: list[str], labels: dict
-    ) -> None:
-        present = [t for t in targets if self._languages(t)]
-        for target in set(targets) - set(present):
-            self.plan.not_run[labels["intermediate"], target] = (
-                f"no evaluation data in {self.study.source}"
-            )
+    def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
+        arm, model = labels["arm"], self.study.models[labels["model"]]
+        present = [target for target in targets if self._languages(target)]
+        nowhere = f"no evaluation data in {self.study.source}"
+        self.plan.not_run |= {(arm, target): nowhere for target in targets if target not in present}
         if not present:
             return
         parameters = {
-            **self.data,
-            "targets": present,
-            "evaluate": self._roles(present),
+            **self._evaluation(present),
             "layer": -1 if model.layer is None else model.layer,
             "pooling": model.pooling,
-            **self._reading(present),
+            **self._reading(present, labels["model"]),
         }
-        slug = f"after-{labels['intermediate']}-s{labels['seed']}"
-        if labels["intermediate"] == "none":
-            slug, labels = "after-none", {**labels, "seed": -1}
-        labels = {**labels, "train_task": "", "targets": present}
-        self._add(
-            "retrieval", slug, parameters, (parent,), labels, self._revisions(present), present
-        )
+        slug = f"after-{arm}-s{labels['seed']}"
+        if parent.kind.name == "encoder":  # without phase 2 there is no seed: all share one run
+            slug, labels = f"after-{arm}", {**labels, "seed": -1}
+        labels = {**labels, "train_task": "", "targets": present, "same_data": False}
+        self._add("retrieval", slug, parameters, {"encoder_dir": parent}, labels)
 
     def _languages(self, target: str) -> list[str]:
         """Languages in which the source has what the study evaluates."""
-        return self.source.languages(target, self._roles([target])[target])
+        return self.source.languages(target, self.study.roles(target)[0])
 
-    def _reading(self, targets: list[str]) -> dict[str, Any]:
+    def _evaluation(self, targets: list[str]) -> dict[str, Any]:
+        roles = {target: self.study.roles(target) for target in targets}
+        return {"targets": targets, "evaluate": roles, "languages": self.study.languages}
+
+    def _reading(self, targets: list[str], model: str) -> dict[str, Any]:
         """How sentences are read: one run reads those of all retrieval targets in one way."""
-        found = {t: self.study.training("target", t) for t in targets}
+        settings = {target: self.study.training("target", target, model) for target in targets}
         for name in ("max_length", "precision"):
-            if len({getattr(settings, name) for settings in found.values()}) > 1:
-                message = f"{' and '.join(found)} are made by one run and need one `{name}`."
-                raise params.refusal(
-                    self.plan.file, ("target_training", targets[-1], name), message
-                )
-        return found[targets[0]].model_dump(include={"max_length", "precision"})
+            if len({getattr(training, name) for training in settings.values()}) > 1:
+                message = f"{' and '.join(settings)} are made by one run and need one `{name}`."
+                place = ("target_training", targets[-1], name)
+                raise params.refusal(self.plan.file, place, message)
+        return settings[targets[0]].model_dump(include={"max_length", "precision"})
 
-    def _roles(self, targets: list[str]) -> dict[str, str]:
-        return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
-
-    def _held_out(self, tasks: list[str]) -> dict[str, str]:
-        """Which of the study's evaluated sets could share items with some training sets, by target and role."""
-        comparable = [
-            t for t in self.study.targets if any(leaks.comparable(t, name) for name in tasks)
-        ]
-        return self._roles(comparable)
-
-    def _revisions(self, tasks: list[str]) -> dict[str, str]:
-        """Revisions of the data sets; the hub's reader is loaded by name, so its code counts here."""
-        reader = (
-            {"reader": codehash.of_package("xfer_utils.sources.hub")}
-            if self.study.source == "hub"
-            else {}
-        )
-        return reader | {
-            part: self.source.revision(part) for name in tasks for part in training_parts(name)
+    def _held_out(self, tasks: list[str]) -> dict[str, list[str]]:
+        """Which of the study's evaluated sets could share items with some training sets."""
+        return {
+            target: self.study.roles(target)
+            for target in self.study.targets
+            if any(leaks.comparable(target, name) for name in tasks)
         }
 
     def _add(
-        self, kind: str, slug: str, parameters: dict, parents: tuple[Run, ...], labels: dict, data: dict,
-        tasks: list[str] = (),
-    ) -> Run:  # fmt: skip
-        identity = {
-            "kind": kind,
-            "parameters": parameters,
-            "tasks": {name: _row(name) for name in tasks},
-            "data": data,
-            "parents": [parent.id for parent in parents],
-            "code": codehash.of_notebook(paths.NOTEBOOKS / NOTEBOOKS[kind]),
-        }
-        id = f"{kind}-{slug}-{digest(identity)}".lower()
-        if self.keep_stale and not (runs_folder() / id / records.RESULT).exists():
-            id = _stale_twin(f"{kind}-{slug}".lower(), identity) or id
-        run = self.plan.runs.get(id)
-        if run is None:
-            run = Run(
-                id,
-                kind,
-                NOTEBOOKS[kind],
-                parameters,
-                tuple(p.id for p in parents),
-                labels,
-                identity,
-            )
-            self.plan.runs[id] = run
-        return run
-
-
-def digest(identity: dict) -> str:
-    """The short hash of a run's identity."""
-    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-@cache
-def _row(name: str) -> dict:
-    """The registry's row as data, without what cannot change a score."""
-    return json.loads(
-        task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS, exclude_defaults=True)
-    )
-
-
-def _stale_twin(slug: str, identity: dict) -> str | None:
-    """A done run that differs from this one in its code only; where parents have twins, `identity` names those."""
-    for folder in sorted(runs_folder().glob(f"{slug}-*"), reverse=True):
-        result = records.read(folder)
-        if result and {**result.identity, "code": {}} == {**identity, "code": {}}:
-            return folder.name
-    return None
+        self, kind_name: str, slug: str, parameters: dict, parents: dict[str, Run], labels: dict
+    ) -> Run:
+        kind, ids = KINDS[kind_name], [parent.id for parent in parents.values()]
+        folders = {key: f"outputs/runs/{parent.id}" for key, parent in parents.items()}
+        content = {"run_dir": "", **self.data, **folders, **parameters}
+        job = kind.job(**content)
+        content = identity.of_run(kind, job, ids, self.source)
+        run_id = f"{kind_name}-{slug}-{identity.digest(content)}".lower()
+        if run_id not in self.plan.runs:
+            job = job.model_copy(update={"run_dir": f"outputs/runs/{run_id}"})
+            by_key = {key: parent.id for key, parent in parents.items()}
+            code = codehash.of_notebook(paths.NOTEBOOKS / kind.notebook)
+            self.plan.runs[run_id] = Run(run_id, kind, job, by_key, labels, content, code)
+        return self.plan.runs[run_id]

@@ -50,6 +50,9 @@ class Result(BaseModel):
     kind: str
     labels: dict[str, Any]
     identity: dict[str, Any]
+    parameters: dict[str, Any]
+    parents: list[str]
+    code: dict[str, str]
     scores: list[Score]
     files: dict[str, int]
     training: dict[str, Any]
@@ -96,19 +99,19 @@ def write_draft(
     return write_json(run_dir / DRAFT, content)
 
 
-def accept(
-    run_dir: Path, *, id: str, kind: str, labels: dict, identity: dict, seconds: float
-) -> Result:
-    """Checks a draft (files, sizes, finite values) and makes it the result, atomically; BrokenResult otherwise."""
+def accept(run_dir: Path, *, seconds: float, **about: Any) -> Result:
+    """Checks a draft (files, sizes, finite values) and makes it the result, atomically.
+
+    `about` is what the launcher knows of the run: the fields of Result that the draft lacks.
+    """
     draft = run_dir / DRAFT
     try:
         content = json.loads(draft.read_text(encoding="utf-8"))
         content["timing"]["total"] = round(seconds, 3)
-        result = Result(id=id, kind=kind, labels=labels, identity=identity, **content)
+        result = Result(**about, **content)
     except FileNotFoundError:
-        raise BrokenResult(
-            "the notebook ended without writing its result (a killed kernel looks so)"
-        ) from None
+        message = "the notebook ended without writing its result (a killed kernel looks so)"
+        raise BrokenResult(message) from None
     except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise BrokenResult(f"{draft}: not a valid record: {error}") from None
     _check(run_dir, result)
@@ -144,7 +147,9 @@ def _check(run_dir: Path, result: Result) -> None:
 def _sizes(run_dir: Path) -> dict[str, int]:
     """Files that belong to the record: predictions and encoders, not notebooks or checkpoints."""
     kept = [
-        path for part in ("predictions", "encoder") for path in sorted((run_dir / part).rglob("*"))
+        path
+        for part in ("predictions", "encoder", "model")
+        for path in sorted((run_dir / part).rglob("*"))
     ]
     return {
         path.relative_to(run_dir).as_posix(): path.stat().st_size for path in kept if path.is_file()

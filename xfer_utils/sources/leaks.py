@@ -104,9 +104,17 @@ def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
     `targets` maps each target to the role a study evaluates it on; names alone stand for `dev` and `test`.
     """
     for name in targets:
-        for role in [targets[name]] if isinstance(targets, Mapping) else ROLES:
+        for role in _roles(targets, name):
             if source.languages(name, role):
                 yield name, role
+
+
+def _roles(targets: Targets, name: str) -> list[str]:
+    """The roles that count: those the study evaluates, or both."""
+    if not isinstance(targets, Mapping):
+        return list(ROLES)
+    roles = targets[name]
+    return [roles] if isinstance(roles, str) else list(roles)
 
 
 def evaluated_marks(source: Source, targets: Targets) -> Marks:

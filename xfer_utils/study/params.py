@@ -1,109 +1,19 @@
-"""The study file: one YAML file in params/, strictly validated, with defaults from the paper where it has them."""
+"""The study file: one YAML file in params/, strictly validated, with what it extends worked in."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from xfer_utils.study import settings_file
+from xfer_utils.study.sections import Arm, Count, Model, Pretraining, Role, Section, Seeds, Training
 from xfer_utils.study.settings_file import SettingsError, closest
-from xfer_utils.study.tasks import registry
+from xfer_utils.study.tasks import registry, task, training_parts
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys refused, types not coerced."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Training(Section):
-    """How one training is done. Defaults are the paper's, but for `select`: the paper chooses by `english_dev`."""
-
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
-    epochs: Positive = 2
-    max_steps: Count = 0
-    batch_size: Positive = 32
-    accumulation: Positive = 1
-    max_length: Annotated[int, Field(ge=8)] = 256
-    doc_stride: Positive = 128
-    max_examples: Count = 0
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    batching: Literal["random", "length"] = "random"
-    select: Literal["last", "english_dev"] = "last"
-    eval_steps: Positive = 1000
-    patience: Positive = 30
-    dev_examples: Positive = 500
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    tuning: Literal["full", "lora"] = "full"
-    lora_rank: Positive = 16
-    activation_checkpointing: bool = False
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
-
-
-class Pretraining(Section):
-    """A small XLM-R pre-trained from scratch on the source's own text (phase 1 of the toy and mini studies)."""
-
-    layers: Positive = 3
-    width: Annotated[int, Field(ge=16)] = 96
-    heads: Positive = 4
-    feedforward: Annotated[int, Field(ge=16)] = 384
-    vocabulary: Annotated[int, Field(ge=100)] = 2000
-    positions: Annotated[int, Field(ge=16)] = 128
-    steps: Positive = 3000
-    batch_size: Positive = 64
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
-    max_length: Annotated[int, Field(ge=8)] = 64
-    masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.98
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout_later: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    lines_per_language: Count = 0
-    seed: int = 0
-
-
-class Model(Section):
-    """One encoder: pre-trained here, or loaded from a hub id or a local folder."""
-
-    pretrain: Pretraining | None = None
-    load: str | None = None
-    revision: str = "main"
-    layer: int | None = None
-    pooling: Literal["mean", "first", "last"] = "mean"
-    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
-    attention: Literal["auto", "causal", "bidirectional"] = "auto"
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> "Model":
-        if (self.pretrain is None) == (self.load is None):
-            raise ValueError(
-                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
-            )
-        if self.pretrain and self.layer is not None and not 0 <= self.layer <= self.pretrain.layers:
-            raise ValueError(
-                f"`layer: {self.layer}` is not one of its layers, 0 to {self.pretrain.layers}"
-            )
-        return self
-
-
-class Seeds(Section):
-    """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
-
-    none: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
-    other: Annotated[list[int], Field(min_length=1)] = [0]
-
-    @field_validator("none", "other")
-    @classmethod
-    def _different(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice")
-        return seeds
+NONE, MULTI = "none", "multi"
+TITLES = {NONE: "none", MULTI: "multi-task"}
+SUMMARIES = ["50_main_table", "70_explore_predictions"]
 
 
 class Study(Section):
@@ -118,90 +28,137 @@ class Study(Section):
     world: dict[str, Any] = {}
     splits: dict[str, dict[str, str | list[str]]] = {}
     models: dict[Name, Model]
-    intermediate: list[str] = ["none"]
-    multi_tasks: list[str] = []
-    multi_cap: Positive = 2**17
+    intermediate: list[str] = [NONE]
+    arms: dict[Name, Arm] = {}
     targets: list[str]
     benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
-    evaluate: dict[str, Literal["dev", "test"]] = {}
+    evaluate: dict[str, Role | list[Role]] = {}
     max_eval_items: Count = 0
+    keep_model: bool = False
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
+    summaries: list[str] = SUMMARIES
     workers: Count = 0
     threads: Count = 0
 
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
-        if value in ("toy", "hub") or (value.startswith("folder:") and len(value) > len("folder:")):
+        if value in ("toy", "hub") or (value.startswith("folder:") and value != "folder:"):
             return value
         raise ValueError(f"`{value}` is no source: write toy, hub or folder:PATH")
 
-    @field_validator("intermediate", "multi_tasks", "targets")
+    @field_validator("targets")
     @classmethod
-    def _known_tasks(cls, names: list[str], info: Any) -> list[str]:
-        role = "target" if info.field_name == "targets" else "intermediate"
-        roles = (role, "xtreme_r") if role == "target" else (role,)
-        known = [name for name, row in registry().items() if row.role in roles]
-        known += ["none", "multi"] if info.field_name == "intermediate" else []
-        for name in names:
-            if name not in known:
-                raise ValueError(f"`{name}` is no {role} task.{closest(name, known)}")
-        if len(set(names)) < len(names):
-            raise ValueError("a task stands twice")
-        if info.field_name == "intermediate" and "none" not in names:
-            raise ValueError("`none` is missing: every gain is measured against it")
-        return names
+    def _known_targets(cls, names: list[str]) -> list[str]:
+        known = [row.name for row in registry().values() if row.role in ("target", "xtreme_r")]
+        return _known(names, known, "target task")
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        for name, arm in arms.items():
+            _known(arm.tasks, _intermediate_tasks(), f"intermediate task (in the arm `{name}`)")
+            if name == NONE and arm.tasks:
+                raise ValueError("`none` is the arm without an intermediate task")
+        return arms
 
     @field_validator("intermediate_training", "target_training", "evaluate", "splits")
     @classmethod
     def _known_sections(cls, sections: dict[str, Any], info: Any) -> dict[str, Any]:
         known = _section_keys(info.field_name)
         for name in sections:
-            if name not in known:
+            if name not in known and not (info.field_name == "intermediate_training"):
                 raise ValueError(_no_section(name, info.field_name, known))
         return sections
 
     @model_validator(mode="after")
-    def _mixture_of_something(self) -> "Study":
-        if "multi" in self.intermediate and not self.mixture():
+    def _known_rows(self) -> "Study":
+        known = [NONE, MULTI, *self.arms, *_intermediate_tasks()]
+        _known(self.intermediate, known, "intermediate task or arm")
+        if NONE not in self.intermediate:
+            raise ValueError("`none` is missing: every gain is measured against it")
+        if MULTI in self.intermediate and not self.rows()[MULTI].tasks:
             raise ValueError(
-                "the row `multi` needs tasks: list them in `multi_tasks:` or among `intermediate:`"
+                "the row `multi` needs tasks: list some in `intermediate:`, "
+                "or write `arms: {multi: {tasks: [...]}}`"
             )
+        for name in self.intermediate_training:
+            if name not in ("default", *known):
+                raise ValueError(_no_section(name, "intermediate_training", ["default", *known]))
         return self
 
-    def mixture(self) -> list[str]:
-        """The tasks of the row `multi`: `multi_tasks`, or every single task among the study's rows."""
-        return self.multi_tasks or [
-            name for name in self.intermediate if name not in ("none", "multi")
-        ]
+    def rows(self) -> dict[str, Arm]:
+        """The arms by name, in the order of the tables: `intermediate`, then what `arms` adds.
 
-    def training(self, phase: Literal["intermediate", "target"], task: str) -> Training:
-        """The settings of one training: the section's `default`, then the task's own lines."""
-        section = getattr(self, f"{phase}_training")
+        A bare task name is the arm that trains on it. `multi` is the mixture of all plain tasks
+        listed, unless `arms` says which.
+        """
+        names = list(dict.fromkeys([*self.intermediate, *self.arms]))
+        plain = [name for name in self.intermediate if name not in (NONE, MULTI, *self.arms)]
+        tasks = {MULTI: plain, NONE: []}
+        arms = {}
+        for name in names:
+            arm = self.arms.get(name) or Arm(tasks=tasks.get(name, [name]))
+            filled = {"title": arm.title or _title(name), "tasks": arm.tasks or tasks.get(name, [])}
+            arms[name] = arm.model_copy(update=filled)
+        return arms
+
+    def training(
+        self, phase: Literal["intermediate", "target"], name: str, model: str = "", arm: str = ""
+    ) -> Training:
+        """The settings of one training: study's default and own lines, the model's, the arm's."""
+        sections = [getattr(self, f"{phase}_training")]
+        if model:
+            sections.append(getattr(self.models[model], f"{phase}_training"))
         layers = [
-            section[key].model_dump(exclude_unset=True)
-            for key in ("default", task)
-            if key in section
+            section[key] for section in sections for key in ("default", name) if key in section
         ]
-        return Training(**{key: value for layer in layers for key, value in layer.items()})
+        if arm in self.arms:
+            layers.append(self.arms[arm].training)
+        settings: dict[str, Any] = {}
+        for layer in layers:
+            settings |= layer.model_dump(exclude_unset=True)
+        return Training(**settings)
+
+    def roles(self, target: str) -> list[Role]:
+        """The splits that a target is evaluated on; the tables show the first."""
+        wanted = self.evaluate.get(target, task(target).evaluate)
+        return [wanted] if isinstance(wanted, str) else list(wanted)
+
+
+def same_data(arm: Arm, train_task: str) -> bool:
+    """Whether an arm's phase 2 holds the very training data that phase 3 uses."""
+    if not train_task:
+        return False
+    folders = {task(part).folder for name in arm.tasks for part in training_parts(name)}
+    return task(train_task).folder in folders
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name) or (registry()[name].title if name in registry() else name)
+
+
+def _intermediate_tasks() -> list[str]:
+    return [row.name for row in registry().values() if row.role == "intermediate"]
+
+
+def _known(names: list[str], known: list[str], what: str) -> list[str]:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"`{name}` is no {what}.{closest(name, known)}")
+        if names.count(name) > 1:
+            raise ValueError(f"`{name}` is listed twice")
+    return names
 
 
 def _section_keys(section: str) -> list[str]:
-    """What may stand in a section by task: training sets where something is trained, targets where it is evaluated."""
+    """What a section may hold by task: training sets where it trains, targets where it evaluates."""
     targets = [row for row in registry().values() if row.role in ("target", "xtreme_r")]
-    if section == "intermediate_training":
-        return [
-            "default",
-            "multi",
-            *(row.name for row in registry().values() if row.role == "intermediate"),
-        ]
     if section == "target_training":
-        used = [
-            name for row in targets for name in (row.train_first, row.train_on or row.name) if name
-        ]
+        used = [n for row in targets for n in (row.train_first, row.train_on or row.name) if n]
         return ["default", *dict.fromkeys(used)]
     return [row.name for row in targets] if section == "evaluate" else list(registry())
 
@@ -211,12 +168,19 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
     if row is None:
         return f"`{name}` is no task.{closest(name, known)}"
     if section == "target_training" and row.train_on:
-        return f"`{name}` is trained on `{row.train_on}`: write `{row.train_on}`, for all targets that share it"
-    return f"`{name}` is not {'evaluated' if section == 'evaluate' else 'trained'} here. Known: {', '.join(known)}."
+        return (
+            f"`{name}` is trained on `{row.train_on}`: write `{row.train_on}`, "
+            "for all targets that share it"
+        )
+    verb = "evaluated" if section == "evaluate" else "trained"
+    return f"`{name}` is not {verb} here. Known: {', '.join(known)}."
+
+
+# ----- reading the file -----
 
 
 def load(path: str | Path, source: str = "") -> Study:
-    """A study from its file, or with another source; a SettingsError says file, key, line and closest spelling."""
+    """A study from its file, or with another source; a SettingsError says file, key and line."""
     path = Path(path)
     content, _ = _with_base(path)
     if source:
@@ -230,17 +194,16 @@ def load(path: str | Path, source: str = "") -> Study:
 def refusals(
     path: str | Path, error: ValidationError, inside: tuple = (), known: list[str] = ()
 ) -> SettingsError:
-    """All that pydantic found wrong in a study file, or in the section `inside` it, whose keys are the `known` ones."""
+    """All that pydantic refused in a study file, or in the section `inside` it (keys: `known`)."""
     files = _with_base(Path(path))[1]
-    found = [{**one, "loc": (*inside, *one["loc"])} for one in error.errors()]
-    return SettingsError("\n".join(_explain(one, files, known) for one in found))
+    problems = [{**problem, "loc": (*inside, *problem["loc"])} for problem in error.errors()]
+    return SettingsError("\n".join(_explain(problem, files, known) for problem in problems))
 
 
 def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
-    """The error for a value that only its user can judge, such as a language that the source does not have."""
-    return SettingsError(
-        f"{_place(keys, _with_base(Path(path))[1])}: `{'.'.join(map(str, keys))}`: {message}"
-    )
+    """The error for a value that only a source can judge, such as a language it does not have."""
+    place = _place(keys, _with_base(Path(path))[1])
+    return SettingsError(f"{place}: `{'.'.join(map(str, keys))}`: {message}")
 
 
 def _with_base(path: Path) -> tuple[dict, list[Path]]:
@@ -255,6 +218,11 @@ def _with_base(path: Path) -> tuple[dict, list[Path]]:
         raise SettingsError(
             f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
         )
+    if "name" not in content:
+        raise SettingsError(
+            f"{path}: a study that extends another needs a `name:` of its own, "
+            f"or it would overwrite the plan and the report of `{base.get('name')}`."
+        )
     return _merge(base, content), [path, base_path]
 
 
@@ -268,29 +236,29 @@ def _merge(base: dict, over: dict) -> dict:
 
 def _place(keys: tuple, files: list[Path]) -> str:
     """File and line of the file that holds most of the keys; the one that extends comes first."""
-    found = [(settings_file.line_of(file, keys), file) for file in files]
-    (_, line), file = max(found, key=lambda one: one[0][0])
+    lines = [(settings_file.line_of(file, keys), file) for file in files]
+    (_, line), file = max(lines, key=lambda place: place[0][0])
     return f"{file}, line {line}" if line else str(file)
 
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
-    keys = tuple(k for k in error["loc"] if k != "[key]")
+    keys = tuple(key for key in error["loc"] if key != "[key]")
     place = _place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
-        return f"{place}: `{name}` is no known key.{closest(str(keys[-1]), list(known) or _siblings(keys))}"
+        near = closest(str(keys[-1]), list(known) or _siblings(keys))
+        return f"{place}: `{name}` is no known key.{near}"
     if error["type"] == "missing":
         return f"{place}: the key `{name}` is missing."
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] == "value_error" else f" (it reads as {error['input']!r})"
-    return f"{place}: `{name}`: {message}{got}" + (
-        "" if (message + got).endswith((".", "?")) else "."
-    )
+    stop = "" if (message + got).endswith((".", "?")) else "."
+    return f"{place}: `{name}`: {message}{got}{stop}"
 
 
 def _siblings(keys: tuple) -> list[str]:
-    sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds}
-    sections |= dict.fromkeys(("intermediate_training", "target_training"), Training)
+    sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds, "arms": Arm}
+    sections |= dict.fromkeys(("intermediate_training", "target_training", "training"), Training)
     for key in reversed(keys[:-1]):
         if key in sections:
             return list(sections[key].model_fields)

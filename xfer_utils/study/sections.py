@@ -79,6 +79,8 @@ class Model(Section):
     pooling: Literal["mean", "first", "last"] = "mean"
     head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
+    intermediate_training: dict[str, Training] = {}
+    target_training: dict[str, Training] = {}
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":

@@ -1,0 +1,128 @@
+"""A run's identity: what can change its result, and nothing else.
+
+Parameters at their off value, and registry rows, data and evaluated sets that the run does not
+read, are left out. Code enters by the notebook's own cells (what a user edits is run again) and by
+versions raised by hand; the hash of the package's code is recorded with a run, not hashed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from xfer_utils.learning import origins
+from xfer_utils.learning.pretraining import sample_text
+from xfer_utils.runs import codehash
+from xfer_utils.runs.kinds import Kind
+from xfer_utils.sources import leaks
+from xfer_utils.study import paths
+from xfer_utils.study.jobs import EncoderJob, Job
+from xfer_utils.study.tasks import registry, task, training_parts
+
+# What of a registry row cannot change data or predictions: words, priors, and how items are scored.
+UNHASHED_ROW_FIELDS = {
+    "title", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r",
+    "role", "metric", "evaluate", "train_on", "train_first", "local",
+}  # fmt: skip
+EVALUATED_ROLES = ("target", "xtreme_r")
+ENTER_AS_DATA = {"source", "world", "splits", "held_out"}
+
+
+def digest(content: Any) -> str:
+    """The short hash of plain data."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, Any]:
+    """The identity of a run as data; its digest ends the run's id."""
+    tasks = list(dict.fromkeys([*kind.trains_on(job), *kind.scores(job)]))
+    content = {
+        "kind": kind.name,
+        "version": kind.version,
+        "parameters": _parameters(job, tasks),
+        "tasks": {name: _row(name, job) for name in tasks},
+        "data": _data(kind, job, tasks, source),
+        "parents": parents,
+        "cells": codehash.of_cells(paths.NOTEBOOKS / kind.notebook),
+    }
+    return {key: value for key, value in content.items() if value}
+
+
+def _parameters(job: Job, tasks: list[str]) -> dict[str, Any]:
+    """The job's parameters; where data lie is left out, since their revisions are in `data`."""
+    parameters = {k: v for k, v in job.identity().items() if k not in ENTER_AS_DATA}
+    parts = {part for name in tasks for part in training_parts(name)}
+    if splits := {name: roles for name, roles in job.splits.items() if name in parts}:
+        parameters["splits"] = splits
+    if isinstance(job, EncoderJob) and job.load and origins.fingerprint(job.load):
+        parameters = {k: v for k, v in parameters.items() if k not in ("load", "revision")}
+    return parameters
+
+
+@cache
+def _row_fields(name: str) -> dict:
+    row = task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS, exclude_defaults=True)
+    return json.loads(row)
+
+
+def _row(name: str, job: Job) -> dict:
+    """A registry row as data; its metric counts only where it chooses a checkpoint or a search."""
+    searched = task(name).format == "sentence"
+    chosen = getattr(job, "select", "last") != "last"
+    return _row_fields(name) | ({"metric": task(name).metric} if searched or chosen else {})
+
+
+def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]:
+    """Revisions of what is read, and what cleaning takes out of it."""
+    if isinstance(job, EncoderJob):
+        found = {"weights": origins.fingerprint(job.load)} if job.load else {}
+        return found if job.load else {"text": _text_read(job, source)}
+    data = {part: source.revision(part) for name in tasks for part in training_parts(name)}
+    if held_out := getattr(job, "held_out", {}):
+        for name in kind.trains_on(job):
+            if removed := _removed(name, held_out, source):
+                data[f"{name}, without"] = removed
+        if job.select != "last":  # where dev is evaluated, a checkpoint is chosen on other rows
+            data["held out"] = digest(held_out)
+    return data
+
+
+def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
+    """What cleaning takes out of a training set; of data not at hand yet, what it is held against."""
+    if not hasattr(source, "path"):
+        return digest({target: source.revision(target) for target in held_out})
+
+    def find() -> str:
+        read = set(source.read(name, "train")["id"])
+        kept = set(leaks.clean_rows(source, name, "train", held_out)[0]["id"])
+        return digest(sorted(read - kept)) if read != kept else ""
+
+    revisions = [source.revision(part) for part in (*training_parts(name), *held_out)]
+    return _remembered(["removed", name, held_out, revisions], find)
+
+
+def _text_read(job: EncoderJob, source: Any) -> str:
+    """The text that an encoder reads: without what any target evaluates, whatever targets there are."""
+    evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
+    revisions = [source.text_revision(), *map(source.revision, evaluated)]
+    if not hasattr(source, "path"):
+        return digest(revisions)
+
+    def find() -> str:
+        mark = hashlib.sha256()
+        for code, lines in sample_text(source, job.lines_per_language)[0].items():
+            mark.update("\n".join([code, *lines, ""]).encode("utf-8", "surrogatepass"))
+        return mark.hexdigest()[:10]
+
+    return _remembered(["text", job.lines_per_language, revisions], find)
+
+
+def _remembered(key: list, find: Callable[[], str]) -> str:
+    """What cleaning removed, found once for the same data and kept under outputs/cache."""
+    path = paths.outputs() / "cache" / "cleaning" / f"{digest(key)}.txt"
+    if not path.exists():
+        with paths.replacing(path) as temporary:
+            temporary.write_text(find(), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
