@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 from xfer_utils.learning import origins
-from xfer_utils.learning.pretraining import sample_text
 from xfer_utils.runs import codehash
 from xfer_utils.runs.kinds import Kind
 from xfer_utils.sources import leaks
@@ -90,7 +89,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 
 
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
-    """What cleaning takes out of a training set; of data not at hand yet, what it is held against."""
+    """What cleaning takes out of a training set, or (data not at hand yet) what it is held against."""
     if not hasattr(source, "path"):
         return digest({target: source.revision(target) for target in held_out})
 
@@ -104,13 +103,16 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
 
 
 def _text_read(job: EncoderJob, source: Any) -> str:
-    """The text that an encoder reads: without what any target evaluates, whatever targets there are."""
+    """The text that an encoder reads, without what any target evaluates."""
     evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
     revisions = [source.text_revision(), *map(source.revision, evaluated)]
     if not hasattr(source, "path"):
         return digest(revisions)
 
     def find() -> str:
+        # Imported here: a plan whose text is known need not wait for it.
+        from xfer_utils.learning.pretraining import sample_text
+
         mark = hashlib.sha256()
         for code, lines in sample_text(source, job.lines_per_language)[0].items():
             mark.update("\n".join([code, *lines, ""]).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""From a study file to a plan: a DAG of runs, each with an id made of what can change its result."""
+"""From a study file to a plan: a DAG of runs, each with an id of what can change its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ def runs_folder() -> Path:
 
 
 def make_plan(file: str | Path, source: str = "") -> Plan:
-    """The plan of a study file (with another source, if one is given); nothing is trained for it."""
+    """The plan of a study file, with another source if one is given; nothing is trained for it."""
     file = Path(file)
     return Planner(params.load(file, source), file).plan
 

@@ -155,7 +155,7 @@ def _known(names: list[str], known: list[str], what: str) -> list[str]:
 
 
 def _section_keys(section: str) -> list[str]:
-    """What a section may hold by task: training sets where it trains, targets where it evaluates."""
+    """What a section may hold by task: training sets, or targets where it evaluates."""
     targets = [row for row in registry().values() if row.role in ("target", "xtreme_r")]
     if section == "target_training":
         used = [n for row in targets for n in (row.train_first, row.train_on or row.name) if n]
