@@ -60,7 +60,8 @@ def notebook(tmp_path):
             new = nbformat.v4.new_markdown_cell if tags == "prose" else nbformat.v4.new_code_cell
             made.cells.append(new(source, metadata={} if tags == "prose" else {"tags": tags}))
         nbformat.write(made, tmp_path / "job.ipynb")
-        return codehash.of_notebook(tmp_path / "job.ipynb")
+        path = tmp_path / "job.ipynb"
+        return {"cells": codehash.of_cells(path), **codehash.of_notebook(path)}
 
     return hashes
 
@@ -107,17 +108,17 @@ def test_strings_count_where_they_are_no_docstring():
 def test_imports_are_followed_wherever_they_stand(package, notebook):
     found = notebook(("from xfer_utils import high", []))
     assert set(found) == {
-        "notebooks/job.ipynb",
+        "cells",
         "xfer_utils.high",
         "xfer_utils.low",
         "xfer_utils.deep.inner",
     }
     assert set(notebook(("import xfer_utils.deep.inner", []))) == {
-        "notebooks/job.ipynb",
+        "cells",
         "xfer_utils.deep.inner",
         "xfer_utils.low",
     }
-    assert set(notebook(("import json", []))) == {"notebooks/job.ipynb"}
+    assert set(notebook(("import json", []))) == {"cells"}
 
 
 def test_a_changed_module_changes_its_own_hash_only(package, notebook):
@@ -161,7 +162,7 @@ def test_a_package_is_hashed_with_what_it_imports(package):
 def test_hashes_do_not_depend_on_the_process():
     """Set order and the like differ between processes; ids must not."""
     code = (
-        "import json; from xfer_utils import codehash, paths;"
+        "import json; from xfer_utils.runs import codehash; from xfer_utils.study import paths;"
         "print(json.dumps(codehash.of_notebook(paths.NOTEBOOKS / '30_target.ipynb')))"
     )
     found = [

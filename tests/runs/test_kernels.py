@@ -10,7 +10,9 @@ from nbclient.exceptions import DeadKernelError
 
 from xfer_utils.runs import codehash, engines, kernels, records
 from xfer_utils.runs import plan as study
+from xfer_utils.runs.kinds import KINDS
 from xfer_utils.study import paths
+from xfer_utils.study.jobs import EncoderJob
 
 
 def test_a_kernel_ends_with_its_notebook(tmp_path):
@@ -80,46 +82,64 @@ def test_kernels_go_round_the_gpus_that_the_launcher_may_use(monkeypatch, given,
     assert got == wanted
 
 
-def test_code_that_was_edited_since_the_plan_does_not_run_under_its_id(tmp_path, monkeypatch):
+def encoder_run(**changes):
+    """A run that is only looked at, never trained."""
+    notebook = paths.NOTEBOOKS / "10_encoder.ipynb"
+    content = {
+        "id": "encoder-x-0123456789", "kind": KINDS["encoder"], "parents": {}, "labels": {},
+        "job": EncoderJob(run_dir="outputs/runs/encoder-x-0123456789", source="toy"),
+        "identity": {"cells": codehash.of_cells(notebook)},
+        "code": codehash.of_notebook(notebook), **changes,
+    }  # fmt: skip
+    return study.Run(**content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "edited"),
+    [
+        ({"code": {"xfer_utils.formats.features": "0123456789abcdef"}}, r"xfer_utils\.formats"),
+        ({"identity": {"cells": "0123456789abcdef"}}, r"notebooks/10_encoder\.ipynb"),
+    ],
+)
+def test_code_edited_since_the_plan_does_not_run(tmp_path, monkeypatch, changes, edited):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    code = {
-        **codehash.of_notebook(paths.NOTEBOOKS / "10_encoder.ipynb"),
-        "xfer_utils.formats.features": "0123456789abcdef",
-    }
-    run = study.Run(
-        "encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": code}
-    )
-    with pytest.raises(RuntimeError, match=r"xfer_utils\.features was edited .* start it again"):
+    run = encoder_run(**changes)
+    with pytest.raises(RuntimeError, match=rf"{edited}.* was edited .* start it again"):
         engines.run_notebook(run, 1)
     assert records.read(run.folder) is None and not (run.folder / engines.EXECUTED).exists()
 
 
-@pytest.mark.parametrize(
-    ("kind", "threads", "workers", "wanted"),
-    [("encoder", 1, 2, 2), ("encoder", 1, 64, 8), ("encoder", 16, 4, 16), ("target", 1, 64, 1)],
-)
-def test_an_encoder_that_all_wait_for_gets_their_threads_up_to_eight(
-    kind, threads, workers, wanted
-):
-    plan = study.Plan(
-        None,
-        None,
-        {kind: study.Run(kind, kind, "", {}, (), {}, {}) for kind in ("encoder", "target")},
+def test_a_kernel_has_the_threads_it_is_told_and_waits_without_spinning(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
+        },
+        cells=[
+            nbformat.v4.new_code_cell(
+                "import os, torch; torch.set_num_threads(torch.get_num_threads());"
+                "print(torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])"
+            )
+        ],
     )
-    launcher = engines.Launcher(plan, [], workers, threads, engines.Progress(2), None, None)
-    assert launcher._threads_for(plan.runs[kind]) == wanted
+    nbformat.write(notebook, tmp_path / "threads.ipynb")
+    for threads in (1, 2):
+        executed = tmp_path / f"executed-{threads}.ipynb"
+        engines.execute_notebook(tmp_path / "threads.ipynb", executed, {}, threads=threads)
+        (output,) = nbformat.read(executed, as_version=4).cells[-1].outputs
+        assert output.text.split() == [str(threads), "PASSIVE"]
 
 
 def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):
     """Its launcher died between the result and the removal of the checkpoints."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    run = study.Run("encoder-x-0123456789", "encoder", "10_encoder.ipynb", {}, (), {}, {"code": {}})
+    run = encoder_run()
     (run.folder / "checkpoints" / "checkpoint-5").mkdir(parents=True)
     records.write_draft(run.folder, watch=records.Stopwatch())
     records.accept(
-        run.folder, id=run.id, kind=run.kind, labels={}, identity=run.identity, seconds=1.0
-    )
+        run.folder, id=run.id, kind=run.kind.name, labels={}, identity=run.identity,
+        parameters=run.parameters, parents=[], code=run.code, seconds=1.0,
+    )  # fmt: skip
     progress = engines.Progress(1)
-    plan = study.Plan(None, tmp_path / "x.yaml", {run.id: run})
+    plan = study.Plan(None, tmp_path / "x.yaml", {}, {run.id: run})
     engines.execute(plan, [run.id], 1, 1, progress)
     assert progress.done == {run.id} and not (run.folder / "checkpoints").exists()

@@ -40,28 +40,53 @@ def make(tmp_path, monkeypatch):
     return plan
 
 
-def test_the_mixture_is_the_one_that_the_file_names(tmp_path, monkeypatch):
+def arms_trained(plan) -> dict[str, list[str]]:
+    """Tasks that each arm's phase 2 trains on."""
+    runs = [run for run in plan.runs.values() if run.kind.name == "intermediate"]
+    return {run.labels["arm"]: run.job.tasks for run in runs}
+
+
+def test_multi_is_the_mixture_of_the_plain_rows_unless_the_file_says_which(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
-    plan = study.make_plan(
-        study_file(tmp_path, "intermediate: [none, mnli, multi]\nmulti_tasks: [squad, qqp]\n")
+    rows = "intermediate: [none, mnli, qqp, multi]\n"
+    plain = study.make_plan(study_file(tmp_path, rows))
+    assert arms_trained(plain) == {"mnli": ["mnli"], "qqp": ["qqp"], "multi": ["mnli", "qqp"]}
+    text = (
+        f"{rows}arms: {{multi: {{tasks: [squad, qqp]}}, pair: {{tasks: [mnli, squad], cap: 9}}}}\n"
     )
-    (multi,) = [
-        run
-        for run in plan.runs.values()
-        if run.labels.get("intermediate") == "multi" and run.kind == "intermediate"
+    named = study.make_plan(study_file(tmp_path, text, "named"))
+    assert arms_trained(named)["multi"] == ["squad", "qqp"]
+    assert arms_trained(named)["pair"] == ["mnli", "squad"]
+    assert [arm.title for arm in named.arms.values()] == [
+        "none",
+        "MNLI",
+        "QQP",
+        "multi-task",
+        "pair",
     ]
-    assert multi.parameters["tasks"] == ["squad", "qqp"]
+
+
+def test_settings_of_an_arm_and_of_a_model_come_last(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    text = """intermediate: [none, mnli]
+arms: {slow: {tasks: [mnli], training: {learning_rate: 1.0e-4}}, short: {tasks: [mnli], steps: 7}}
+models:
+  m:
+    pretrain: {layers: 1, width: 16, vocabulary: 100, steps: 1}
+    intermediate_training: {default: {epochs: 3}}
+"""
+    runs = study.make_plan(study_file(tmp_path, text)).runs.values()
+    jobs = {run.labels["arm"]: run.job for run in runs if run.kind.name == "intermediate"}
+    rates = {name: job.learning_rate for name, job in jobs.items()}
+    assert rates == {"mnli": 1.0e-3, "slow": 1.0e-4, "short": 1.0e-3}
+    assert {job.epochs for job in jobs.values()} == {3}
+    assert {name: job.max_steps for name, job in jobs.items()} == {"mnli": 0, "slow": 0, "short": 7}
 
 
 def test_the_five_seed_study_mixes_its_three(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
     plan = study.make_plan(paths.PARAMS / "toy-seeds.yaml")
-    mixed = {
-        tuple(run.parameters["tasks"])
-        for run in plan.runs.values()
-        if run.labels.get("intermediate") == "multi" and run.kind == "intermediate"
-    }
-    assert mixed == {("mnli", "squad", "hellaswag")}
+    assert arms_trained(plan)["multi"] == ["mnli", "squad", "hellaswag"]
 
 
 POS = [{"tokens": ["a"], "upos": ["X"]}]
@@ -70,9 +95,11 @@ POS = [{"tokens": ["a"], "upos": ["X"]}]
 def test_a_split_that_is_not_there_is_known_before_the_training(make):
     files = {"udpos/en.train": POS, "udpos/en.test": POS, "udpos/th.test": POS}
     on_test = make("targets: [udpos]\nevaluate: {udpos: test}\nlanguages: [en, th]\n", files)
-    assert [run.kind for run in on_test.runs.values()].count("target") == 3 and not on_test.not_run
+    assert [run.kind.name for run in on_test.runs.values()].count(
+        "target"
+    ) == 3 and not on_test.not_run
     on_dev = make("targets: [udpos]\n", files)
-    assert "target" not in [run.kind for run in on_dev.runs.values()]
+    assert "target" not in [run.kind.name for run in on_dev.runs.values()]
     assert "no evaluation data" in on_dev.not_run["none", "udpos"]
 
 
@@ -86,13 +113,13 @@ def test_a_dev_set_is_needed_only_where_it_chooses_the_checkpoint(make):
         ("mnli", "tatoeba"),
     }
     chosen = make(text % "english_dev", {"mnli/en.train": PAIR})
-    assert chosen.not_run["mnli", "*"].startswith("no dev data for mnli")
+    assert chosen.not_run["mnli", "tatoeba"].startswith("no dev data for mnli")
 
 
 def test_what_multi_lacks_is_said(make):
-    text = "intermediate: [none, multi]\nmulti_tasks: [mnli, ccg]\ntargets: [tatoeba]\n"
+    text = "intermediate: [none]\narms: {multi: {tasks: [mnli, ccg]}}\ntargets: [tatoeba]\n"
     plan = make(text, {"mnli/en.train": PAIR})
-    assert plan.mixture == {"mnli": "", "ccg": "licensed data"}
+    assert plan.left_out == {"multi": {"ccg": "licensed data"}}
     overview.save_plan(plan)
     assert results.mixture_notes(plan.folder) == [
         "multi-task: MNLI, all at once. CCG is left out: licensed data."
@@ -101,13 +128,17 @@ def test_what_multi_lacks_is_said(make):
 
 
 def test_an_encoder_depends_on_what_its_text_was_cleaned_of(make):
-    pair = [{"source_sentence": "a", "target_sentence": "b"}]
-    before, after = (make("targets: [tatoeba]\n", {"tatoeba/sw.test": pair * n}) for n in (1, 2))
-    assert next(iter(before.runs)) != next(iter(after.runs))
+    """By the effect: a set that takes no line out of the text changes nothing."""
+    pair = {"source_sentence": "another", "target_sentence": "still another"}
+    found = {"source_sentence": "a line", "target_sentence": "b"}
+    sets = [[pair], [pair, pair], [pair, found]]
+    plans = [make("targets: [tatoeba]\n", {"tatoeba/sw.test": rows}) for rows in sets]
+    first, grown, cleaned = (next(iter(plan.runs)) for plan in plans)
+    assert first == grown != cleaned
 
 
 def test_runs_depend_on_what_must_not_be_trained_on(make):
-    """An evaluated set that grows takes rows from training, so the training is another one."""
+    """By what is removed: an evaluated set that takes no row from training changes nothing."""
     row = {
         "id": "1",
         "title": "T",
@@ -115,16 +146,21 @@ def test_runs_depend_on_what_must_not_be_trained_on(make):
         "question": "who?",
         "answers": {"text": ["One"], "answer_start": [0]},
     }
-    files = {"squad/en.train": [row], "xquad/en.validation": [row]}
-    text = "intermediate: [none, squad]\ntargets: [xquad]\n"
-    before = {run.slug: run.id for run in make(text, files).runs.values()}
-    after = {
-        run.slug: run.id
-        for run in make(
-            text, {**files, "xquad/en.validation": [row, {**row, "id": "2"}]}
-        ).runs.values()
-    }
-    assert before["intermediate-squad-s0"] != after["intermediate-squad-s0"]
+    other = {**row, "id": "2", "title": "U", "context": "Two there.", "question": "where?"}
+    text, train = "intermediate: [none, squad]\ntargets: [xquad]\n", [row, {**other, "id": "3"}]
+    unseen = {**other, "context": "Three.", "id": "4"}
+    sets = [[row], [row, unseen], [row, other]]
+    ids = [
+        {
+            run.slug: run.id
+            for run in make(text, {"squad/en.train": train, "xquad/en.validation": x}).runs.values()
+        }
+        for x in sets
+    ]
+    first, grown, cleaned = (one["intermediate-squad-s0"] for one in ids)
+    assert first == grown != cleaned
+    targets = [one["target-squad-after-none-s0"] for one in ids]
+    assert len(set(targets)) == 3, "what is evaluated has changed"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +173,7 @@ def test_means_are_over_the_benchmarks_languages(make, monkeypatch, benchmark, w
         f"udpos/{code}.validation": POS for code in ("en", "de", "lt")
     }
     plan = make(f"benchmark: {benchmark}\ntargets: [udpos]\nseeds: {{none: [0]}}\n", files)
-    (run,) = [run for run in plan.runs.values() if run.kind == "target"]
+    (run,) = [run for run in plan.runs.values() if run.kind.name == "target"]
     overview.save_plan(plan)
     score = {
         "task": "udpos",
@@ -148,7 +184,8 @@ def test_means_are_over_the_benchmarks_languages(make, monkeypatch, benchmark, w
         "main": True,
     }
     content = {
-        "id": run.id, "kind": "target", "labels": run.labels, "identity": run.identity, "files": {}, "training": {},
+        "id": run.id, "kind": "target", "labels": run.labels, "identity": run.identity, "files": {},
+        "training": {}, "parameters": run.parameters, "parents": [], "code": run.code,
         "scores": [{**score, "language": code} for code in ("en", "de", "lt")], "data": [],
         "environment": records.environment(), "timing": {"total": 1.0},
     }  # fmt: skip

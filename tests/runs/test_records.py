@@ -13,6 +13,7 @@ SCORE = {
     "task": "xnli", "language": "en", "split": "validation", "metric": "accuracy", "value": 50.0, "n": 20,
     "main": True, "chance": 33.3,
 }  # fmt: skip
+ABOUT = {"labels": {"seed": 0}, "identity": {}, "parameters": {}, "parents": [], "code": {}}
 
 
 @pytest.fixture
@@ -34,9 +35,7 @@ def draft(folder, **more):
 
 
 def accept(folder, kind="target"):
-    return records.accept(
-        folder, id=folder.name, kind=kind, labels={"seed": 0}, identity={"code": {}}, seconds=1.5
-    )
+    return records.accept(folder, id=folder.name, kind=kind, seconds=1.5, **ABOUT)
 
 
 def test_a_good_draft_becomes_the_result(run):

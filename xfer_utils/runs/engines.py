@@ -19,9 +19,6 @@ from xfer_utils.study.settings_file import SettingsError, closest
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
 POLL_SECONDS = 1.0
-ENCODER_THREADS = (
-    8  # at most, for an encoder that is pre-trained: its products are too small for more
-)
 
 
 @dataclass
@@ -177,18 +174,11 @@ class Launcher:
         self.waiting.remove(run.id)
         self.progress.running[run.id] = time.time()
         slot = self.slots.pop(0)
-        self.futures[self.pool.submit(run_notebook, run, self._threads_for(run), slot)] = (
+        self.futures[self.pool.submit(run_notebook, run, self.threads, slot)] = (
             run.id,
             slot,
         )
         self.progress.report(self.progress, "")
-
-    def _threads_for(self, run: Run) -> int:
-        """An encoder that everything waits for gets the threads of all workers; the number never depends on timing."""
-        if run.kind.name != "encoder":
-            return self.threads
-        encoders = sum(other.kind.name == "encoder" for other in self.plan.runs.values())
-        return max(self.threads, min(ENCODER_THREADS, self.threads * self.workers // encoders))
 
     def _is_done(self, run_id: str) -> bool:
         unknown = run_id not in self.progress.done and run_id not in self.progress.running

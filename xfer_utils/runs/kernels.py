@@ -33,6 +33,9 @@ class ForkedKernel:
     def __init__(
         self, connection_file: str, arguments: list[str], environment: dict[str, str], log: str
     ) -> None:
+        # Read as the server's libraries load: a thread that waits must not spin on a core that
+        # another process could use.
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         with _no_main_module():
