@@ -1,21 +1,24 @@
-"""Which edit of the project changes which run's id: made on a copy of the project, by the copy's own code."""
+"""Which edit of the project changes which run's id: made on a copy, by the copy's own code."""
 
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT, environment
 
+TASKS = "xfer_utils/study/tasks.yaml"
 ASK = """
 import json, sys
+from xfer_utils.runs import identity
 from xfer_utils.runs import plan as study
 from xfer_utils.study import params, tasks
 assert study.__file__.startswith(sys.argv[1]), study.__file__
 for line in sys.stdin:
-    for cached in (tasks._file, tasks.registry, study._row):
+    for cached in (tasks._file, tasks.registry, identity._row_fields):
         cached.cache_clear()
     plan = study.make_plan(line.strip())
     print(json.dumps({run.slug: run.id for run in plan.runs.values()}), flush=True)
@@ -25,20 +28,20 @@ for line in sys.stdin:
 class Copy:
     """A copy of the project, and a process of its own that plans with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, edits: dict[str, Callable[[str], str]] | None = None) -> None:
         self.folder = folder
+        skipped = shutil.ignore_patterns("__pycache__")
         for part in ("xfer_utils", "notebooks", "params"):
-            shutil.copytree(
-                PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(PROJECT / part, folder / part, ignore=skipped)
+        for file, edit in (edits or {}).items():
+            path = folder / file
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            assert edit(before) != before, f"the edit of {file} changes nothing"
+            path.write_text(edit(before), encoding="utf-8")
         own = {**environment(folder / "outputs"), "PYTHONPATH": str(folder)}
+        command, pipe = [sys.executable, "-c", ASK, str(folder)], subprocess.PIPE
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ASK, str(folder)],
-            env=own,
-            cwd="/",
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            command, env=own, cwd="/", text=True, stdin=pipe, stdout=pipe
         )
         self.before = self.ids()
 
@@ -64,13 +67,16 @@ class Copy:
         assert set(after) >= set(self.before)
         return {slug for slug in self.before if after[slug] != self.before[slug]}
 
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     made = Copy(tmp_path_factory.mktemp("copy"))
     yield made
-    made.process.stdin.close()
-    made.process.wait(30)
+    made.close()
 
 
 def of_kind(copy, *kinds):
@@ -99,35 +105,61 @@ def test_the_plan_is_the_same_when_nothing_changed(copy):
     assert copy.ids() == copy.before and len(copy.before) == 20
 
 
+def swapped(old: str, new: str):
+    """An edit that replaces a text that must be there."""
+    return lambda text: text.replace(old, new, 1)
+
+
 NOTHING = {
-    "a comment": ("xfer_utils/learning/training.py", appended("\n# A comment.\n")),
-    "a docstring": (
-        "xfer_utils/learning/training.py",
-        lambda text: text.replace('"""', '"""Said otherwise. ', 1),
-    ),
     "prose": ("notebooks/30_target.ipynb", cell("markdown", "More prose.", [])),
-    "a shown cell": (
-        "notebooks/30_target.ipynb",
-        cell("code", "from xfer_utils import figures", ["show"]),
-    ),
-    "a default": (
-        "notebooks/30_target.ipynb",
-        lambda text: text.replace("epochs = 1", "epochs = 9"),
-    ),
-    "a module of no run": ("xfer_utils/commands/report.py", appended("\nEXTRA = 1\n")),
-    "the planner": ("xfer_utils/commands/overview.py", appended("\nEXTRA = 1\n")),
-    "a task's title": (
-        "xfer_utils/study/tasks.yaml",
-        lambda text: text.replace("title: MNLI", "title: Other", 1),
-    ),
-    "a summary": ("notebooks/50_main_table.ipynb", cell("code", "x = 1", [])),
-    "a study's words": (
-        "params/smoke.yaml",
-        lambda text: text.replace("title: Smoke", "title: Other", 1),
-    ),
+    "a shown cell": ("notebooks/30_target.ipynb", cell("code", "import xfer_utils", ["show"])),
+    "a default": ("notebooks/30_target.ipynb", swapped("epochs = 1", "epochs = 9")),
+    "a task's title": (TASKS, swapped("title: MNLI", "title: Other")),
+    "a summary's code": ("notebooks/50_main_table.ipynb", cell("code", "x = 1", [])),
+    "a study's words": ("params/smoke.yaml", swapped("title: Smoke", "title: Other")),
     "workers": ("params/smoke.yaml", appended("workers: 3\nthreads: 2\n")),
-    "another seed": ("params/smoke.yaml", lambda text: text.replace("none: [0]", "none: [0, 1]")),
+    "another seed": ("params/smoke.yaml", swapped("none: [0]", "none: [0, 1]")),
+    "another arm": ("params/smoke.yaml", appended("arms: {half: {tasks: [mnli], steps: 9}}\n")),
+    "a kept model": ("params/smoke.yaml", appended("keep_model: true\n")),
 }
+ROW = """
+{name}:
+  title: Newcomer
+  role: {role}
+  format: sequence
+  {more}
+  columns: {{text_a: premise, text_b: hypothesis, label: label}}
+  labels: [entailment, neutral, contradiction]
+  splits: {{train: train, dev: validation}}
+  metric: accuracy
+"""
+NEW_ROWS = ROW.format(name="new_target", role="target", more="train_on: mnli")
+NEW_ROWS += ROW.format(name="new_task", role="intermediate", more="mean_tokens: 9")
+# One of each thing that later work adds; none of it concerns a run that is finished.
+ADDED = {
+    TASKS: appended(NEW_ROWS),
+    "xfer_utils/formats/newcomer.py": lambda _: '"""A format that nothing uses yet."""\n',
+    "xfer_utils/study/params.py": swapped(
+        "    keep_model: bool", "    new_key: bool = False\n    keep_model: bool"
+    ),
+    "xfer_utils/study/sections.py": lambda text: text.replace(
+        "    max_length: Annotated", "    new_setting: bool = False\n    max_length: Annotated"
+    ),
+    "xfer_utils/sources/toy/world.py": swapped(
+        "    romanised: float", "    new_dial: float = 0.0\n    romanised: float"
+    ),
+    "xfer_utils/scoring/search.py": appended("\n\ndef new():\n    return 1\n"),
+    "xfer_utils/scoring/metrics.py": appended("\n\ndef new():\n    return 1\n"),
+    "xfer_utils/sources/client_errors.py": swapped("The disk is full", "There is no room left"),
+    "notebooks/51_new_summary.ipynb": lambda _: '{"cells": [], "metadata": {}, "nbformat": 4}',
+}
+
+
+def test_what_is_added_leaves_every_finished_run_alone(copy, tmp_path):
+    grown = Copy(tmp_path, ADDED)
+    grown.close()
+    survivors = {slug for slug in copy.before if grown.before.get(slug) == copy.before[slug]}
+    assert survivors == set(copy.before) and len(survivors) == 20
 
 
 @pytest.mark.parametrize(("file", "edit"), NOTHING.values(), ids=NOTHING)
@@ -135,30 +167,31 @@ def test_no_id_changes(copy, file, edit):
     assert copy.changed(file, edit) == set()
 
 
-def test_a_new_task_changes_no_id(copy):
-    import yaml
-
-    rows = yaml.safe_load((PROJECT / "xfer_utils" / "tasks.yaml").read_text(encoding="utf-8"))
-    row = json.dumps({**rows["mnli"], "title": "Newcomer"})
-    assert copy.changed("xfer_utils/study/tasks.yaml", appended(f"\nnewcomer: {row}\n")) == set()
+def after_encoder(copy):
+    """Runs behind an intermediate training."""
+    return {slug for slug in copy.before if "intermediate" in slug or "-none" not in slug}
 
 
-def test_code_changes_its_runs_and_their_children_only(copy):
-    everything = set(copy.before)
-    before_training = {"encoder-xlmr-tiny", "retrieval-after-none"}
-    line = appended("\nEXTRA = 1\n")
-    assert copy.changed("xfer_utils/learning/pretraining.py", line) == everything
-    assert copy.changed("xfer_utils/learning/selection.py", line) == everything - before_training
-    assert copy.changed("xfer_utils/scoring/retrieval.py", line) == of_kind(copy, "retrieval")
+def test_counted_cells_change_their_runs_and_what_builds_on_them(copy):
     code = cell("code", "x = 1", [])
-    assert copy.changed("notebooks/10_encoder.ipynb", code) == everything
-    assert copy.changed("notebooks/20_intermediate.ipynb", code) == {
-        slug
-        for slug in everything
-        if slug.startswith("intermediate") or ("-after-" in slug and "-none" not in slug)
-    }
+    assert copy.changed("notebooks/10_encoder.ipynb", code) == set(copy.before)
+    later = after_encoder(copy) - of_kind(copy, "encoder")
+    assert copy.changed("notebooks/20_intermediate.ipynb", code) == later
     assert copy.changed("notebooks/30_target.ipynb", code) == of_kind(copy, "target")
     assert copy.changed("notebooks/35_retrieval.ipynb", code) == of_kind(copy, "retrieval")
+
+
+RAISED = {
+    "a kind": ("xfer_utils/runs/kinds.py", 'version=1, notebook="30', 'version=2, notebook="30'),
+}
+
+
+@pytest.mark.parametrize(("file", "old", "new"), RAISED.values(), ids=RAISED)
+def test_a_raised_version_changes_the_runs_concerned(copy, tmp_path, file, old, new):
+    raised = Copy(tmp_path, {file: swapped(old, new)})
+    raised.close()
+    changed = {slug for slug in copy.before if raised.before[slug] != copy.before[slug]}
+    assert changed == of_kind(copy, "target")
 
 
 def test_settings_change_the_runs_that_use_them(copy):
@@ -176,6 +209,9 @@ def test_settings_change_the_runs_that_use_them(copy):
 
 
 def test_a_row_that_counts_changes_the_runs_of_its_task(copy):
-    edit = lambda text: text.replace("metric: squad\n", "metric: mlqa\n")  # noqa: E731
-    changed = copy.changed("xfer_utils/study/tasks.yaml", edit)
-    assert changed and all("squad" in slug or "multi" in slug for slug in changed)
+    changed = copy.changed(TASKS, swapped("title: SQuAD v1.1", "title: SQuAD\n  local: squad"))
+    assert not changed
+    columns = "columns: {id: id, question: question, context: context, answers: answers}"
+    changed = copy.changed(TASKS, lambda text: text.replace(", cluster: title}", "}"))
+    assert changed, columns
+    assert all("squad" in slug or "multi" in slug for slug in changed)

@@ -82,7 +82,10 @@ def _toy(world: dict, data_dir: Path, splits: dict | None) -> FolderSource:
     # Loaded by name: a run depends on the world's hash, not on every line of the code that generates it.
     module = importlib.import_module("xfer_utils.sources.toy.write")
     settings = module.World(**world)
-    content = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + module.VERSION
+    content = (
+        json.dumps(settings.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+        + module.VERSION
+    )
     mark = hashlib.sha256(content.encode()).hexdigest()[:12]
     folder = data_dir / f"toy-{mark}"
     if not folder.is_dir():
