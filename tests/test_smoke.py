@@ -12,8 +12,7 @@ import pytest
 from conftest import SMOKE, environment, records_of, scores_of, study_file, xfer
 
 from xfer_utils.analysis import results
-from xfer_utils.commands import overview
-from xfer_utils.runs import plan as study
+from xfer_utils.runs import identity
 
 RUNS = 20
 
@@ -49,11 +48,11 @@ def test_every_run_is_made_in_time_and_in_silence(smoke):
 def test_every_record_says_what_a_score_needs(smoke):
     seen = set()
     for run, record in records_of(smoke.outputs).items():
-        assert run == record["id"] and run.endswith(study.digest(record["identity"]))
+        assert run == record["id"] and run.endswith(identity.digest(record["identity"]))
         assert {"torch", "transformers", "device", "threads", "python"} <= set(
             record["environment"]
         )
-        assert record["timing"]["total"] > 0 and record["identity"]["code"]
+        assert record["timing"]["total"] > 0 and record["code"]
         for score in record["scores"]:
             assert (
                 0 <= score["value"] <= 100
@@ -113,7 +112,7 @@ def test_plan_and_status_of_a_study_that_is_not_begun(command, tmp_path):
 
 def test_planning_does_not_wait_for_what_only_running_needs(tmp_path):
     code = (
-        "import sys; from xfer_utils import overview, study; sys.argv[1:] = [];"
+        "import sys; from xfer_utils.commands import overview; from xfer_utils.runs import plan as study; sys.argv[1:] = [];"
         f"overview.status_text(study.make_plan({str(SMOKE)!r}));"
         "print([name for name in ('papermill', 'jsonschema', 'torch', 'matplotlib') if name in sys.modules])"
     )
@@ -163,51 +162,30 @@ def test_a_failing_run_stops_only_what_builds_on_it(own_outputs, tmp_path, comma
     assert set(reasons) == {("squad", "xquad"), ("squad", "tatoeba")}
 
 
-def age(outputs, slug, parent=None):
-    """Makes a run on disk look as if an older version of the code, or of its parent's, had made it; its new id."""
+def age(outputs, slug):
+    """Makes a run on disk look as if other code had made it; its id and its parent's stay."""
     (folder,) = (outputs / "runs").glob(f"{slug}-*")
     record = json.loads((folder / "result.json").read_text())
-    if parent:
-        record["identity"]["parents"] = [parent]
-    else:
-        record["identity"]["code"]["xfer_utils.learning.training"] = "older"
-    record["id"] = f"{slug}-{study.digest(record['identity'])}"
+    record["code"]["xfer_utils.learning.training"] = "older"
     (folder / "result.json").write_text(json.dumps(record))
-    folder.rename(folder.with_name(record["id"]))
     return record["id"]
 
 
-def test_runs_of_older_code(own_outputs, command):
+def test_runs_of_other_code_stay_done_until_they_are_asked_for_again(own_outputs, command):
     parent = age(own_outputs, "intermediate-mnli-s0")
-    children = [
-        slug + "-after-mnli-s0"
-        for slug in ("target-mnli", "target-udpos", "target-squad", "retrieval")
-    ]
-    children = [age(own_outputs, slug, parent) for slug in children]
     _, status = command("status", SMOKE, outputs=own_outputs)
-    assert f"{RUNS - 5} done, 0 running, 0 failed, 5 waiting" in status.out
-    _, why = command("plan", SMOKE, "--why", "intermediate-mnli-s0", outputs=own_outputs)
-    assert re.search(rf"{parent}: code: xfer_utils\.training: older -> [0-9a-f]+", why.out)
-    assert why.out.count("\n") == 2, "and nothing else"
-    _, child = command("plan", SMOKE, "--why", "retrieval-after-mnli-s0", outputs=own_outputs)
-    assert "parents" in child.out and parent in child.out
-    _, alone = command("plan", SMOKE, "--why", "encoder-xlmr-tiny", outputs=own_outputs)
-    assert "No other run" in alone.out
-    _, kept = command("plan", SMOKE, "--keep-stale", outputs=own_outputs)
-    assert f"{RUNS} of {RUNS} runs done, 0 to do." in kept.out
-    overview.save_plan(study.make_plan(SMOKE, keep_stale=True))
-    frame = results.scores(own_outputs / "smoke")
-    assert set(frame[frame["stale"]]["run"]) == set(children), (
-        "what builds on older code is marked too"
-    )
-    assert set(frame[frame["intermediate"] == "mnli"]["stale"]) == {True}
-    _, listed = command("clean", SMOKE, outputs=own_outputs)
-    assert (
-        "5 runs" in listed.out and parent in listed.out and (own_outputs / "runs" / parent).exists()
-    )
-    _, deleted = command("clean", SMOKE, "--yes", outputs=own_outputs)
-    assert "Deleted: 5 runs" in deleted.out and not (own_outputs / "runs" / parent).exists()
-    assert len(times(own_outputs)) == RUNS - 5
+    assert f"{RUNS} done, 0 running, 0 failed, 0 waiting" in status.out
+    _, plan = command("plan", SMOKE, outputs=own_outputs)
+    assert "xfer_utils.learning.training" in plan.out and "--refresh" in plan.out
+    before = times(own_outputs)
+    refreshed = xfer("run", SMOKE, "--refresh", outputs=own_outputs)
+    assert refreshed.returncode == 0
+    after = times(own_outputs)
+    changed = {id for id in before if before[id] != after[id]}
+    assert parent in changed and len(changed) == 5, "and what builds on it"
+    assert all(id == parent or "-after-mnli-s0" in id for id in changed)
+    _, plan = command("plan", SMOKE, outputs=own_outputs)
+    assert "--refresh" not in plan.out
 
 
 @pytest.mark.slow

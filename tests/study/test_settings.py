@@ -121,7 +121,7 @@ WRONG = [
         "`mnli` is not evaluated here",
     ),
     ("title: Mine", "title: Mine\nintermediate: [mnli]", "intermediate", 3, "`none` is missing"),
-    ("title: Mine", "title: Mine\nintermediate: [none, multi]", "multi", None, "`multi_tasks:`"),
+    ("title: Mine", "title: Mine\nintermediate: [none, multi]", "multi", None, "`arms: {multi:"),
     ("title: Mine", "title: Mine\nseeds: {none: []}", "seeds.none", 3, "at least 1"),
     ("title: Mine", "title: Mine\nseeds: {other: [0, 0]}", "seeds.other", 3, "twice"),
     ("{steps: 10}", "{steps: 10}\n    layer: 4", "models.small", 6, "0 to 3"),
@@ -192,14 +192,14 @@ def test_extends_merges_section_by_section(write):
 def test_extends_replaces_models(write):
     write(name="base.yaml")
     path = write().with_name("child.yaml")
-    path.write_text("extends: base.yaml\nmodels: {other: {load: some/model}}\n")
+    path.write_text("extends: base.yaml\nname: child\nmodels: {other: {load: some/model}}\n")
     assert list(params.load(path).models) == ["other"]
 
 
 def test_mistakes_in_the_base_name_the_base(write):
     base = write("title: Mine", "titel: Mine", name="base.yaml")
     child = base.with_name("child.yaml")
-    child.write_text("extends: base.yaml\nquestion: 5\n")
+    child.write_text("extends: base.yaml\nquestion: 5\nname: child\n")
     first, second = sorted(line for line in refused(child).splitlines() if "missing" not in line)
     assert first.startswith(f"{base}, line 2") and "titel" in first
     assert second.startswith(f"{child}, line 2") and "question" in second
@@ -208,10 +208,18 @@ def test_mistakes_in_the_base_name_the_base(write):
 def test_mistakes_in_a_section_of_both_files_name_the_right_one(write):
     base = write("    epochs: 7", "    epoch: 7", name="base.yaml")
     child = base.with_name("child.yaml")
-    child.write_text("extends: base.yaml\ntarget_training:\n  udpos: {epochs: 0}\n")
+    child.write_text("extends: base.yaml\ntarget_training:\n  udpos: {epochs: 0}\nname: child\n")
     ours, theirs = sorted(refused(child).splitlines(), key=lambda line: "base" in line)
     assert ours.startswith(f"{child}, line 3: `target_training.udpos.epochs`")
     assert theirs.startswith(f"{base}, line 12: `target_training.mnli.epoch`")
+
+
+def test_a_study_that_extends_another_needs_a_name_of_its_own(write):
+    """Without one it would silently overwrite the other's plan and report."""
+    base = write(name="base.yaml")
+    child = base.with_name("child.yaml")
+    child.write_text("extends: base.yaml\nseeds: {other: [1]}\n")
+    assert refused(child).startswith(f"{child}: ") and "`name:` of its own" in refused(child)
 
 
 def test_extends_is_one_level_and_its_file_must_exist(write):

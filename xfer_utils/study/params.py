@@ -16,6 +16,14 @@ TITLES = {NONE: "none", MULTI: "multi-task"}
 SUMMARIES = ["50_main_table", "70_explore_predictions"]
 
 
+class KeyFault(ValueError):
+    """A fault that shows only when the whole file is known, with the key that it is about."""
+
+    def __init__(self, message: str, *keys: str) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
 class Study(Section):
     """A whole study file after `extends:` is resolved."""
 
@@ -77,17 +85,22 @@ class Study(Section):
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
         known = [NONE, MULTI, *self.arms, *_intermediate_tasks()]
-        _known(self.intermediate, known, "intermediate task or arm")
+        try:
+            _known(self.intermediate, known, "intermediate task or arm")
+        except ValueError as error:
+            raise KeyFault(str(error), "intermediate") from None
         if NONE not in self.intermediate:
-            raise ValueError("`none` is missing: every gain is measured against it")
+            message = "`none` is missing: every gain is measured against it"
+            raise KeyFault(message, "intermediate")
         if MULTI in self.intermediate and not self.rows()[MULTI].tasks:
-            raise ValueError(
-                "the row `multi` needs tasks: list some in `intermediate:`, "
-                "or write `arms: {multi: {tasks: [...]}}`"
+            message = (
+                "the row `multi` needs tasks: list some here, or in `arms: {multi: {tasks: []}}`"
             )
+            raise KeyFault(message, "intermediate")
         for name in self.intermediate_training:
             if name not in ("default", *known):
-                raise ValueError(_no_section(name, "intermediate_training", ["default", *known]))
+                message = _no_section(name, "intermediate_training", ["default", *known])
+                raise KeyFault(message, "intermediate_training", name)
         return self
 
     def rows(self) -> dict[str, Arm]:
@@ -242,7 +255,9 @@ def _place(keys: tuple, files: list[Path]) -> str:
 
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
-    keys = tuple(key for key in error["loc"] if key != "[key]")
+    fault = error.get("ctx", {}).get("error")
+    location = fault.keys if isinstance(fault, KeyFault) else error["loc"]
+    keys = tuple(key for key in location if key != "[key]")
     place = _place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
