@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xfer_utils.sources.toy.words import SOUND_CHANGES
 
+VERSION = 1  # raised by hand when the same World gives other files
+
 Order = Literal["SVO", "SOV", "VSO"]
 Script = Literal["Latin", "Cyrillic", "Georgian", "Armenian"]
 

@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xfer_utils.runs import codehash
 from xfer_utils.sources.toy import pairs, questions, rows, tagging
 from xfer_utils.sources.toy.grammar import Utterance
 from xfer_utils.sources.toy.lexicon import Lexicon
@@ -18,7 +17,6 @@ from xfer_utils.sources.toy.prose import Prose
 from xfer_utils.sources.toy.world import World
 
 Item = Any
-VERSION = codehash.of_package("xfer_utils.sources.toy")
 Maker = Callable[[random.Random, str], Iterator[Item]]
 
 
