@@ -1,4 +1,4 @@
-"""The text that encoders are pre-trained on: stories, facts, names, questions with answers, a few translations."""
+"""The text that encoders are pre-trained on: stories, facts, names, questions with answers."""
 
 import random
 from collections.abc import Iterator
@@ -11,18 +11,15 @@ from xfer_utils.sources.toy.tagging import Names, named, varied
 from xfer_utils.sources.toy.world import World
 
 POOL = "train"  # no text is about an event that a test is about
+SHARES = (0.38, 0.14, 0.14, 0.14, 0.12, 0.08)  # of stories and the other kinds of lines
 
 
 class Prose:
-    """Draws lines of text. Each language has its own: nothing is parallel but the few bilingual lines."""
+    """Draws lines of text. Nothing is parallel between languages but the few bilingual lines."""
 
     def __init__(self, world: World, universe: Universe, names: Names):
         self.world, self.universe, self.names = world, universe, names
         self.fact_keys = sorted(universe.facts)
-        self.kinds = {
-            self.story: 0.38, self.restated: 0.14, self.fact: 0.14, self.answered: 0.14, self.rich: 0.12,
-            self.news: 0.08,
-        }  # fmt: skip
 
     def story(self, rng: random.Random) -> Said:
         """Two events about the same things; the second mostly follows the world's script."""
@@ -42,21 +39,16 @@ class Prose:
         less = rng.choice(changes(self.universe, rng, first, first)["less"])
         second = rng.choice((less, synonymous(rng, first, 0.7)))
         forms = ["plain", "passive"] + ["fronted"] * bool(second.place or second.adverb)
-        return Utterance(first), Utterance(
-            second, rng.choice(forms if second.object else ["plain"])
-        )
+        return Utterance(first), Utterance(second, rng.choice(forms))
 
     def fact(self, rng: random.Random) -> Said:
-        """What kind of thing something is, and two general facts about it."""
+        """Two general facts about something, or its kind in place of the first."""
         noun = rng.choice(self.fact_keys)[0]
-        known = [key for key in self.universe.facts if key[0] == noun]
-        chosen = rng.sample(known, 2)
-        told = [
-            Utterance(self.universe.fact_clause(*key, self.universe.facts[key])) for key in chosen
-        ]
+        keys = rng.sample([key for key in self.universe.facts if key[0] == noun], 2)
+        clauses = [self.universe.fact_clause(*key, self.universe.facts[key]) for key in keys]
         if rng.random() < 0.4:
-            told[0] = Utterance(Clause(NP(noun, "a"), "is", NP(KIND_OF[noun], "a")))
-        return tuple(told)
+            clauses[0] = Clause(NP(noun, "a"), "is", NP(KIND_OF[noun], "a"))
+        return tuple(map(Utterance, clauses))
 
     def answered(self, rng: random.Random) -> Said:
         """A question and the sentence that answers it."""
@@ -78,18 +70,16 @@ class Prose:
         """So many lines in one language, some of their loan words in Latin letters."""
         rng = random.Random(f"{self.world.seed}/{lexicon.language.code}/text")
         foreign = lexicon.language.code != "en"
-        makers, weights = list(self.kinds), list(self.kinds.values())
-        for maker in rng.choices(makers, weights, k=count):
-            said = maker(rng)
-            words = [word.form for one in said for word in speak(lexicon, one)]
+        kinds = [self.story, self.restated, self.fact, self.answered, self.rich, self.news]
+        for kind in rng.choices(kinds, SHARES, k=count):
+            said = kind(rng)
+            spoken = [(lexicon, utterance) for utterance in said]
             if foreign and rng.random() < self.world.bilingual:
-                told = said[0]
-                words = [word.form for word in speak(lexicon, told)] + [
-                    w.form for w in speak(english, told)
-                ]
+                spoken = [(lexicon, said[0]), (english, said[0])]
+            words = [word.form for pair in spoken for word in speak(*pair)]
             if lexicon.loans and self.world.romanised:
-                words = [
-                    lexicon.loans.get(word, word) if rng.random() < self.world.romanised else word
-                    for word in words
-                ]
+                words = [self._romanised(rng, lexicon, word) for word in words]
             yield " ".join(words)
+
+    def _romanised(self, rng: random.Random, lexicon: Lexicon, word: str) -> str:
+        return lexicon.loans.get(word, word) if rng.random() < self.world.romanised else word

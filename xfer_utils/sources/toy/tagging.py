@@ -1,4 +1,4 @@
-"""Sentences for taggers: parts of speech and supertags with words of two kinds, names of three types."""
+"""Sentences for taggers: words of two parts of speech, and names of three types."""
 
 import random
 
@@ -8,7 +8,7 @@ from xfer_utils.sources.toy.meaning import Universe
 
 
 def varied(universe: Universe, rng: random.Random, pool: str, constructions: int) -> Utterance:
-    """A sentence rich in words of two parts of speech; `constructions` (1-3) says how rich its grammar is."""
+    """A sentence rich in words of two parts of speech; `constructions` (1-3) are its grammar."""
     clause = universe.event(rng, pool, adjectives=0.35, place=0.4, adverb=0.3)
     clause = clause._replace(
         subject=_ambiguous(rng, clause.subject, 0.4),
@@ -30,25 +30,22 @@ def varied(universe: Universe, rng: random.Random, pool: str, constructions: int
     elif constructions > 2 and draw < 0.62:
         clause = clause._replace(subject=subject._replace(relative=universe.event(rng, pool, 0, 0)))
     forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
-    return Utterance(
-        clause, rng.choice(forms + ["passive"] * bool(clause.object and not clause.recipient))
-    )
+    forms += ["passive"] * bool(clause.object and not clause.recipient)
+    return Utterance(clause, rng.choice(forms))
 
 
 def _ambiguous(rng: random.Random, np: NP, chance: float) -> NP:
     """The phrase with a noun or an adjective that could be another part of speech elsewhere."""
     plural = rng.random() < 0.25
     head = rng.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN) if rng.random() < chance else np.head
-    adjectives = (
-        (rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),)
-        if rng.random() < chance
-        else np.adjectives
-    )
+    adjectives = np.adjectives
+    if rng.random() < chance:
+        adjectives = (rng.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),)
     return NP(head, "a" if not plural and rng.random() < 0.3 else "the", adjectives, plural)
 
 
 class Names:
-    """Names by type. Most words name things of several types: the sentence around them tells which."""
+    """Names by type; most words name things of several types, and the sentence tells which."""
 
     def __init__(self, seed: int):
         rng = random.Random(f"{seed}/names")
@@ -70,7 +67,7 @@ class Names:
 
 
 def named(universe: Universe, rng: random.Random, pool: str, names: Names) -> Utterance:
-    """A sentence with one to three names; a verb that takes several types only meets names of one type."""
+    """A sentence with names; a verb that takes several types only meets names of a sure type."""
     subject_type, object_type = rng.choice(sorted(W.NAME_VERBS))
     verb = rng.choice(W.NAME_VERBS[subject_type, object_type])
     shared = sum(verb in verbs for verbs in W.NAME_VERBS.values()) > 1
@@ -88,6 +85,5 @@ def named(universe: Universe, rng: random.Random, pool: str, names: Names) -> Ut
     adverb = rng.choice(W.ADVERBS).split(":")[0] if rng.random() < 0.25 else ""
     clause = Clause(subject, verb, object_, place, adverb)
     draw = rng.random()
-    return Utterance(
-        clause, "passive" if draw < 0.2 else "fronted" if draw < 0.4 and place else "plain"
-    )
+    form = "fronted" if draw < 0.4 and place else "plain"
+    return Utterance(clause, "passive" if draw < 0.2 else form)

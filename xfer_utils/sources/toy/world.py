@@ -12,6 +12,13 @@ Order = Literal["SVO", "SOV", "VSO"]
 Script = Literal["Latin", "Cyrillic", "Georgian", "Armenian"]
 
 
+# The grammatical dials as they are set in English.
+GRAMMAR = {
+    "word_order": "SVO", "adjective_order": "before", "adposition": "pre",
+    "determiners": True, "case": False, "number": True,
+}  # fmt: skip
+
+
 class Language(BaseModel):
     """The dials of one language. English is the language all distances are measured from."""
 
@@ -32,11 +39,7 @@ class Language(BaseModel):
 
     def syntactic_distance(self) -> float:
         """Share of the six grammatical dials that are set otherwise than in English."""
-        english = ("SVO", "before", "pre", True, False, True)
-        own = (
-            self.word_order, self.adjective_order, self.adposition, self.determiners, self.case, self.number,
-        )  # fmt: skip
-        return sum(a != b for a, b in zip(own, english, strict=True)) / len(english)
+        return sum(getattr(self, dial) != value for dial, value in GRAMMAR.items()) / len(GRAMMAR)
 
     def features(self, text_lines: int) -> dict[str, str | float | int | bool]:
         """The language's row of languages.csv, computed from its dials."""
@@ -63,14 +66,14 @@ def _language(
     """A language from a string such as 'SOV after post bare case plain'."""
     order, adjective, adposition, determiners, case, number = dials.split()
     return Language(
-        code=code, name=name, family=family, word_order=order, adjective_order=adjective, adposition=adposition,
-        determiners=determiners == "the", case=case == "case", number=number == "number", script=script,
-        cognate_share=cognate, text_share=text,
+        code=code, name=name, family=family, script=script, cognate_share=cognate, text_share=text,
+        word_order=order, adjective_order=adjective, adposition=adposition,
+        determiners=determiners == "the", case=case == "case", number=number == "number",
     )  # fmt: skip
 
 
-# Four families at four distances, each with much, some and little text. The dials were chosen so that no two of them
-# correlate by more than 0.3 over the twelve languages, while each grows with the distance.
+# Four families at four distances, each with much, some and little text. The dials were chosen so
+# that no two of them correlate by more than 0.3, while each grows with the distance.
 DEFAULT12 = (
     _language("qaa", "Avo", "Avian", "SVO before pre the bare number", "Latin", 0.70, 4),
     _language("qab", "Avit", "Avian", "VSO before pre the bare number", "Latin", 0.65, 1.5),
@@ -85,10 +88,14 @@ DEFAULT12 = (
     _language("qdb", "Dorit", "Dorian", "SVO before pre the case plain", "Latin", 0.25, 1.5),
     _language("qdc", "Dorun", "Dorian", "SOV before post the bare plain", "Latin", 0.25, 0.25),
 )
+CODES = {
+    "default13": [language.code for language in DEFAULT12],
+    "small5": ["qaa", "qbb", "qcb", "qdc"],
+    "tiny": ["qaa", "qcb"],
+}
 FAMILIES = {
-    "default13": (ENGLISH, *DEFAULT12),
-    "small5": (ENGLISH, *(one for one in DEFAULT12 if one.code in ("qaa", "qbb", "qcb", "qdc"))),
-    "tiny": (ENGLISH, *(one for one in DEFAULT12 if one.code in ("qaa", "qcb"))),
+    family: (ENGLISH, *(language for language in DEFAULT12 if language.code in codes))
+    for family, codes in CODES.items()
 }
 
 
@@ -112,8 +119,9 @@ class Sizes(BaseModel):
 SIZES = {
     "full": Sizes(),
     "tiny": Sizes(
-        intermediate_train=80, intermediate_dev=40, choice_train=80, pawsx_train=80, tagging_train=80, target_dev=40,
-        target_test=40, tydiqa_train=60, bucc_pool=40, text_lines=60,
+        intermediate_train=80, intermediate_dev=40, choice_train=80, pawsx_train=80,
+        tagging_train=80, target_dev=40, target_test=40, tydiqa_train=60, bucc_pool=40,
+        text_lines=60,
     ),
 }  # fmt: skip
 
@@ -135,19 +143,18 @@ class World(BaseModel):
 
     @model_validator(mode="after")
     def _check_languages(self) -> "World":
-        codes = [one.code for one in self.tongues()]
+        codes = [language.code for language in self.tongues()]
         if codes[0] != "en" or len(set(codes)) != len(codes):
-            raise ValueError(
-                f"languages: English (en) must come first and codes be unique, not {codes}"
-            )
-        if strange := [one.family for one in self.tongues()[1:] if one.family not in SOUND_CHANGES]:
-            raise ValueError(
-                f"languages: unknown family {strange[0]!r}; known: {', '.join(SOUND_CHANGES)}"
-            )
+            problem = f"English (en) must come first and codes be unique, not {codes}"
+            raise ValueError(f"languages: {problem}")
+        for language in self.tongues()[1:]:
+            if language.family not in SOUND_CHANGES:
+                known = ", ".join(SOUND_CHANGES)
+                raise ValueError(f"languages: unknown family {language.family!r}; known: {known}")
         return self
 
     def tongues(self) -> tuple[Language, ...]:
-        """The languages of this world, English first: those listed, or else those of the named family."""
+        """The languages of this world, English first: those listed, or else the family's."""
         return self.languages or FAMILIES[self.family]
 
     def rows(self) -> Sizes:
