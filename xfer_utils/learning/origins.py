@@ -1,6 +1,5 @@
 """Where an encoder comes from: a run's folder, another local folder, or a commit on the hub."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from xfer_utils.sources import client_errors
+from xfer_utils.sources.base import digest
+from xfer_utils.sources.folder import content
 from xfer_utils.study import paths
 
 POINTER = "pointer.json"
@@ -86,15 +87,7 @@ def local_folder(load: str) -> Path | None:
 def fingerprint(load: str) -> str:
     """A hash of a local model's files, for the ids of runs that build on it; empty for a hub id."""
     folder = local_folder(load)
-    if folder is None:
-        return ""
-    mark = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith("."):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            mark.update(f"{path.name}\0{content}\n".encode())
-    return mark.hexdigest()[:16]
+    return digest(content(folder, "*")) if folder else ""
 
 
 @contextmanager

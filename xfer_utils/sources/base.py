@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ VERSION = 1  # raised by hand when a source reads the same stored data into othe
 Splits = dict[str, dict[str, str | list[str]]]
 
 
-class Source(ABC):
+class Source:
     """Tables of tasks, splits and languages, read into the one canonical form of their format."""
 
     def __init__(self, spec: str, splits: Splits | None = None):
@@ -27,36 +26,28 @@ class Source(ABC):
         self._readings: dict[tuple, Reading] = {}
         self._labels: dict[str, list[str]] = {}
 
-    # ----- what a subclass provides -----
-    @abstractmethod
+    # ----- what each kind of source provides -----
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         """The tables of a split (`rows`, or a mining pool's three), or MissingData."""
 
-    @abstractmethod
     def holds(self, row: Task, split: str, language: str) -> bool:
         """Whether `tables` would find something, without reading it."""
 
-    @abstractmethod
     def candidates(self, row: Task) -> list[str]:
         """Languages that may have data of a task."""
 
-    @abstractmethod
     def revision(self, name: str) -> str:
         """A short string that changes when the data of a task may have changed."""
 
-    @abstractmethod
     def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
         """Rows that a split must have for row numbers to name the same item in every language."""
 
-    @abstractmethod
     def text(self, language: str) -> Iterator[str]:
         """Lines of text for masked language modelling."""
 
-    @abstractmethod
     def text_languages(self) -> list[str]:
         """Languages with such text."""
 
-    @abstractmethod
     def text_revision(self) -> str:
         """A short string that changes when the text may have changed."""
 

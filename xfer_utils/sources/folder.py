@@ -51,7 +51,7 @@ class FolderSource(Source):
     def revision(self, name: str) -> str:
         """A hash of the names and contents of the task's files."""
         folders = [self.path / task(part).folder for part in training_parts(name)]
-        return self.pinned or digest([_folder_hash(folder) for folder in folders])
+        return self.pinned or digest([content(folder) for folder in folders])
 
     def text_languages(self) -> list[str]:
         """Languages with text for masked language modelling."""
@@ -70,7 +70,7 @@ class FolderSource(Source):
 
     def text_revision(self) -> str:
         """A hash of the names and contents of all text files."""
-        return self.pinned or digest(_folder_hash(self.path / "text"))
+        return self.pinned or digest(content(self.path / "text"))
 
     def _files(self, row: Task, split: str, language: str) -> dict[str, tuple[str, Path | None]]:
         """For each table of a split the name of its file, and the file if it is there."""
@@ -107,9 +107,9 @@ def _stems(row: Task, split: str, language: str) -> dict[str, str]:
     return {"rows": f"{language}.{split}"}
 
 
-def _folder_hash(folder: Path) -> list[tuple[str, str]]:
-    """Name and content of every file that is not hidden."""
-    visible = [path for path in folder.rglob("*") if not path.name.startswith(".")]
+def content(folder: Path, pattern: str = "**/*") -> list[tuple[str, str]]:
+    """Name and hash of every file that is not hidden."""
+    visible = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
     stats = {path: path.stat() for path in sorted(visible) if path.is_file()}
     return [
         (path.relative_to(folder).as_posix(), _file_hash(path, stat.st_size, stat.st_mtime_ns))

@@ -118,29 +118,20 @@ def _parquet(path: Path) -> Raw:
         raise MalformedRow(message) from error
 
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        numbers = [-1]
+        rows_read = 0
         try:
             with pq.ParquetFile(path) as file:
                 batches = file.iter_batches(batch_size=BATCH, columns=columns)
                 for batch, numbers in numbered(batches):
+                    rows_read += len(numbers)
                     yield batch, numbers
         except (pa.ArrowInvalid, OSError) as error:
-            bad = next((name for name in columns if not _readable(path, name)), columns[0])
-            problem = f"the file is damaged from here on ({error}); copy it again"
-            raise raw.malformed(numbers[-1] + 1, repr(bad), problem) from error
+            problem = f"the file is damaged from row {rows_read} on ({error})"
+            raise MalformedRow(f"{path}: {problem}: copy it again") from error
 
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     names = class_names(stored.get("info", {}).get("features", {}))
-    raw = Raw(str(path), schema.names, read, "row", names)
-    return raw
-
-
-def _readable(path: Path, column: str) -> bool:
-    try:
-        pq.read_table(path, columns=[column])
-    except (pa.ArrowInvalid, OSError):
-        return False
-    return True
+    return Raw(str(path), schema.names, read, "row", names)
 
 
 def _json_lines(path: Path) -> Raw:

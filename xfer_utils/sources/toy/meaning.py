@@ -20,7 +20,7 @@ def _opposites(pairs: Sequence[str]) -> dict[str, str]:
 
 OPPOSITE = _opposites([verbs for verbs, _, _ in W.VERBS])
 OPPOSITE |= _opposites([*W.ADJECTIVES["animate"], *W.ADJECTIVES["thing"], *W.ADVERBS])
-HOME_VERB = {kind: "stood" for kind in W.KINDS} | {"person": "worked", "animal": "lived"}
+HOME_VERB = dict.fromkeys(W.KINDS, "stood") | {"person": "worked", "animal": "lived"}
 
 
 class Universe:

@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
-    """The same clause, each of its words replaced by its synonym (if it has one) with some chance."""
+    """The same clause, its words replaced by their synonyms, if they have one, with some chance."""
 
     def other(word: str) -> str:
         return W.SYNONYMS[word] if word in W.SYNONYMS and rng.random() < chance else word

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from xfer_utils.sources.toy.grammar import NP, Utterance, Word, ending, phrase, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
-from xfer_utils.sources.toy.pairs import Pair, Said
+from xfer_utils.sources.toy.pairs import Pair
 from xfer_utils.sources.toy.questions import Choice, Span
 
 Row = dict[str, Any]
@@ -25,14 +25,9 @@ SCHEMAS = {
 }
 
 
-def text(lexicon: Lexicon, utterances: Said) -> str:
-    """Several utterances as running text, words parted by spaces."""
+def text(lexicon: Lexicon, *utterances: Utterance) -> str:
+    """Utterances as running text, words parted by spaces."""
     return " ".join(word.form for said in utterances for word in speak(lexicon, said))
-
-
-def said(lexicon: Lexicon, utterance: Utterance) -> str:
-    """One utterance as text."""
-    return text(lexicon, (utterance,))
 
 
 def meaning(item: Any) -> Any:
@@ -56,7 +51,7 @@ def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
 def _pair(task: str, lexicon: Lexicon, index: int, item: Pair) -> Row:
     first, second = PAIR_COLUMNS.get(task, ("premise", "hypothesis"))
     number = {NUMBER_COLUMNS[task]: index} if task in NUMBER_COLUMNS else {}
-    texts = {first: text(lexicon, item.first), second: text(lexicon, item.second)}
+    texts = {first: text(lexicon, *item.first), second: text(lexicon, *item.second)}
     return {**number, **texts, "label": item.label}
 
 
@@ -84,12 +79,12 @@ def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Ro
     language = f"{lexicon.language.code}-" if task == "tydiqa" else ""
     name = f"{task}-{language}{split}"
     title = {"title": f"{name}-page-{index // 4:04d}"} if "title" in SPAN_COLUMNS[task] else {}
-    texts = {"context": " ".join(before), "question": said(lexicon, item.question)}
+    texts = {"context": " ".join(before), "question": text(lexicon, item.question)}
     return {"id": f"{name}-{index:05d}", **title, **texts, "answers": answers}
 
 
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
-    first = text(lexicon, item.context)
+    first = text(lexicon, *item.context)
     second = f"{lexicon.forms['then']} {phrase(lexicon, item.options[0].subject)}"
     return {
         "ind": index,
@@ -108,7 +103,7 @@ def _option(lexicon: Lexicon, option: NP | str) -> str:
 
 def _cosmos_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
     answers = {f"answer{n}": _option(lexicon, option) for n, option in enumerate(item.options)}
-    texts = {"context": text(lexicon, item.context), "question": said(lexicon, item.question)}
+    texts = {"context": text(lexicon, *item.context), "question": text(lexicon, item.question)}
     return {"id": f"cosmos-{index:05d}", **texts, **answers, "label": item.label}
 
 
@@ -116,7 +111,7 @@ def _commonsense_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
     options = [_option(lexicon, option) for option in item.options]
     return {
         "id": f"commonsense-{index:05d}",
-        "question": said(lexicon, item.question),
+        "question": text(lexicon, item.question),
         "question_concept": lexicon.forms[item.question.clause.subject.head],
         "choices": {"label": list("ABCDE"), "text": options},
         "answerKey": "ABCDE"[item.label],

@@ -7,11 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from xfer_utils.sources.toy.words import SOUND_CHANGES
 
 VERSION = 1  # raised by hand when the same World gives other files
-
 Order = Literal["SVO", "SOV", "VSO"]
 Script = Literal["Latin", "Cyrillic", "Georgian", "Armenian"]
-
-
 # The grammatical dials as they are set in English.
 GRAMMAR = {
     "word_order": "SVO", "adjective_order": "before", "adposition": "pre",
@@ -37,13 +34,10 @@ class Language(BaseModel):
     cognate_share: float = Field(1.0, ge=0.15, le=1)
     text_share: float = Field(1.0, gt=0, le=100)
 
-    def syntactic_distance(self) -> float:
-        """Share of the six grammatical dials that are set otherwise than in English."""
-        return sum(getattr(self, dial) != value for dial, value in GRAMMAR.items()) / len(GRAMMAR)
-
     def features(self, text_lines: int) -> dict[str, str | float | int | bool]:
         """The language's row of languages.csv, computed from its dials."""
-        syntactic, lexical = self.syntactic_distance(), 1 - self.cognate_share
+        other = [getattr(self, dial) != value for dial, value in GRAMMAR.items()]
+        syntactic, lexical = sum(other) / len(other), 1 - self.cognate_share
         script = float(self.script != "Latin")
         resource = "high" if self.text_share >= 3 else "mid" if self.text_share >= 1 else "low"
         return {
@@ -88,14 +82,11 @@ DEFAULT12 = (
     _language("qdb", "Dorit", "Dorian", "SVO before pre the case plain", "Latin", 0.25, 1.5),
     _language("qdc", "Dorun", "Dorian", "SOV before post the bare plain", "Latin", 0.25, 0.25),
 )
-CODES = {
-    "default13": [language.code for language in DEFAULT12],
-    "small5": ["qaa", "qbb", "qcb", "qdc"],
-    "tiny": ["qaa", "qcb"],
-}
+BY_CODE = {language.code: language for language in (ENGLISH, *DEFAULT12)}
 FAMILIES = {
-    family: (ENGLISH, *(language for language in DEFAULT12 if language.code in codes))
-    for family, codes in CODES.items()
+    "default13": tuple(BY_CODE.values()),
+    "small5": tuple(BY_CODE[code] for code in ("en", "qaa", "qbb", "qcb", "qdc")),
+    "tiny": tuple(BY_CODE[code] for code in ("en", "qaa", "qcb")),
 }
 
 

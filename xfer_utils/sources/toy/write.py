@@ -162,8 +162,8 @@ def _sentence_pairs(w: Writer, code: str) -> None:
     items = w.draw(f"tatoeba/{code}", "test", count, w.single(_event), "target_dev")
     records = [
         {
-            "source_sentence": rows.said(w.lexicons[code], item),
-            "target_sentence": rows.said(w.lexicons["en"], item),
+            "source_sentence": rows.text(w.lexicons[code], item),
+            "target_sentence": rows.text(w.lexicons["en"], item),
             "source_lang": code,
             "target_lang": "en",
         }
@@ -189,6 +189,6 @@ def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Utterance]) -> l
     """Writes one side of two comparable corpora, in an order of its own; gives the items' ids."""
     order = random.Random(f"{w.world.seed}/{name}/order").sample(range(len(items)), len(items))
     ids = [f"{lexicon.language.code}-{place:06d}" for place in order]
-    sentences = {id: rows.said(lexicon, item) for id, item in zip(ids, items, strict=True)}
+    sentences = {id: rows.text(lexicon, item) for id, item in zip(ids, items, strict=True)}
     w.put("bucc2018", name, [{"id": id, "sentence": sentences[id]} for id in sorted(ids)])
     return ids
