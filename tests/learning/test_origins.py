@@ -1,4 +1,4 @@
-"""Where models come from: broken folders, refusals, full disks and interrupted downloads, told in one sentence each."""
+"""Where models come from: broken folders, refusals, full disks, interrupted downloads."""
 
 import errno
 import json
@@ -101,7 +101,8 @@ from pathlib import Path
 from xfer_utils.learning import models, origins
 try:
     models.save_pointer(Path(sys.argv[1]) / "encoder", sys.argv[2], sys.argv[3])
-    print(models.load_encoder(Path(sys.argv[1])).config.model_type, origins.of_run(Path(sys.argv[1])).revision)
+    run = Path(sys.argv[1])
+    print(models.load_encoder(run).config.model_type, origins.of_run(run).revision)
 except origins.ModelProblem as error:
     print("PROBLEM", error)
 """

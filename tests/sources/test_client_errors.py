@@ -44,7 +44,7 @@ def _stop_writing(*_) -> None:
     ids=["found by writing", "foreseen"],
 )
 def test_a_full_disk_says_where_and_what_to_do(fetched, tmp_path, monkeypatch, where, instead):
-    """The client wraps the error of a write in one of its own, and foresees one without its number."""
+    """The client wraps the error of a write, and foresees one without its number."""
     monkeypatch.setattr(where, instead)
     said = (
         r"the disk is full; free space there, or set HF_HOME \(now /small/disk\).*allenai/cosmos_qa"
