@@ -253,9 +253,7 @@ def test_wrong_languages_are_refused() -> None:
 def test_too_many_rows_is_said_plainly(tmp_path: Path) -> None:
     writer = Writer(TINY, tmp_path)
     with pytest.raises(ValueError, match=r"toy world: few train has only 1 of 9 different items"):
-        writer.draw(
-            "few", "train", 9, lambda rng, pool: iter([Choice((), None, (pool,), 0)]), "train"
-        )
+        writer.draw("few", "train", 9, lambda draw: [Choice((), None, (draw.pool,), 0)], "train")
 
 
 DIALS = st.builds(

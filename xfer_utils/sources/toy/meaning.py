@@ -117,30 +117,60 @@ class Universe:
             return Clause(subject, "is", predicate=answer)
         return Clause(subject, relation, NP(answer, "a"))
 
-    def describe(self, rng: random.Random, noun: str, adjectives: int = 0) -> NP:
+
+class Draw(random.Random):
+    """Random choices among what a world holds, its events those of one pool."""
+
+    universe: Universe
+    pool: str
+
+    @classmethod
+    def of(cls, universe: Universe, pool: str, seed: str) -> "Draw":
+        """Draws that follow from the seed."""
+        draw = cls(seed)
+        draw.universe, draw.pool = universe, pool
+        return draw
+
+    @property
+    def events(self) -> list[Core]:
+        """The events of the pool."""
+        return self.universe.pools[self.pool]
+
+    def subjects(self, verb: str, object_: str) -> list[str]:
+        """Who may do it to this object."""
+        return self.universe.index[self.pool].get((verb, object_), [])
+
+    def objects(self, subject: str, verb: str) -> list[str]:
+        """To what this subject may do it."""
+        return self.universe.index[self.pool].get((subject, verb), [])
+
+    def chance(self, share: float) -> bool:
+        """True in this share of cases."""
+        return self.random() < share
+
+    def describe(self, noun: str, adjectives: int = 0) -> NP:
         """'the' noun with so many of its adjectives, none excluding another."""
         chosen: list[str] = []
         while len(chosen) < adjectives:
-            adjective = rng.choice(self.adjectives[noun])
+            adjective = self.choice(self.universe.adjectives[noun])
             if adjective not in chosen and OPPOSITE[adjective] not in chosen:
                 chosen.append(adjective)
         return NP(noun, "the", tuple(chosen))
 
-    def event(
-        self, rng: random.Random, pool: str, adjectives: float, place: float, adverb: float = 0.0
-    ) -> Clause:
-        """A random event; the numbers are chances of an adjective per noun, a place, an adverb."""
-        subject, verb, object_ = rng.choice(self.pools[pool])
-        agent = self.describe(rng, subject, rng.random() < adjectives)
-        patient = self.describe(rng, object_, rng.random() < adjectives)
+    def event(self, adjectives: float, place: float, adverb: float = 0.0) -> Clause:
+        """An event; the numbers are chances of an adjective per noun, a place, an adverb."""
+        subject, verb, object_ = self.choice(self.events)
+        agent = self.describe(subject, self.chance(adjectives))
+        patient = self.describe(object_, self.chance(adjectives))
         clause = Clause(agent, verb, patient)
-        if rng.random() < place:
-            clause = clause._replace(place=("in", NP(self.whereabouts(rng, object_))))
-        if rng.random() < adverb:
-            pair = W.ADVERBS[rng.randrange(len(W.ADVERBS))]
-            clause = clause._replace(adverb=rng.choice(pair.split(":")))
+        if self.chance(place):
+            clause = clause._replace(place=("in", NP(self.whereabouts(object_))))
+        if self.chance(adverb):
+            pair = W.ADVERBS[self.randrange(len(W.ADVERBS))]
+            clause = clause._replace(adverb=self.choice(pair.split(":")))
         return clause
 
-    def whereabouts(self, rng: random.Random, noun: str) -> str:
+    def whereabouts(self, noun: str) -> str:
         """Where something happens to a thing: mostly where it belongs."""
-        return self.facts[noun, "home"] if rng.random() < 0.6 else rng.choice(self.nouns["place"])
+        home, places = self.universe.facts[noun, "home"], self.universe.nouns["place"]
+        return home if self.chance(0.6) else self.choice(places)

@@ -10,15 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xfer_utils.sources.toy import pairs, questions, rows, tagging
+from xfer_utils.sources.toy import pairs, prose, questions, rows, tagging
 from xfer_utils.sources.toy.grammar import Utterance
 from xfer_utils.sources.toy.lexicon import Lexicon
-from xfer_utils.sources.toy.meaning import Universe
-from xfer_utils.sources.toy.prose import Prose
+from xfer_utils.sources.toy.meaning import Draw, Universe
 from xfer_utils.sources.toy.world import World
 
 Item = Any
-Maker = Callable[[random.Random, str], Iterable[Item]]
+Maker = Callable[[Draw], Iterable[Item]]
 # Tasks that could draw the same item, from the same pool of events.
 GROUPS = {
     **dict.fromkeys(("ccg", "udpos", "panx"), "tagging"),
@@ -38,11 +37,11 @@ class Writer:
 
     def draw(self, task: str, split: str, count: int, maker: Maker, pool: str) -> list[Item]:
         """`count` different items, none of them drawn before for its group of tasks."""
-        rng = random.Random(f"{self.world.seed}/{task}/{split}")
+        draw = Draw.of(self.universe, pool, f"{self.world.seed}/{task}/{split}")
         seen = self._drawn.setdefault(GROUPS.get(task, task), set())
         items: list[Item] = []
         for _ in range(count * ATTEMPTS):
-            for item in maker(rng, pool):
+            for item in maker(draw):
                 if (key := rows.meaning(item)) not in seen:
                     seen.add(key)
                     items.append(item)
@@ -71,11 +70,11 @@ class Writer:
 
     def single(self, make: Callable[..., Item | None], *settings: Any) -> Maker:
         """A maker from a function that draws one item, or none."""
-        return lambda rng, pool: filter(None, [make(self.universe, rng, pool, *settings)])
+        return lambda draw: filter(None, [make(draw, *settings)])
 
     def spans(self, unanswerable: float = 0.0, which: float = 0.3) -> Maker:
         """A maker of questions on texts."""
-        return lambda rng, pool: questions.spans(self.universe, rng, pool, unanswerable, which)
+        return lambda draw: questions.spans(draw, unanswerable, which)
 
 
 def write_world(world: World, folder: Path) -> None:
@@ -147,13 +146,12 @@ def _text(w: Writer, code: str) -> None:
     w.speak("tydiqa", "validation", items, [code])
     path, lexicon = w.folder / "text" / f"{code}.txt", w.lexicons[code]
     path.parent.mkdir(exist_ok=True)
-    prose, count = Prose(w.world, w.universe, w.names), w.world.text_lines(lexicon.language)
-    lines = prose.lines(lexicon, w.lexicons["en"], count)
+    lines = prose.lines(w.world, w.universe, w.names, lexicon, w.lexicons["en"])
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _event(universe: Universe, rng: random.Random, pool: str) -> Utterance:
-    return Utterance(universe.event(rng, pool, 0.5, 0.6, 0.3))
+def _event(draw: Draw) -> Utterance:
+    return Utterance(draw.event(0.5, 0.6, 0.3))
 
 
 def _sentence_pairs(w: Writer, code: str) -> None:
