@@ -73,8 +73,9 @@ def _check_whole(folder: Path) -> None:
     written = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {LISTING: 0}
     damaged = [name for name, size in written.items() if sizes.get(name) != size]
     if damaged:
-        problem = f"the toy world in {folder} is not whole ({', '.join(damaged[:3])})"
-        raise MissingData(f"{problem}: delete the folder, and the next run makes it anew")
+        names = ", ".join(damaged[:3]) + ", ..." * (len(damaged) > 3)
+        problem = f"the toy world in {folder} is not whole: missing or of another size: {names}"
+        raise MissingData(f"{problem}; delete the folder, and the next run makes it anew")
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -90,16 +90,12 @@ def find_table(folder: Path, stem: str) -> Path | None:
 
 def class_names(features: dict[str, dict]) -> dict[str, list[str]]:
     """Label names of columns of classes and of lists of classes, as `datasets` describes them."""
-    values = {
-        column: feature.get("feature", feature)
-        for column, feature in features.items()
-        if isinstance(feature, dict)
-    }
-    return {
-        column: list(value["names"])
-        for column, value in values.items()
-        if isinstance(value, dict) and value.get("_type") == "ClassLabel"
-    }
+    names = {}
+    for column, feature in features.items():
+        value = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        if isinstance(value, dict) and value.get("_type") == "ClassLabel":
+            names[column] = list(value["names"])
+    return names
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Batch, list[int]]]:

@@ -75,7 +75,6 @@ def lines(
             spoken = [(lexicon, said[0]), (english, said[0])]
         words = [word.form for pair in spoken for word in speak(*pair)]
         if lexicon.loans and world.romanised:
-            latin = [draw.chance(world.romanised) for _ in words]
-            loans = zip(words, latin, strict=True)
-            words = [lexicon.loans.get(word, word) if loan else word for word, loan in loans]
+            loans, share = lexicon.loans, world.romanised
+            words = [loans.get(word, word) if draw.chance(share) else word for word in words]
         yield " ".join(words)
