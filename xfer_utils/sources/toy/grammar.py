@@ -147,26 +147,23 @@ def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Wo
     return _adposition(lexicon, preposition, _phrase(lexicon, place, "place"), category)
 
 
-def _argument(
-    lexicon: Lexicon, said: Utterance, np: NP | None, role: str, case: str = ""
-) -> list[Word]:
-    if np is None:
-        return []
-    asked = said.ask == role
-    return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
-
-
 def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[Word]:
     """Words of a clause in the language's order; a headless one (after 'that') has no subject."""
     clause, order = said.clause, lexicon.language.word_order
     passive, fronted = said.form == "passive", said.form == "fronted"
-    subject = [] if headless else _argument(lexicon, said, clause.subject, "subject")
-    case = "" if passive else lexicon.case
-    object_ = _argument(lexicon, said, clause.object, "object", case)
+
+    def argument(np: NP | None, role: str, case: str = "") -> list[Word]:
+        if np is None:
+            return []
+        asked = said.ask == role
+        return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
+
+    subject = [] if headless else argument(clause.subject, "subject")
+    object_ = argument(clause.object, "object", "" if passive else lexicon.case)
     if passive:
         agent = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
         subject, object_ = object_, agent
-    to = _argument(lexicon, said, clause.recipient, "recipient")
+    to = argument(clause.recipient, "recipient")
     to = _adposition(lexicon, "to", to, "PP/NP") if to else []
     place = _place(lexicon, clause, said.ask, fronted)
     category = "S/S" if fronted and not place else AFTER_VERB
