@@ -1,4 +1,4 @@
-"""Where models come from: broken folders, refusals, full disks and interrupted downloads, told in one sentence each."""
+"""Where models come from: broken folders, refusals, full disks, interrupted downloads."""
 
 import errno
 import json
@@ -83,8 +83,8 @@ def test_a_fingerprint_follows_content(tmp_path):
 def test_a_full_disk_and_a_missing_network_are_told_apart():
     full = OSError(errno.ENOSPC, "No space left on device")
     for error, said in (
-        (full, "The disk is full"),
-        (OSError("We couldn't connect to the hub"), "cannot be reached"),
+        (full, "the disk is full"),
+        (OSError("We couldn't connect to the hub"), "cannot reach the hub"),
     ):
         with pytest.raises(ModelProblem, match=said), origins.explained("owner/name"):
             try:
@@ -101,7 +101,8 @@ from pathlib import Path
 from xfer_utils.learning import models, origins
 try:
     models.save_pointer(Path(sys.argv[1]) / "encoder", sys.argv[2], sys.argv[3])
-    print(models.load_encoder(Path(sys.argv[1])).config.model_type, origins.of_run(Path(sys.argv[1])).revision)
+    run = Path(sys.argv[1])
+    print(models.load_encoder(run).config.model_type, origins.of_run(run).revision)
 except origins.ModelProblem as error:
     print("PROBLEM", error)
 """
@@ -132,9 +133,8 @@ def test_a_published_model_is_pinned_to_its_commit_and_the_hubs_refusals_are_tol
     )
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "empty")}
     said = _fetch({**env, **nowhere}, tmp_path / "off", "owner/fine")
-    assert (
-        "The hub cannot be reached for owner/fine. Without a connection name a local folder" in said
-    )
+    assert "cannot reach the hub for " in said and "owner/fine" in said
+    assert "Without a connection name a local folder in `load:`" in said
     assert not list(tmp_path.glob("off/encoder/*"))
 
 

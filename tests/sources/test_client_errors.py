@@ -44,7 +44,7 @@ def _stop_writing(*_) -> None:
     ids=["found by writing", "foreseen"],
 )
 def test_a_full_disk_says_where_and_what_to_do(fetched, tmp_path, monkeypatch, where, instead):
-    """The client wraps the error of a write in one of its own, and foresees one without its number."""
+    """The client wraps the error of a write, and foresees one without its number."""
     monkeypatch.setattr(where, instead)
     said = (
         r"the disk is full; free space there, or set HF_HOME \(now /small/disk\).*allenai/cosmos_qa"
@@ -58,9 +58,24 @@ def test_a_full_disk_says_where_and_what_to_do(fetched, tmp_path, monkeypatch, w
 def test_a_broken_table_says_what_to_delete(fetched, tmp_path, keep):
     whole = fetched.read_bytes()
     fetched.write_bytes(whole[:keep] if keep < 0 else b"PAR1" + bytes(keep) + whole[keep + 4 :])
-    said = r"cosmos_qa \(default, train\) cannot be read as it was fetched \(.+\): delete .*datasets--allenai--cosmos_qa"
+    said = (
+        r"cosmos_qa \(default, train\) is broken or cut short \(.+\): "
+        r"delete .*datasets--allenai--cosmos_qa and run again"
+    )
     with pytest.raises(MissingData, match=said):
         hub_source.HubSource(local=tmp_path).read("cosmos_qa", "train")
+
+
+def test_data_sets_and_models_fail_in_the_same_words_with_their_own_advice():
+    error = ConnectionError("offline")
+    data, model = (
+        client_errors.sentence("owner/name", error, advice)
+        for advice in (client_errors.DATA, client_errors.MODEL)
+    )
+    assert data.replace("use `source: folder:PATH`", "name a local folder in `load:`") == model
+    assert model.startswith("cannot reach the hub for owner/name (offline). Without a connection")
+    for problem in client_errors.SENTENCES:
+        assert problem == "other" or problem in dict(client_errors.TESTS)
 
 
 def test_a_repository_without_a_file_is_no_network_failure():

@@ -1,4 +1,4 @@
-"""Local folders: file formats, what is missing, revisions, text, CCG, and real data where there are some."""
+"""Local folders: file formats, what is missing, revisions, text, CCG, real data where there are."""
 
 import gzip
 import json
@@ -174,8 +174,10 @@ def test_text_in_every_packing_and_from_parallel_sets(tmp_path):
 CCG = {
     "tsv": "Ada sleeps\tNP S\\NP\n\nBob|x runs\tNP (S\\NP)/PP\n",
     "pipe": "# a comment\nAda|NNP|NP sleeps|VBZ|S\\NP\nBob|x|NNP|NP runs|VBZ|(S\\NP)/PP\n",
-    "auto": "ID=wsj_0001.1 PARSER=GOLD\n(<T S 0 2> (<L NP NNP NNP Ada NP>) (<L S\\NP VBZ VBZ sleeps S\\NP_1>) )\n"
-    "ID=wsj_0001.2 PARSER=GOLD\n(<T S 0 2> (<L NP NNP NNP Bob|x NP>) (<L (S\\NP)/PP VBZ VBZ runs (S\\NP)/PP_1>) )\n",
+    "auto": "ID=wsj_0001.1 PARSER=GOLD\n"
+    "(<T S 0 2> (<L NP NNP NNP Ada NP>) (<L S\\NP VBZ VBZ sleeps S\\NP_1>) )\n"
+    "ID=wsj_0001.2 PARSER=GOLD\n"
+    "(<T S 0 2> (<L NP NNP NNP Bob|x NP>) (<L (S\\NP)/PP VBZ VBZ runs (S\\NP)/PP_1>) )\n",
     "jsonl": lines(
         {"tokens": ["Ada", "sleeps"], "supertags": ["NP", "S\\NP"]},
         {"tokens": ["Bob|x", "runs"], "supertags": ["NP", "(S\\NP)/PP"]},

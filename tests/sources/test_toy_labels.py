@@ -1,4 +1,4 @@
-"""Every label of the toy world, derived a second time from the sentences by the independent reader."""
+"""Every label of the toy world, derived once more from the sentences by another reader."""
 
 import itertools
 from collections import Counter
@@ -47,7 +47,7 @@ def implied(said: Thing, asked: Thing) -> bool:
 
 
 def follows(premise: Meaning, hypothesis: Meaning, tolerant: bool = False) -> bool:
-    """Whether a positive sentence follows from another; `tolerant` lets opposites pass as agreement."""
+    """Whether a positive sentence follows from another; if `tolerant`, opposites agree."""
 
     def agree(a: str, b: str) -> bool:
         return a == b or (tolerant and OPPOSITES.get(a) == b)
@@ -101,8 +101,10 @@ def chained(premises: list[Meaning], hypothesis: Meaning) -> int:
 
 
 NLI = [
-    ("snli", "train", "en"), ("mnli", "train", "en"), ("anli", "train_r1", "en"), ("anli", "train_r3", "en"),
-    ("xnli", "validation", "qaa"), ("xnli", "test", "qbb"), ("xnli", "test", "qcb"), ("xnli", "test", "qdc"),
+    ("snli", "train", "en"), ("mnli", "train", "en"), ("anli", "train_r1", "en"),
+    ("anli", "train_r3", "en"),
+    ("xnli", "validation", "qaa"), ("xnli", "test", "qbb"), ("xnli", "test", "qcb"),
+    ("xnli", "test", "qdc"),
 ]  # fmt: skip
 
 
@@ -158,7 +160,8 @@ def test_paraphrases(folder: Path, readers: dict[str, Reader], code: str) -> Non
 
 
 SPANS = [
-    ("squad", "train", "en"), ("squad_v2", "train", "en"), ("tydiqa", "train", "en"), ("tydiqa", "validation", "qbb"),
+    ("squad", "train", "en"), ("squad_v2", "train", "en"), ("tydiqa", "train", "en"),
+    ("tydiqa", "validation", "qbb"),
     ("xquad", "validation", "qaa"), ("xquad", "validation", "qdc"), ("mlqa", "test", "qcb"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Nothing leaks in the toy world: no meaning in two splits, and no label that surface statistics give away."""
+"""Nothing leaks in the toy world: no meaning in two splits, no label that word counts tell."""
 
 from pathlib import Path
 
@@ -15,25 +15,32 @@ from xfer_utils.sources.toy.world import Sizes, World
 from xfer_utils.sources.toy.write import write_world
 
 SIZES = Sizes(
-    intermediate_train=2000, intermediate_dev=400, pawsx_train=1500, target_dev=200, target_test=100,
+    intermediate_train=2000, intermediate_dev=400, pawsx_train=1500, target_dev=200,
+    target_test=100,
     tydiqa_train=200, bucc_pool=60, text_lines=200, choice_train=1500, tagging_train=800,
 )  # fmt: skip
 WORLD = World(seed=3, family="tiny", sizes=SIZES)
 DEV = {"mnli": "validation_matched", "anli": "dev_r1"}
 TEXTS = {
-    "snli": ("premise", "hypothesis"), "mnli": ("premise", "hypothesis"), "xnli": ("premise", "hypothesis"),
-    "anli": ("premise", "hypothesis"), "qqp": ("question1", "question2"), "pawsx": ("sentence1", "sentence2"),
+    "snli": ("premise", "hypothesis"), "mnli": ("premise", "hypothesis"),
+    "xnli": ("premise", "hypothesis"),
+    "anli": ("premise", "hypothesis"), "qqp": ("question1", "question2"),
+    "pawsx": ("sentence1", "sentence2"),
     "squad": ("context",), "squad_v2": ("context",), "xquad": ("context",), "mlqa": ("context",),
-    "tydiqa": ("context",), "hellaswag": ("ctx_a",), "cosmos_qa": ("context",), "tatoeba": ("target_sentence",),
+    "tydiqa": ("context",), "hellaswag": ("ctx_a",), "cosmos_qa": ("context",),
+    "tatoeba": ("target_sentence",),
 }  # fmt: skip
 SPLITS = {
     "train": [
-        "snli/en.train", "mnli/en.train", "anli/en.train_r1", "anli/en.train_r3", "qqp/en.train", "pawsx/en.train",
-        "squad/en.train", "squad_v2/en.train", "tydiqa/en.train", "hellaswag/en.train", "cosmos_qa/en.train",
+        "snli/en.train", "mnli/en.train", "anli/en.train_r1", "anli/en.train_r3", "qqp/en.train",
+        "pawsx/en.train",
+        "squad/en.train", "squad_v2/en.train", "tydiqa/en.train", "hellaswag/en.train",
+        "cosmos_qa/en.train",
     ],
     "intermediate dev": [
         "snli/en.validation", "mnli/en.validation_matched", "anli/en.dev_r1", "qqp/en.validation",
-        "squad/en.validation", "squad_v2/en.validation", "hellaswag/en.validation", "cosmos_qa/en.validation",
+        "squad/en.validation", "squad_v2/en.validation", "hellaswag/en.validation",
+        "cosmos_qa/en.validation",
     ],
     "target dev": [
         "xnli/en.validation", "pawsx/en.validation", "xquad/en.validation", "mlqa/en.validation",
@@ -55,7 +62,7 @@ def read(folder: Path, task: str, split: str, code: str = "en") -> pd.DataFrame:
 
 
 def cores(reader: Reader, folder: Path, name: str) -> set[tuple[str, str, str]]:
-    """Who did what to whom in the texts that items of a file are about (the races of ANLI aside)."""
+    """Who did what to whom in the texts of a file's items (the races of ANLI aside)."""
     rows = pd.read_parquet(folder / f"{name}.parquet")
     columns = TEXTS[name.split("/")[0]]
     if columns[0] == "premise":  # the hypothesis is drawn first; a premise may speak of kinds only
@@ -69,7 +76,7 @@ def cores(reader: Reader, folder: Path, name: str) -> set[tuple[str, str, str]]:
 
 
 def test_no_event_is_in_two_splits(folder: Path) -> None:
-    """Neither between a task's splits, nor between any training or intermediate data and any target's test."""
+    """Neither between a task's splits, nor between training or phase 2 and any target's test."""
     reader = Reader(Lexicon(WORLD, WORLD.tongues()[0]))
     events = {
         split: set().union(*(cores(reader, folder, n) for n in names))
@@ -88,8 +95,10 @@ def test_no_event_is_in_two_splits(folder: Path) -> None:
 
 def test_items_of_every_task_differ_between_splits(folder: Path) -> None:
     for task, columns, splits in (
-        ("udpos", ["tokens"], ("train", "validation", "test")), ("panx", ["tokens"], ("train", "validation", "test")),
-        ("ccg", ["tokens"], ("train", "validation")), ("commonsense_qa", ["question"], ("train", "validation")),
+        ("udpos", ["tokens"], ("train", "validation", "test")),
+        ("panx", ["tokens"], ("train", "validation", "test")),
+        ("ccg", ["tokens"], ("train", "validation")),
+        ("commonsense_qa", ["question"], ("train", "validation")),
     ):  # fmt: skip
         seen = [
             {str(row) for row in read(folder, task, s)[columns].to_numpy().tolist()} for s in splits
@@ -123,7 +132,7 @@ def test_pretraining_text_has_no_event_of_a_test(folder: Path) -> None:
 def fitted(
     train: list[list[str]], labels: np.ndarray, test: list[list[str]], gold: np.ndarray
 ) -> float:
-    """Accuracy (in %) of a logistic regression on the bags of words and pairs of words of some columns."""
+    """Accuracy (in %) of a logistic regression on words and pairs of words of some columns."""
     bags = [
         CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", binary=True).fit(column)
         for column in train
@@ -138,10 +147,13 @@ def fitted(
 @pytest.mark.parametrize(
     ("train", "test", "second_only", "chance", "margin"),
     [
-        ("snli/train", "snli/validation", True, 33, 9), ("snli/train", "snli/validation", False, 33, 14),
-        ("mnli/train", "xnli/validation", True, 33, 10), ("mnli/train", "xnli/validation", False, 33, 14),
+        ("snli/train", "snli/validation", True, 33, 9),
+        ("snli/train", "snli/validation", False, 33, 14),
+        ("mnli/train", "xnli/validation", True, 33, 10),
+        ("mnli/train", "xnli/validation", False, 33, 14),
         ("qqp/train", "qqp/validation", True, 50, 8), ("qqp/train", "qqp/validation", False, 50, 8),
-        ("pawsx/train", "pawsx/validation", True, 50, 9), ("pawsx/train", "pawsx/validation", False, 50, 9),
+        ("pawsx/train", "pawsx/validation", True, 50, 9),
+        ("pawsx/train", "pawsx/validation", False, 50, 9),
     ],
 )  # fmt: skip
 def test_words_alone_tell_little_about_pairs(

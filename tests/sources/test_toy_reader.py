@@ -1,7 +1,7 @@
-"""A reader of the toy world that knows its words and its languages' dials, but none of the code that labels.
+"""A reader of the toy world that knows its words and dials, but none of the code that labels.
 
-It takes sentences apart again: it looks words up, strips suffixes and finds who did what to whom. Other tests
-use it to derive every label a second time.
+It takes sentences apart again: it looks words up, strips suffixes and finds who did what to whom.
+Other tests use it to derive every label a second time.
 """
 
 from typing import NamedTuple
@@ -162,7 +162,7 @@ def test_reads_english() -> None:
 
 @pytest.mark.parametrize("code", ["qaa", "qbb", "qcb"])
 def test_reads_what_was_glossed_by_hand(code: str) -> None:
-    """'the sad king never fed the dog in the mill', put together here from single words and dials."""
+    """'the sad king never fed the dog in the mill', put together from words and dials."""
     lexicon = Lexicon(WORLD, next(one for one in DEFAULT12 if one.code == code))
     dials, form = lexicon.language, lexicon.forms
     the = [form["the"]] if dials.determiners else []

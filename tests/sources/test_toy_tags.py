@@ -1,7 +1,8 @@
-"""Tags of the toy world, derived a second time: a small grammar of each language finds the reading of a sentence.
+"""Tags of the toy world, derived once more: a small grammar of each language reads its sentences.
 
-The grammar knows which parts of speech a word may have and in which order a language puts them; supertags must combine
-to a sentence by application alone; types of names must follow from verbs, prepositions and telling words.
+The grammar knows which parts of speech a word may have and in which order a language puts them;
+supertags must combine to a sentence by application alone; types of names must follow from verbs,
+prepositions and telling words.
 """
 
 import itertools
@@ -25,7 +26,8 @@ SIZES = Sizes(
 )  # fmt: skip
 WORLD = World(seed=3, family="small5", sizes=SIZES)
 LETTERS = {
-    "NOUN": "N", "VERB": "V", "ADJ": "A", "ADV": "R", "DET": "D", "ADP": "P", "AUX": "X", "PRON": "O", "CCONJ": "C",
+    "NOUN": "N", "VERB": "V", "ADJ": "A", "ADV": "R", "DET": "D", "ADP": "P", "AUX": "X",
+    "PRON": "O", "CCONJ": "C",
     "PUNCT": ".",
 }  # fmt: skip
 PARTS = [  # letters of the parts of speech, and the words that may be that
@@ -114,7 +116,7 @@ def split(category: str) -> tuple[str, str, str]:
 
 
 def combined(left: str, right: str) -> set[str]:
-    """What two neighbouring categories make by application, or a conjunction and the noun phrase that it joins."""
+    """What two neighbouring categories make, or a conjunction and its noun phrase."""
     result, slash, argument = split(left)
     found = {result} if (slash, argument) == ("/", right) else set()
     result, slash, argument = split(right)

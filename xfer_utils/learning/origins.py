@@ -1,6 +1,5 @@
-"""Where an encoder comes from: a run's own folder, a folder on this machine, or a published model at one commit."""
+"""Where an encoder comes from: a run's folder, another local folder, or a commit on the hub."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from xfer_utils.sources import client_errors
+from xfer_utils.sources.base import digest
+from xfer_utils.sources.folder import content
 from xfer_utils.study import paths
 
 POINTER = "pointer.json"
@@ -38,10 +39,8 @@ class Origin:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of from_pretrained: the commit, and never code from elsewhere."""
-        return {
-            "trust_remote_code": False,
-            **({"revision": self.revision} if self.revision else {}),
-        }
+        revision = {"revision": self.revision} if self.revision else {}
+        return {"trust_remote_code": False, **revision}
 
 
 def of_run(run_dir: Path) -> Origin:
@@ -51,8 +50,9 @@ def of_run(run_dir: Path) -> Origin:
         return Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
     if not (folder / "config.json").exists():
         raise MissingEncoder(
-            f"There is no encoder in {folder}. `xfer run params/smoke.yaml` makes the runs of a small study in order; "
-            "to work by hand, run notebooks/10_encoder.ipynb (and 20_intermediate.ipynb) first."
+            f"There is no encoder in {folder}. `xfer run params/smoke.yaml` makes the runs of a "
+            "small study in order; to work by hand, run notebooks/10_encoder.ipynb (and "
+            "20_intermediate.ipynb) first."
         )
     return Origin(str(folder))
 
@@ -64,13 +64,11 @@ def write(folder: Path, origin: Origin) -> None:
 
 
 def pinned(origin: Origin) -> Origin:
-    """The origin at the commit that its revision stood for when it was fetched: later runs read the same weights."""
-    stored = (
-        try_to_load_from_cache(origin.model, "config.json", revision=origin.revision)
-        if origin.revision
-        else None
-    )
-    return replace(origin, revision=Path(stored).parent.name) if isinstance(stored, str) else origin
+    """The origin at the commit that its revision stood for when it was fetched."""
+    if not origin.revision:
+        return origin
+    config = try_to_load_from_cache(origin.model, "config.json", revision=origin.revision)
+    return replace(origin, revision=Path(config).parent.name) if isinstance(config, str) else origin
 
 
 def local_folder(load: str) -> Path | None:
@@ -80,8 +78,8 @@ def local_folder(load: str) -> Path | None:
         return folder
     if load.startswith(("/", "./", "../", "~")) or load.count("/") > 1 or folder.is_dir():
         raise ModelProblem(
-            f"{folder} holds no model: a folder with config.json, the weights (*.safetensors) and the tokenizer is "
-            "needed. A model on the hub is named owner/name."
+            f"{folder} holds no model: a folder with config.json, the weights (*.safetensors) and "
+            "the tokenizer is needed. A model on the hub is named owner/name."
         )
     return None
 
@@ -89,54 +87,23 @@ def local_folder(load: str) -> Path | None:
 def fingerprint(load: str) -> str:
     """A hash of a local model's files, for the ids of runs that build on it; empty for a hub id."""
     folder = local_folder(load)
-    if folder is None:
-        return ""
-    mark = hashlib.sha256()
-    for path in sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
-    ):
-        with path.open("rb") as file:
-            mark.update(
-                f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-            )
-    return mark.hexdigest()[:16]
+    return digest(content(folder, "*")) if folder else ""
 
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turns what the libraries raise while a model is fetched or read into one sentence that says what to do."""
+    """Turns what the libraries raise while a model is fetched or read into one sentence."""
     try:
         yield
     except (ModelProblem, MissingEncoder):
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError) as error:
-        raise ModelProblem(_sentence(name, error)) from error
+        message = client_errors.sentence(name, error, client_errors.MODEL)
+        raise ModelProblem(message) from error
     except Exception as error:
-        # A pickled checkpoint that needs more than plain tensors; `pickle` is not imported to name its error.
+        # A pickled checkpoint that needs more than plain tensors: to name its error's class,
+        # `pickle` would have to be imported.
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise ModelProblem(
-            f"The weights of {name} hold more than tensors and are not loaded: use a *.safetensors copy."
-        ) from error
-
-
-def _sentence(name: str, error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    sentences = {
-        "full": f"The disk is full while {name} is fetched: free space, or set HF_HOME to a larger disk, and run "
-        "again.",
-        "gated": f"{name} is gated: accept its terms on its page at the hub, then log in with `hf auth login`.",
-        "revision": f"{name} has no such revision: correct `revision:` in the study file ({text[:200]}).",
-        "missing": f"{name} is not on the hub (any more), or you may not read it: correct `load:`, or name a local "
-        "folder.",
-        "broken": f"The weights of {name} are broken or cut short ({text[:200]}): fetch or copy them again.",
-        "incomplete": f"The cache of {name} is not whole ({text[:200]}): connect once, or copy the whole cache of a "
-        "machine that has it.",
-        "unreachable": f"The hub cannot be reached for {name}. Without a connection name a local folder in `load:`, "
-        "or copy the cache of a machine that has one, and set HF_HOME to it and HF_HUB_OFFLINE=1.",
-        "other": f"{name} cannot be loaded: {text[:400]}",
-    }
-    kind = client_errors.kind(error)
-    if kind in ("unreachable", "other") and ("trust_remote_code" in text or "custom code" in text):
-        return f"{name} needs code of its own, which is never run here: choose a model that transformers knows."
-    return sentences[kind]
+        message = f"the weights of {name} hold more than tensors and are not loaded"
+        raise ModelProblem(f"{message}: use a *.safetensors copy") from error

@@ -1,63 +1,55 @@
 """CCG supertags from a local copy of CCGbank, in the three formats that people have it in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from xfer_utils.sources.raw import BATCH, Batch, Raw, lines, open_table
+from xfer_utils.sources.raw import BATCH, Batch, Raw, lines, malformed_line, open_table
 
 HOW_TO_GET = (
-    "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, put it in this "
-    "folder as en.train and en.validation with one of the endings .tsv (tokens TAB supertags), .auto (derivations "
-    "as released, or a folder of them), .pipe (word|pos|supertag) or .jsonl and .parquet (tokens, supertags): "
-    "training is sections 02-21, validation is section 00"
+    "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, "
+    "put it in this folder as en.train and en.validation with one of the endings .tsv (tokens TAB "
+    "supertags), .auto (derivations as released, or a folder of them), .pipe (word|pos|supertag), "
+    ".jsonl and .parquet (tokens, supertags): training is sections 02-21, validation section 00"
 )
 ENDINGS = (".tsv", ".tsv.gz", ".auto", ".auto.gz", ".pipe", ".pipe.gz")
-_LEAF = re.compile(r"<L (\S+) (\S+) (\S+) (\S+) (\S+)>")
+Parser = Callable[[str], tuple[list[str], list[str]] | None]
+LEAF = re.compile(r"<L (\S+) (\S+) (\S+) (\S+) (\S+)>")
 
 
 def find(folder: Path, split: str) -> Path | None:
-    """The file, or folder of .auto files, that holds a split in one of the formats of this module."""
-    for ending in ENDINGS:
-        if (path := folder / f"en.{split}{ending}").exists():
-            return path
-    return None
+    """The file, or folder of .auto files, that holds a split in a format of this module."""
+    paths = (folder / f"en.{split}{ending}" for ending in ENDINGS)
+    return next(filter(Path.exists, paths), None)
 
 
 def open_any(path: Path) -> Raw:
     """A table of tokens and supertags from any format."""
-    if not any(path.name.endswith(ending) for ending in ENDINGS):
+    parse = PARSERS.get(Path(path.name.removesuffix(".gz")).suffix)
+    if parse is None:
         return open_table(path)
-    parse = next(
-        p for ending, p in PARSERS.items() if path.name.removesuffix(".gz").endswith(ending)
-    )
     files = sorted(path.rglob("*.auto")) if path.is_dir() else [path]
-    raw = Raw(
-        str(path), ["tokens", "supertags"], lambda columns: _batches(raw, files, parse, columns)
-    )
-    return raw
+
+    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
+        rows = _rows(files, parse)
+        while batch := list(islice(rows, BATCH)):
+            stored = {"tokens": [row[1] for row in batch], "supertags": [row[2] for row in batch]}
+            yield {name: stored[name] for name in columns}, [row[0] for row in batch]
+
+    return Raw(str(path), ["tokens", "supertags"], read)
 
 
-def _batches(
-    raw: Raw, files: list[Path], parse, columns: list[str]
-) -> Iterator[tuple[Batch, list[int]]]:
-    rows: list[dict[str, list[str]]] = []
-    numbers: list[int] = []
+def _rows(files: list[Path], parse: Parser) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Line number, tokens and supertags of every sentence."""
     for path in files:
-        own = Raw(str(path), raw.columns, raw.read)
-        for number, line in lines(own, path):
+        for number, line in lines(path):
             try:
                 row = parse(line.strip())
             except ValueError as error:
-                raise own.malformed(number, 1, str(error)) from error
+                raise malformed_line(path, number, 1, str(error)) from error
             if row:
-                rows.append({"tokens": row[0], "supertags": row[1]})
-                numbers.append(number)
-            if len(rows) == BATCH:
-                yield {name: [row[name] for row in rows] for name in columns}, numbers
-                rows, numbers = [], []
-    if rows:
-        yield {name: [row[name] for row in rows] for name in columns}, numbers
+                yield number, *row
 
 
 def _tabbed(line: str) -> tuple[list[str], list[str]] | None:
@@ -72,10 +64,10 @@ def _tabbed(line: str) -> tuple[list[str], list[str]] | None:
 
 
 def _derivation(line: str) -> tuple[list[str], list[str]] | None:
-    """The leaves of a derivation: <L category pos pos word category-with-heads>; ID lines are passed by."""
+    """The leaves <L category pos pos word category-with-heads> of a derivation; no ID lines."""
     if not line or line.startswith("ID="):
         return None
-    leaves = _LEAF.findall(line)
+    leaves = LEAF.findall(line)
     if not leaves or len(leaves) != line.count("<L "):
         raise ValueError("a derivation with leaves <L category pos pos word category> was expected")
     return [leaf[3] for leaf in leaves], [leaf[0] for leaf in leaves]

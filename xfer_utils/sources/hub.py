@@ -1,36 +1,34 @@
-"""Source `hub`: the public data sets, through the hub's own client. The registry says which, and where they differ."""
+"""Source `hub`: the public data sets through the hub's client; the registry says which."""
 
 import errno
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-from datasets import ClassLabel, Dataset, Features, List, load_dataset
+from datasets import Dataset, load_dataset
 from huggingface_hub import get_cached_repo_tree, snapshot_download
-from huggingface_hub.constants import HF_HUB_CACHE
 
 from xfer_utils.sources import client_errors
-from xfer_utils.sources.base import Splits, TableSource, digest
+from xfer_utils.sources.base import Source, Splits, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
-from xfer_utils.sources.raw import BATCH, Batch, HubUnreachable, MissingData, Raw
+from xfer_utils.sources.raw import (
+    BATCH,
+    Batch,
+    HubUnreachable,
+    MissingData,
+    Raw,
+    class_names,
+    numbered,
+)
 from xfer_utils.study.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
 
-OFFLINE = (
-    "cannot reach the hub for {name}: {error}. Without a connection use `source: folder:PATH`, or copy the cache of a "
-    "machine that has one and set HF_HOME to it and HF_HUB_OFFLINE=1"
-)
-INCOMPLETE = (
-    "the cache of {name} is not whole ({problem}): connect once to complete it, or copy the whole cache of a machine "
-    "that has it and set HF_HOME to the copy"
-)
 PROSE = {"licence", "note", "rows", "megabytes"}
 
 
-class HubSource(TableSource):
-    """Data sets on the hub, cached by its client; licensed ones, which it does not have, come from `local`."""
+class HubSource(Source):
+    """Data sets on the hub, cached by its client; licensed ones come from the folder `local`."""
 
     def __init__(self, splits: Splits | None = None, local: Path | None = None):
         super().__init__("hub", splits)
@@ -43,25 +41,25 @@ class HubSource(TableSource):
             return self._local.tables(row, split, language)
         if not self.holds(row, split, language):
             known = ", ".join(code for code in self.candidates(row) if self.holds(row, split, code))
-            title = f"{row.title} ({row.name})"
             raise MissingData(
-                f"{title}: the hub has no {split} data for {language!r}, but for {known or 'none'}"
+                f"{row.title} ({row.name}): the hub has no {split} data for {language!r}, "
+                f"but for {known or 'none'}"
             )
         entry = row.hub_for(language)
         place = entry.place(split, language)
-        data, *notes = self._load(entry, split, language)
-        raw = _table(data, f"{entry.id} ({place.config or place.data_dir}, {split})")
+        rows, origin = self._load(entry, split, language)
+        table = _table(rows, f"{entry.id} ({place.config or place.data_dir}, {split})")
         if entry.prefix_column:
-            raw = _only(raw, entry.prefix_column, f"{entry.names[language]}-")
-        raw.notes = [note for note in (entry.note, *notes) if note]
-        return {"rows": raw}
+            table = _with_prefix(table, entry.prefix_column, f"{entry.names[language]}-")
+        table.notes = [note for note in (entry.note, origin) if note]
+        return {"rows": table}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
         """Whether the registry says that the hub has it: nothing is asked of the hub."""
         if row.hub is None:
             return self._local.holds(row, split, language)
         entry = row.hub_for(language)
-        known = self.candidates(row) + ([ENTITIES] if ENTITIES in entry.configs else [])
+        known = [*self.candidates(row), *({ENTITIES} & set(entry.configs))]
         return language in known and language not in entry.absent.get(split, ())
 
     def candidates(self, row: Task) -> list[str]:
@@ -70,9 +68,9 @@ class HubSource(TableSource):
 
     def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
         """The rows of the English table; where there is none, those of the official release."""
-        if "en" in row.languages and language != "en":
-            return self._load(row.hub, split, "en")[0].num_rows
-        return None if "en" in row.languages else row.hub_for(language).expected(split, language)
+        if "en" not in row.languages:
+            return row.hub_for(language).expected(split, language)
+        return self._load(row.hub, split, "en")[0].num_rows if language != "en" else None
 
     def revision(self, name: str) -> str:
         """A hash of the registry's hub entries: ids, configurations and revisions."""
@@ -85,26 +83,15 @@ class HubSource(TableSource):
         """Paragraphs of Wikipedia, streamed: nothing is downloaded beyond what is read."""
         entry = text_on_hub()
         place = entry.place("train", language)
-        with _errors(entry.id, place.config):
-            pages = load_dataset(
-                entry.id, place.config, revision=place.revision, split="train", streaming=True
-            )
-            for page in pages:
-                yield from (
-                    line
-                    for line in map(str.strip, page[entry.columns["text"]].splitlines())
-                    if line
-                )
+        stream = {"revision": place.revision, "split": "train", "streaming": True}
+        with _explained(entry.id, place.config):
+            for page in load_dataset(entry.id, place.config, **stream):
+                paragraphs = page[entry.columns["text"]].splitlines()
+                yield from filter(None, map(str.strip, paragraphs))
 
     def text_languages(self) -> list[str]:
         """Every language of the registry: each has a Wikipedia."""
-        return sorted(
-            {
-                code
-                for row in registry().values()
-                for code in (*row.languages, *row.xtreme_r_languages)
-            }
-        )
+        return sorted({code for row in registry().values() for code in self.candidates(row)})
 
     def text_revision(self) -> str:
         """A hash of the registry's entry for text."""
@@ -116,121 +103,77 @@ class HubSource(TableSource):
         stored = "test" if language == ENTITIES else entry.splits.get(split, split)
         key = (entry.id, place, stored)
         if key not in self._loaded:
-            with _errors(entry.id, f"{place.config or place.data_dir}, {stored}"):
-                load = _converted if place.data_dir else _configured
+            load = _converted if place.data_dir else _configured
+            with _explained(entry.id, f"{place.config or place.data_dir}, {stored}"):
                 self._loaded[key] = load(entry.id, place, stored)
         return self._loaded[key]
 
 
-def _configured(name: str, place: Place, split: str) -> tuple[Dataset, str]:
-    data = load_dataset(name, place.config, revision=place.revision, split=split)
+def _configured(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
+    rows = load_dataset(repository, place.config, revision=place.revision, split=split)
     # The client names the folder of its prepared files by the commit.
-    found = re.search(
-        r"\b[0-9a-f]{40}\b", " ".join(str(file["filename"]) for file in data.cache_files)
-    )
-    return data, f"commit {found[0]}" if found else ""
+    files = " ".join(str(file["filename"]) for file in rows.cache_files)
+    commit = re.search(r"\b[0-9a-f]{40}\b", files)
+    return rows, f"commit {commit[0]}" if commit else ""
 
 
-def _converted(name: str, place: Place, split: str) -> tuple[Dataset, str]:
-    """A split from the branch of converted files, where a folder is a configuration and a subfolder a split.
+def _converted(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
+    """A split from the branch of converted files: folder = configuration, subfolder = split.
 
-    The files are fetched by name: given a folder, the client would not find them again in its cache when offline. Of a
-    split that is too large for the hub's converter there is a beginning alone, in a subfolder of another name.
+    Files are fetched by name: given a folder, the client would not find them in its cache offline.
+    Of a very large split the hub converts the beginning alone, in the subfolder `partial-NAME`.
     """
-    wanted = [f"{place.data_dir}/{prefix}{split}/*.parquet" for prefix in ("", "partial-")]
-    folder = Path(
-        snapshot_download(name, repo_type="dataset", revision=place.revision, allow_patterns=wanted)
-    )
-    # Without the commit's list of files, nothing would tell a cache that lacks some of them from a whole one.
-    listed = sorted(
-        file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)
-    )
+    patterns = [f"{place.data_dir}/{prefix}{split}/*.parquet" for prefix in ("", "partial-")]
+    where = {"repo_type": "dataset", "revision": place.revision}
+    folder = Path(snapshot_download(repository, allow_patterns=patterns, **where))
+    # Only the commit's list of files tells a cache that lacks some of them from a whole one.
+    tree = get_cached_repo_tree(repository, repo_type="dataset", revision=folder.name)
+    paths = sorted(file.path for file in tree)
     whole, beginning = (
-        [str(folder / path) for path in listed if fnmatch(path, pattern)] for pattern in wanted
+        [str(folder / path) for path in paths if fnmatch(path, pattern)] for pattern in patterns
     )
     if not whole and not beginning:
-        raise FileNotFoundError(f"no files {wanted[0]} at revision {place.revision}")
-    note = f"commit {folder.name}" + (
-        "" if whole else f"; partial-{split}: the beginning of the split alone"
-    )
-    return load_dataset("parquet", data_files={split: whole or beginning}, split=split), note
+        raise FileNotFoundError(f"no files {patterns[0]} at revision {place.revision}")
+    partial = "" if whole else f"; partial-{split}: the beginning of the split alone"
+    rows = load_dataset("parquet", data_files={split: whole or beginning}, split=split)
+    return rows, f"commit {folder.name}{partial}"
 
 
 @contextmanager
-def _errors(name: str, part: str) -> Iterator[None]:
+def _explained(repository: str, part: str) -> Iterator[None]:
     """Turns what the clients raise into one sentence that says what to do."""
     try:
         yield
     except Exception as error:
-        if translated := _translated(name, f"{name} ({part})", error):
-            raise translated from error
-        raise
-
-
-def _translated(name: str, what: str, error: Exception) -> Exception | None:
-    kind, line = client_errors.kind(error), " ".join(str(error).split())[:300]
-    correct = "correct its `hub:` entry in tasks.yaml, or use `source: folder:PATH`"
-    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    if kind == "full":
-        full = f"the disk is full; free space there, or set HF_HOME (now {home}) to a larger disk, and run again"
-        return OSError(errno.ENOSPC, full, what)
-    if kind == "incomplete":
-        lost = re.search(r"\d+ file\(s\) are missing \(.*?\)(?=\.)", line)
-        problem = (
-            lost[0].replace("file(s) are", "files are") if lost else "there is no list of its files"
-        )
-        return HubUnreachable(INCOMPLETE.format(name=what, problem=problem))
-    if kind == "unreachable":
-        return HubUnreachable(OFFLINE.format(name=what, error=f"{type(error).__name__}, {line}"))
-    if kind == "gated":
-        return MissingData(
-            f"{what} is gated: accept its terms on its page at the hub, then log in with `hf auth login`"
-        )
-    if kind in ("missing", "revision"):
-        problem = "is not on the hub (any more), or you may not read it, or it lacks the revision"
-        return MissingData(f"{what} {problem} ({line}): {correct}")
-    if kind == "broken":
-        *_, cause = client_errors.chain(error)
-        stored = Path(HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}")
-        problem = f"cannot be read as it was fetched ({' '.join(str(cause).split())[:300]})"
-        return MissingData(f"{what} {problem}: delete {stored} and run again")
-    if isinstance(error, ValueError | RuntimeError | FileNotFoundError):
-        return MissingData(
-            f"the hub does not hold {what} as the registry has it ({line}): {correct}"
-        )
-    return None
+        problem = client_errors.kind(error)
+        expected = isinstance(error, ValueError | RuntimeError | FileNotFoundError)
+        if problem == "other" and not expected:
+            raise
+        message = client_errors.sentence(f"{repository} ({part})", error, client_errors.DATA)
+        if problem == "full":
+            raise OSError(errno.ENOSPC, message) from error
+        again = problem in ("incomplete", "unreachable")
+        raise (HubUnreachable if again else MissingData)(message) from error
 
 
 def _entry(hub: Hub | None) -> dict | None:
     return hub and hub.model_dump(exclude=PROSE)
 
 
-def _table(data: Dataset, where: str) -> Raw:
+def _table(rows: Dataset, where: str) -> Raw:
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        start = 0
-        for batch in data.data.table.select(columns).to_batches(max_chunksize=BATCH):
-            yield batch.to_pydict(), list(range(start, start + batch.num_rows))
-            start += batch.num_rows
+        return numbered(rows.data.table.select(columns).to_batches(max_chunksize=BATCH))
 
-    return Raw(where, data.column_names, read, "row", _class_names(data.features))
+    return Raw(where, rows.column_names, read, "row", class_names(rows.features.to_dict()))
 
 
-def _class_names(features: Features) -> dict[str, list[str]]:
-    inner = {
-        name: kind.feature if isinstance(kind, List) else kind for name, kind in features.items()
-    }
-    return {name: list(kind.names) for name, kind in inner.items() if isinstance(kind, ClassLabel)}
-
-
-def _only(raw: Raw, column: str, prefix: str) -> Raw:
+def _with_prefix(table: Raw, column: str, prefix: str) -> Raw:
     """The rows whose `column` begins with `prefix`."""
 
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        for batch, numbers in raw.read(list(dict.fromkeys([*columns, column]))):
-            keep = [n for n, value in enumerate(batch[column]) if value.startswith(prefix)]
-            yield (
-                {name: [batch[name][n] for n in keep] for name in columns},
-                [numbers[n] for n in keep],
-            )
+        for batch, numbers in table.read(list(dict.fromkeys([*columns, column]))):
+            chosen = [n for n, value in enumerate(batch[column]) if value.startswith(prefix)]
+            rows = {name: [batch[name][n] for n in chosen] for name in columns}
+            yield rows, [numbers[n] for n in chosen]
 
-    return Raw(f"{raw.where}, {prefix}*", raw.columns, read, raw.unit, raw.class_names)
+    return Raw(f"{table.where}, {prefix}*", table.columns, read, table.unit, table.class_names)

@@ -1,10 +1,11 @@
-"""Rows as they are stored: JSON lines or parquet, read in batches of columns, with the place of every row."""
+"""Rows as they are stored, JSON lines or parquet: batches of columns, with each row's place."""
 
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ class HubUnreachable(ConnectionError):
 
 
 class MalformedRow(ValueError):
-    """A row, or a whole table, that cannot be read; the message names file, line (or row) and column."""
+    """A row or table that cannot be read; the message names file, line (or row) and column."""
 
 
 class BadValue(ValueError):
-    """A value that does not fit, by its position in a batch; the reader turns it into a MalformedRow."""
+    """A value that does not fit, by its position in a batch; readers make it a MalformedRow."""
 
     def __init__(self, index: int, column: str, problem: str):
         super().__init__(problem)
@@ -38,7 +39,7 @@ class BadValue(ValueError):
 
 @dataclass
 class Raw:
-    """A table as it is stored. `read(columns)` yields (batch, numbers): number i is the line of row i."""
+    """A stored table; `read(columns)` yields (batch, numbers): row i stands in line numbers[i]."""
 
     where: str
     columns: list[str]
@@ -52,21 +53,25 @@ class Raw:
         return MalformedRow(f"{self.where}, {self.unit} {number}, column {column}: {problem}")
 
 
-def lines(raw: Raw, path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file of `raw`, packed or not, with their numbers."""
+def malformed_line(path: Path, number: int, column: int, problem: str) -> MalformedRow:
+    """The error for one line of a text file."""
+    return MalformedRow(f"{path}, line {number}, column {column}: {problem}")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, packed or not, with their numbers."""
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield number, line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise raw.malformed(number, error.start + 1, "not UTF-8") from error
+        raise malformed_line(path, number, error.start + 1, "not UTF-8") from error
     except FileNotFoundError:
         raise
     except (EOFError, OSError, zlib.error) as error:
-        raise raw.malformed(
-            number + 1, 1, f"the file ends or breaks here ({error}); copy it again"
-        ) from error
+        problem = f"the file ends or breaks here ({error}); copy it again"
+        raise malformed_line(path, number + 1, 1, problem) from error
 
 
 def open_table(path: Path) -> Raw:
@@ -75,95 +80,83 @@ def open_table(path: Path) -> Raw:
 
 
 def find_table(folder: Path, stem: str) -> Path | None:
-    """The one file `stem` + known suffix in `folder`; two of them are an error, not a silent choice."""
-    found = [
-        folder / f"{stem}{suffix}" for suffix in SUFFIXES if (folder / f"{stem}{suffix}").is_file()
-    ]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise MalformedRow(
-            f"{folder} holds the same data more than once ({names}): keep one of them"
-        )
-    return found[0] if found else None
+    """The file `stem` + known suffix in `folder`; two of them are an error, not a silent choice."""
+    paths = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise MalformedRow(f"{folder} holds the same data more than once ({names}): keep one")
+    return paths[0] if paths else None
 
 
-def names_of_classes(schema: pa.Schema) -> dict[str, list[str]]:
-    """Label names that `datasets` stores in an Arrow schema, for columns of classes and lists of classes."""
-    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = stored.get("info", {}).get("features", {})
+def class_names(features: dict[str, dict]) -> dict[str, list[str]]:
+    """Label names of columns of classes and of lists of classes, as `datasets` describes them."""
     names = {}
     for column, feature in features.items():
-        inner = feature if isinstance(feature, dict) else {}
-        inner = inner.get("feature", inner)
-        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel":
-            names[column] = list(inner["names"])
+        value = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        if isinstance(value, dict) and value.get("_type") == "ClassLabel":
+            names[column] = list(value["names"])
     return names
+
+
+def numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Batch, list[int]]]:
+    """Arrow batches as a table's `read` yields them: rows are numbered from 0."""
+    start = 0
+    for batch in batches:
+        yield batch.to_pydict(), list(range(start, start + batch.num_rows))
+        start += batch.num_rows
 
 
 def _parquet(path: Path) -> Raw:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise MalformedRow(
-            f"{path} is not a whole parquet file ({error}): copy it again"
-        ) from error
+        message = f"{path} is not a whole parquet file ({error}): copy it again"
+        raise MalformedRow(message) from error
 
     def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        start = 0
+        rows_read = 0
         try:
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-                    yield batch.to_pydict(), list(range(start, start + batch.num_rows))
-                    start += batch.num_rows
+                batches = file.iter_batches(batch_size=BATCH, columns=columns)
+                for batch, numbers in numbered(batches):
+                    rows_read += len(numbers)
+                    yield batch, numbers
         except (pa.ArrowInvalid, OSError) as error:
-            bad = next((name for name in columns if not _readable(path, name)), columns[0])
-            problem = f"the file is damaged from here on ({error}); copy it again"
-            raise raw.malformed(start, repr(bad), problem) from error
+            problem = f"the file is damaged from row {rows_read} on ({error})"
+            raise MalformedRow(f"{path}: {problem}: copy it again") from error
 
-    raw = Raw(str(path), schema.names, read, "row", names_of_classes(schema))
-    return raw
-
-
-def _readable(path: Path, column: str) -> bool:
-    try:
-        pq.read_table(path, columns=[column])
-    except (pa.ArrowInvalid, OSError):
-        return False
-    return True
+    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = class_names(stored.get("info", {}).get("features", {}))
+    return Raw(str(path), schema.names, read, "row", names)
 
 
 def _json_lines(path: Path) -> Raw:
-    raw = Raw(str(path), [], lambda columns: _json_batches(raw, path, columns))
-    first = next(_json_rows(raw, path), None)
-    raw.columns = list(first[1]) if first else []
+    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
+        rows = _json_rows(path)
+        while stored := list(islice(rows, BATCH)):
+            for number, row in stored:
+                for column in columns:
+                    if column not in row:
+                        has = ", ".join(row) or "nothing"
+                        raise raw.malformed(number, repr(column), f"missing; the row has {has}")
+            batch = {column: [row[column] for _, row in stored] for column in columns}
+            yield batch, [number for number, _ in stored]
+
+    _, first = next(_json_rows(path), (0, {}))
+    raw = Raw(str(path), list(first), read)
     return raw
 
 
-def _json_rows(raw: Raw, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in lines(raw, path):
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in lines(path):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise raw.malformed(number, error.colno, f"not JSON ({error.msg})") from error
+            problem = f"not JSON ({error.msg})"
+            raise malformed_line(path, number, error.colno, problem) from error
         if not isinstance(row, dict):
-            raise raw.malformed(number, 1, f"an object was expected, not {type(row).__name__}")
+            problem = f"an object was expected, not {type(row).__name__}"
+            raise malformed_line(path, number, 1, problem)
         yield number, row
-
-
-def _json_batches(raw: Raw, path: Path, columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-    batch, numbers = {column: [] for column in columns}, []
-    for number, row in _json_rows(raw, path):
-        for column in columns:
-            if column not in row:
-                raise raw.malformed(
-                    number, repr(column), f"missing; the row has {', '.join(row) or 'nothing'}"
-                )
-            batch[column].append(row[column])
-        numbers.append(number)
-        if len(numbers) == BATCH:
-            yield batch, numbers
-            batch, numbers = {column: [] for column in columns}, []
-    if numbers:
-        yield batch, numbers

@@ -1,4 +1,4 @@
-"""From meaning to sentence: clauses, and the one function that speaks them in any language of the world."""
+"""From meaning to sentence: clauses, and the function that speaks them in any language."""
 
 from typing import NamedTuple, Optional
 
@@ -9,10 +9,12 @@ KIND_OF = {noun: kind for kind, nouns in NOUNS.items() for noun in nouns}
 KIND_OF |= {SYNONYMS[noun]: kind for noun, kind in KIND_OF.items() if noun in SYNONYMS}
 KIND_OF |= {kind: kind for kind in NOUNS}
 VERB_PHRASE = r"(S\NP)"
+MODIFIER = rf"{VERB_PHRASE}/{VERB_PHRASE}"  # the category of negation and auxiliaries
+AFTER_VERB = rf"{VERB_PHRASE}\{VERB_PHRASE}"  # and that of adverbs
 
 
 class NP(NamedTuple):
-    """A noun phrase. A name has an `entity` type and one or two words in `head`; `of` is an attached phrase."""
+    """A noun phrase; a name has an `entity` type and one or two words, `of` is attached."""
 
     head: str
     det: str = "the"
@@ -25,7 +27,7 @@ class NP(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """Who did what to whom, where and how. `predicate` is the adjective said of the subject by `is`."""
+    """Who did what to whom, where and how; `predicate` is the adjective after `is`."""
 
     subject: NP
     verb: str
@@ -38,7 +40,7 @@ class Clause(NamedTuple):
 
 
 class Utterance(NamedTuple):
-    """A clause as it is said: plain, fronted or passive; as a question about one role; opened by a connective."""
+    """A clause as it is said: plain, fronted or passive; `ask` makes it a question about a role."""
 
     clause: Clause
     form: str = "plain"
@@ -57,126 +59,115 @@ class Word(NamedTuple):
     entity: str = "O"
 
 
+def _word(lexicon: Lexicon, concept: str, tag: str, category: str = "N", role: str = "") -> Word:
+    return Word(lexicon.forms[concept], tag, category, role)
+
+
 def _name(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
-    words = np.head.split()
-    forms = [lexicon.name(word) for word in words]
-    forms[-1] += case
-    marks = ["B-" + np.entity] + ["I-" + np.entity] * (len(words) - 1)
-    categories = ["N/N"] * (len(words) - 1) + ["NP"]
-    return [Word(f, "PROPN", c, role, m) for f, c, m in zip(forms, categories, marks, strict=True)]
+    *front, last = (lexicon.name(word) for word in np.head.split())
+    mark = "I-" if front else "B-"
+    words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
+    return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
+
+
+def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
+    """Determiner, adjectives and noun."""
+    dials = lexicon.language
+    noun = lexicon.forms[np.head] + (lexicon.plural if np.plural else "") + case
+    words = [Word(noun, "NOUN", "N" if np.det else "NP", role)]
+    adjectives = [_word(lexicon, adjective, "ADJ", "N/N", role) for adjective in np.adjectives]
+    words = adjectives + words if dials.adjective_order == "before" else words + adjectives
+    if np.det and dials.determiners:
+        form = lexicon.forms[np.det]
+        if np.det == "a" and dials.code == "en" and words[0].form[0] in "aeiou":
+            form = "an"
+        words.insert(0, Word(form, "DET", "NP/N", role))
+    return words
 
 
 def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
-    """Words of a noun phrase; `case` is the suffix that its head takes."""
-    if np.entity:
-        words = _name(lexicon, np, role, case)
-    else:
-        forms, dials = lexicon.forms, lexicon.language
-        noun = forms[np.head] + (lexicon.plural if np.plural else "") + case
-        words = [Word(noun, "NOUN", "N" if np.det else "NP", role)]
-        adjectives = [Word(forms[a], "ADJ", "N/N", role) for a in np.adjectives]
-        words = adjectives + words if dials.adjective_order == "before" else words + adjectives
-        if np.det and dials.determiners:
-            form = forms[np.det]
-            if np.det == "a" and dials.code == "en" and words[0].form[0] in "aeiou":
-                form = "an"
-            words.insert(0, Word(form, "DET", "NP/N", role))
+    """Words of a noun phrase and what is attached to it; `case` is the suffix of its head."""
+    words = _name(lexicon, np, role, case) if np.entity else _common(lexicon, np, role, case)
     if np.of:
-        words += _adposition(
-            lexicon, np.of[0], _phrase(lexicon, np.of[1], role), r"(NP\NP)/NP", role
-        )
+        attached = _phrase(lexicon, np.of[1], role)
+        words += _adposition(lexicon, np.of[0], attached, r"(NP\NP)/NP", role)
     if np.relative:
-        that = Word(lexicon.forms["that"], "PRON", r"(NP\NP)/" + VERB_PHRASE, role)
-        words += [
-            that,
-            *(w._replace(role=role) for w in _clause(lexicon, Utterance(np.relative), True)),
-        ]
+        clause = _clause(lexicon, Utterance(np.relative), headless=True)
+        words.append(_word(lexicon, "that", "PRON", rf"(NP\NP)/{VERB_PHRASE}", role))
+        words += [word._replace(role=role) for word in clause]
     if np.also:
-        words += [
-            Word(lexicon.forms["and"], "CCONJ", "conj", role),
-            *_phrase(lexicon, np.also, role, case),
-        ]
+        words.append(_word(lexicon, "and", "CCONJ", "conj", role))
+        words += _phrase(lexicon, np.also, role, case)
     return words
 
 
 def _adposition(
-    lexicon: Lexicon, word: str, phrase: list[Word], category: str, role: str = ""
+    lexicon: Lexicon, concept: str, phrase: list[Word], category: str, role: str = ""
 ) -> list[Word]:
-    adposition = Word(lexicon.forms[word], "ADP", category, role)
+    adposition = _word(lexicon, concept, "ADP", category, role)
     return [adposition, *phrase] if lexicon.language.adposition == "pre" else [*phrase, adposition]
 
 
 def _asked(lexicon: Lexicon, np: NP, which: bool) -> list[Word]:
     """The question word in place of a noun phrase: who, what, or 'which' and the kind of thing."""
-    forms, kind = lexicon.forms, "person" if np.entity == "PER" else KIND_OF.get(np.head, "tool")
+    kind = "person" if np.entity == "PER" else KIND_OF.get(np.head, "tool")
     if which:
-        return [Word(forms["which"], "DET"), Word(forms[kind], "NOUN")]
-    return [Word(forms["who" if kind == "person" else "what"], "PRON")]
-
-
-def _verb_category(clause: Clause, passive: bool) -> str:
-    if passive or not (clause.object or clause.predicate):
-        return r"S\NP"
-    return rf"({VERB_PHRASE}/PP)/NP" if clause.recipient else rf"{VERB_PHRASE}/NP"
+        return [_word(lexicon, "which", "DET"), _word(lexicon, kind, "NOUN")]
+    return [_word(lexicon, "who" if kind == "person" else "what", "PRON")]
 
 
 def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[Word]:
     """Negation, copula or auxiliary and verb, in the order of the language."""
-    forms, last = lexicon.forms, lexicon.language.word_order == "SOV"
-    never = [Word(forms["never"], "ADV", rf"{VERB_PHRASE}/{VERB_PHRASE}")] if clause.negated else []
+    never = [_word(lexicon, "never", "ADV", MODIFIER)] if clause.negated else []
     if clause.predicate:
-        copula = Word(forms["is"], "AUX", rf"{VERB_PHRASE}/{VERB_PHRASE}")
-        predicate = Word(
-            forms["what" if asked else clause.predicate], "PRON" if asked else "ADJ", r"S\NP"
-        )
-        return [*never, predicate, copula] if last else [copula, *never, predicate]
-    verb = Word(
-        forms[clause.verb],
-        "AUX" if clause.verb == "is" else "VERB",
-        _verb_category(clause, passive),
-    )
-    if not passive:
+        concept, tag = ("what", "PRON") if asked else (clause.predicate, "ADJ")
+        verb, auxiliary = _word(lexicon, concept, tag, r"S\NP"), "is"
+    else:
+        category = rf"{VERB_PHRASE}/NP"
+        if passive or not clause.object:
+            category = r"S\NP"
+        elif clause.recipient:
+            category = rf"({VERB_PHRASE}/PP)/NP"
+        tag, auxiliary = "AUX" if clause.verb == "is" else "VERB", "was" if passive else ""
+        verb = _word(lexicon, clause.verb, tag, category)
+    if not auxiliary:
         return [*never, verb]
-    was = Word(forms["was"], "AUX", rf"{VERB_PHRASE}/{VERB_PHRASE}")
-    return [*never, verb, was] if last else [was, *never, verb]
+    auxiliary = _word(lexicon, auxiliary, "AUX", MODIFIER)
+    last = lexicon.language.word_order == "SOV"
+    return [*never, verb, auxiliary] if last else [auxiliary, *never, verb]
 
 
 def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Word]:
     if clause.place is None:
         return []
     if ask == "place":
-        return [Word(lexicon.forms["where"], "ADV")]
-    category = "(S/S)/NP" if fronted else rf"({VERB_PHRASE}\{VERB_PHRASE})/NP"
-    return _adposition(
-        lexicon, clause.place[0], _phrase(lexicon, clause.place[1], "place"), category
-    )
+        return [_word(lexicon, "where", "ADV")]
+    category = "(S/S)/NP" if fronted else f"({AFTER_VERB})/NP"
+    preposition, place = clause.place
+    return _adposition(lexicon, preposition, _phrase(lexicon, place, "place"), category)
 
 
 def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[Word]:
     """Words of a clause in the language's order; a headless one (after 'that') has no subject."""
     clause, order = said.clause, lexicon.language.word_order
     passive, fronted = said.form == "passive", said.form == "fronted"
-    case = "" if passive else lexicon.case
 
-    def argument(np: NP | None, role: str, suffix: str = "") -> list[Word]:
+    def argument(np: NP | None, role: str, case: str = "") -> list[Word]:
         if np is None:
             return []
-        return (
-            _asked(lexicon, np, said.which)
-            if said.ask == role
-            else _phrase(lexicon, np, role, suffix)
-        )
+        asked = said.ask == role
+        return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
 
     subject = [] if headless else argument(clause.subject, "subject")
-    object_ = argument(clause.object, "object", case)
+    object_ = argument(clause.object, "object", "" if passive else lexicon.case)
     if passive:
-        category = rf"({VERB_PHRASE}\{VERB_PHRASE})/NP"
-        subject, object_ = object_, _adposition(lexicon, "by", subject, category)
+        agent = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
+        subject, object_ = object_, agent
     to = argument(clause.recipient, "recipient")
     to = _adposition(lexicon, "to", to, "PP/NP") if to else []
     place = _place(lexicon, clause, said.ask, fronted)
-    category = "S/S" if fronted and not place else rf"{VERB_PHRASE}\{VERB_PHRASE}"
-    adverb = [Word(lexicon.forms[clause.adverb], "ADV", category)] if clause.adverb else []
+    category = "S/S" if fronted and not place else AFTER_VERB
+    adverb = [_word(lexicon, clause.adverb, "ADV", category)] if clause.adverb else []
     front: list[Word] = []
     if fronted:
         front, place, adverb = (place, [], adverb) if place else (adverb, [], [])
@@ -191,10 +182,8 @@ def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
     """The words of one utterance, its full stop or question mark included."""
     words = _clause(lexicon, said)
     if said.opening:
-        words.insert(
-            0,
-            Word(lexicon.forms[said.opening], "ADV" if said.opening == "then" else "CCONJ", "S/S"),
-        )
+        tag = "ADV" if said.opening == "then" else "CCONJ"
+        words.insert(0, _word(lexicon, said.opening, tag, "S/S"))
     return [*words, Word("?" if said.ask else ".", "PUNCT", ".")]
 
 
@@ -205,6 +194,5 @@ def phrase(lexicon: Lexicon, np: NP) -> str:
 
 def ending(lexicon: Lexicon, clause: Clause) -> str:
     """What a sentence says after its subject, as in the ending of a story."""
-    return " ".join(
-        [*(word.form for word in _clause(lexicon, Utterance(clause), headless=True)), "."]
-    )
+    words = _clause(lexicon, Utterance(clause), headless=True)
+    return " ".join([*(word.form for word in words), "."])

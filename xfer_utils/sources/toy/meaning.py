@@ -1,7 +1,8 @@
-"""The meaning layer: who does what to whom in this world, its facts, and the pools that keep splits apart."""
+"""The meaning layer: who does what to whom, facts, and the pools that keep splits apart."""
 
 import random
 from collections.abc import Sequence
+from itertools import product
 
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause
@@ -11,46 +12,37 @@ POOLS = {"train": 0.64, "intermediate_dev": 0.10, "target_dev": 0.13, "target_te
 Core = tuple[str, str, str]
 
 
-def opposite_pairs(items: Sequence[str]) -> dict[str, str]:
+def _opposites(pairs: Sequence[str]) -> dict[str, str]:
     """Each word of 'a:b' items with the word that excludes it."""
-    pairs = [item.split(":") for item in items]
-    return dict(pairs) | {b: a for a, b in pairs}
+    there = dict(pair.split(":") for pair in pairs)
+    return there | {second: first for first, second in there.items()}
 
 
-OPPOSITE = opposite_pairs([verb for verb, _, _ in W.VERBS])
-OPPOSITE |= opposite_pairs([*W.ADJECTIVES["animate"], *W.ADJECTIVES["thing"], *W.ADVERBS])
-HOME_VERB = {
-    "person": "worked",
-    "animal": "lived",
-    "food": "stood",
-    "tool": "stood",
-    "vehicle": "stood",
-}
+OPPOSITE = _opposites([verbs for verbs, _, _ in W.VERBS])
+OPPOSITE |= _opposites([*W.ADJECTIVES["animate"], *W.ADJECTIVES["thing"], *W.ADVERBS])
+HOME_VERB = dict.fromkeys(W.KINDS, "stood") | {"person": "worked", "animal": "lived"}
 
 
 class Universe:
-    """The nouns and verbs in use, what goes with what, general facts, scripts, and event pools by split."""
+    """Nouns and verbs in use, what goes with what, general facts, scripts, event pools by split."""
 
     def __init__(self, world: World):
         rng = random.Random(f"{world.seed}/universe")
-        keep = world.vocabulary
+        share = world.vocabulary
         self.nouns = {
-            kind: nouns[: max(4, round(keep * len(nouns)))] for kind, nouns in W.NOUNS.items()
+            kind: nouns[: max(4, round(share * len(nouns)))] for kind, nouns in W.NOUNS.items()
         }
-        self.verbs = W.VERBS[: max(10, round(keep * len(W.VERBS)))]
+        self.verbs = W.VERBS[: max(10, round(share * len(W.VERBS)))]
         self.adjectives: dict[str, list[str]] = {}
         for kind, nouns in self.nouns.items():
             known = W.ADJECTIVES["animate" if kind in W.ANIMATE else "thing"]
             for noun in nouns:
-                band = rng.sample(known, 4)
-                self.adjectives[noun] = [
-                    adjective for pair in band for adjective in pair.split(":")
-                ]
+                self.adjectives[noun] = W.apart(rng.sample(known, 4))
         self._frames(rng)
         self._facts(rng)
         self.pools = self._pools(rng)
         self.index = {name: self._index(pool) for name, pool in self.pools.items()}
-        events = frozenset(core for pool in self.pools.values() for core in pool)
+        events = {core for pool in self.pools.values() for core in pool}
         self.reversible = {
             name: [core for core in pool if core[::-1] in events]
             for name, pool in self.pools.items()
@@ -75,32 +67,30 @@ class Universe:
             self.next_verb |= dict(zip(alike, alike[1:] + alike[:1], strict=True))
 
     def _facts(self, rng: random.Random) -> None:
-        """General facts: (noun, relation) to its one answer. They occur in the text of every language."""
+        """General facts: (noun, relation) to its one answer, told in the text of every language."""
         self.facts: dict[tuple[str, str], str] = {}
-        movable = {kind: nouns for kind, nouns in self.nouns.items() if kind != "place"}
-        for kind, nouns in movable.items():
-            for noun in nouns:
+        for kind, nouns in self.nouns.items():
+            for noun in nouns if kind != "place" else ():
                 self.facts[noun, "home"] = rng.choice(self.nouns["place"])
                 self.facts[noun, "trait"] = rng.choice(self.adjectives[noun])
                 if kind in W.ANIMATE:
                     liked = "food" if kind == "animal" else "tool"
                     self.facts[noun, "liked"] = rng.choice(self.nouns[liked])
-                    feared = [animal for animal in self.nouns["animal"] if animal != noun]
-                    self.facts[noun, "feared"] = rng.choice(feared)
+                    others = [animal for animal in self.nouns["animal"] if animal != noun]
+                    self.facts[noun, "feared"] = rng.choice(others)
         keys = sorted(self.facts)
         rng.shuffle(keys)
         cut = round(0.8 * len(keys))
         self.fact_pools = {"train": keys[:cut], "intermediate_dev": keys[cut:]}
 
     def _pools(self, rng: random.Random) -> dict[str, list[Core]]:
-        """All events that may happen, parted into pools. All events between two share a pool."""
-        groups: dict[tuple[str, str], list[Core]] = {}
+        """All events that may happen, parted into pools; all events between two share a pool."""
+        groups: dict[tuple[str, ...], list[Core]] = {}
         for verb, (subjects, objects) in self.frames.items():
-            for subject in subjects:
-                for object_ in objects:
-                    if subject != object_:
-                        key = (min(subject, object_), max(subject, object_))
-                        groups.setdefault(key, []).append((subject, verb, object_))
+            for subject, object_ in product(subjects, objects):
+                if subject != object_:
+                    key = tuple(sorted((subject, object_)))
+                    groups.setdefault(key, []).append((subject, verb, object_))
         keys = sorted(groups)
         rng.shuffle(keys)
         pools, start = {}, 0.0
@@ -127,35 +117,60 @@ class Universe:
             return Clause(subject, "is", predicate=answer)
         return Clause(subject, relation, NP(answer, "a"))
 
-    def describe(self, rng: random.Random, noun: str, adjectives: int = 0, det: str = "the") -> NP:
-        """A noun phrase about `noun` with so many compatible adjectives, none excluding another."""
+
+class Draw(random.Random):
+    """Random choices among what a world holds, its events those of one pool."""
+
+    universe: Universe
+    pool: str
+
+    @classmethod
+    def of(cls, universe: Universe, pool: str, seed: str) -> "Draw":
+        """Draws that follow from the seed."""
+        draw = cls(seed)
+        draw.universe, draw.pool = universe, pool
+        return draw
+
+    @property
+    def events(self) -> list[Core]:
+        """The events of the pool."""
+        return self.universe.pools[self.pool]
+
+    def subjects(self, verb: str, object_: str) -> list[str]:
+        """Who may do it to this object."""
+        return self.universe.index[self.pool].get((verb, object_), [])
+
+    def objects(self, subject: str, verb: str) -> list[str]:
+        """To what this subject may do it."""
+        return self.universe.index[self.pool].get((subject, verb), [])
+
+    def chance(self, share: float) -> bool:
+        """True in this share of cases."""
+        return self.random() < share
+
+    def describe(self, noun: str, adjectives: int = 0) -> NP:
+        """'the' noun with so many of its adjectives, none excluding another."""
         chosen: list[str] = []
         while len(chosen) < adjectives:
-            adjective = rng.choice(self.adjectives[noun])
+            adjective = self.choice(self.universe.adjectives[noun])
             if adjective not in chosen and OPPOSITE[adjective] not in chosen:
                 chosen.append(adjective)
-        return NP(noun, det, tuple(chosen))
+        return NP(noun, "the", tuple(chosen))
 
-    def event(
-        self,
-        rng: random.Random,
-        pool: str,
-        adjectives: float = 0.4,
-        place: float = 0.4,
-        adverb: float = 0.0,
-    ) -> Clause:
-        """A random event of a pool; the numbers are the chances of an adjective per noun, a place, an adverb."""
-        subject, verb, object_ = rng.choice(self.pools[pool])
-        return Clause(
-            self.describe(rng, subject, rng.random() < adjectives),
-            verb,
-            self.describe(rng, object_, rng.random() < adjectives),
-            ("in", NP(self.whereabouts(rng, object_))) if rng.random() < place else None,
-            rng.choice(W.ADVERBS[rng.randrange(len(W.ADVERBS))].split(":"))
-            if rng.random() < adverb
-            else "",
-        )
+    def event(self, adjectives: float, place: float, adverb: float = 0.0) -> Clause:
+        """An event; the numbers are chances of an adjective per noun, a place, an adverb."""
+        subject, verb, object_ = self.choice(self.events)
+        agent = self.describe(subject, self.chance(adjectives))
+        patient = self.describe(object_, self.chance(adjectives))
+        clause = Clause(agent, verb, patient)
+        if self.chance(place):
+            clause = clause._replace(place=("in", NP(self.whereabouts(object_))))
+        if self.chance(adverb):
+            pair = W.ADVERBS[self.randrange(len(W.ADVERBS))]
+            clause = clause._replace(adverb=self.choice(pair.split(":")))
+        return clause
 
-    def whereabouts(self, rng: random.Random, noun: str) -> str:
+    def whereabouts(self, noun: str) -> str:
         """Where something happens to a thing: mostly where it belongs."""
-        return self.facts[noun, "home"] if rng.random() < 0.6 else rng.choice(self.nouns["place"])
+        home, places = self.universe.facts[noun, "home"], self.universe.nouns["place"]
+        return home if self.chance(0.6) else self.choice(places)

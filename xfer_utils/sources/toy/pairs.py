@@ -1,16 +1,17 @@
-"""Sentence pairs: inference at three difficulties, duplicate questions, paraphrases with swapped arguments."""
+"""Sentence pairs: inference at three difficulties, duplicate questions, paraphrases."""
 
-import random
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
-from xfer_utils.sources.toy.meaning import OPPOSITE, Universe
+from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
-ADVERBS = [word for pair in W.ADVERBS for word in pair.split(":")]
+ADVERBS = W.apart(W.ADVERBS)
 Said = tuple[Utterance, ...]
+Place = tuple[str, NP]
 
 
 class Pair(NamedTuple):
@@ -21,11 +22,11 @@ class Pair(NamedTuple):
     label: int
 
 
-def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
-    """The same clause, each of its words replaced by its synonym (if it has one) with some chance."""
+def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
+    """The same clause, its words replaced by their synonyms, if they have one, with some chance."""
 
     def other(word: str) -> str:
-        return W.SYNONYMS[word] if word in W.SYNONYMS and rng.random() < chance else word
+        return W.SYNONYMS[word] if word in W.SYNONYMS and draw.chance(chance) else word
 
     def phrase(np: NP | None) -> NP | None:
         if np is None or np.entity:
@@ -36,213 +37,204 @@ def synonymous(rng: random.Random, clause: Clause, chance: float) -> Clause:
     return clause._replace(subject=phrase(clause.subject), object=phrase(clause.object), **words)
 
 
-def changes(
-    universe: Universe, rng: random.Random, clause: Clause, core: Clause
-) -> dict[str, list[Clause]]:
-    """What can be said in place of a clause about the event `core`: less, more, something against or beside it.
+def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
+    """What can be said in place of a clause about the event `core`: less, more, against, beside.
 
-    'Beside' says something else in the stead of one thing said, so that neither clause follows from the other.
+    'Beside' says something else instead, so that neither clause follows from the other.
     """
     ways: dict[str, list[Clause]] = {"less": [], "more": [], "against": [], "beside": []}
-    place, adverb = ("in", NP(universe.whereabouts(rng, core.object.head))), rng.choice(ADVERBS)
-
-    def add(way: str, **roles: Any) -> None:
-        ways[way].append(clause._replace(**roles))
-
+    place = ("in", NP(draw.whereabouts(core.object.head)))
+    adverb = draw.choice(ADVERBS)
     for role in ("subject", "object"):
         np, noun = getattr(clause, role), getattr(core, role).head
-        for adjective in np.adjectives:
-            others = [
-                a for a in universe.adjectives[noun] if a not in (adjective, OPPOSITE[adjective])
-            ]
-            for way, said in (
-                ("less", ()),
-                ("against", (OPPOSITE[adjective],)),
-                ("beside", (rng.choice(others),)),
-            ):
-                add(way, **{role: np._replace(adjectives=said)})
-        if np.head in W.KINDS:
-            add("more", **{role: np._replace(head=noun)})
-        elif not np.adjectives:
-            add("less", **{role: np._replace(head=KIND_OF[noun])})
-            add("more", **{role: universe.describe(rng, noun, 1)})
-    if clause.place:
-        others = [other for other in universe.nouns["place"] if other != clause.place[1].head]
-        add("less", place=None)
-        add("against", place=("in", NP(rng.choice(others))))
-    else:
-        add("more", place=place)
-    if clause.adverb:
-        add("less", adverb="")
-        add("against", adverb=OPPOSITE[clause.adverb])
-        add(
-            "beside",
-            adverb=rng.choice(
-                [a for a in ADVERBS if a not in (clause.adverb, OPPOSITE[clause.adverb])]
-            ),
-        )
-    else:
-        add("more", adverb=adverb)
-    if bool(clause.place) != bool(clause.adverb):
-        add("beside", place=None if clause.place else place, adverb=adverb if clause.place else "")
-    subjects, objects = universe.frames[OPPOSITE[clause.verb]]
+        for way, changed in _phrases(draw, np, noun):
+            ways[way].append(clause._replace(**{role: changed}))
+    for way, roles in _circumstances(draw, clause, place, adverb):
+        ways[way].append(clause._replace(**roles))
+    subjects, objects = draw.universe.frames[OPPOSITE[clause.verb]]
     if core.subject.head in subjects and core.object.head in objects:
-        add("against", verb=OPPOSITE[clause.verb])
+        ways["against"].append(clause._replace(verb=OPPOSITE[clause.verb]))
     ways["beside"] = ways["beside"] or [less._replace(adverb=adverb) for less in ways["less"]]
     return ways
 
 
-def elsewhere(universe: Universe, rng: random.Random, clause: Clause, pool: str) -> Clause | None:
-    """The same event with another object from the same pool of events; no choice if only its kind is told."""
+def _phrases(draw: Draw, np: NP, noun: str) -> Iterator[tuple[str, NP]]:
+    """What can be said in place of a noun phrase about a `noun`."""
+    for adjective in np.adjectives:
+        known = draw.universe.adjectives[noun]
+        others = [other for other in known if other not in (adjective, OPPOSITE[adjective])]
+        yield "less", np._replace(adjectives=())
+        yield "against", np._replace(adjectives=(OPPOSITE[adjective],))
+        yield "beside", np._replace(adjectives=(draw.choice(others),))
+    if np.head in W.KINDS:
+        yield "more", np._replace(head=noun)
+    elif not np.adjectives:
+        yield "less", np._replace(head=KIND_OF[noun])
+        yield "more", draw.describe(noun, 1)
+
+
+def _circumstances(
+    draw: Draw, clause: Clause, place: Place, adverb: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What can be said in place of where and how; `place` and `adverb` are there to be added."""
+    if clause.place:
+        others = [other for other in draw.universe.nouns["place"] if other != clause.place[1].head]
+        yield "less", {"place": None}
+        yield "against", {"place": ("in", NP(draw.choice(others)))}
+    else:
+        yield "more", {"place": place}
+    if clause.adverb:
+        opposite = OPPOSITE[clause.adverb]
+        others = [other for other in ADVERBS if other not in (clause.adverb, opposite)]
+        yield "less", {"adverb": ""}
+        yield "against", {"adverb": opposite}
+        yield "beside", {"adverb": draw.choice(others)}
+    else:
+        yield "more", {"adverb": adverb}
+    if clause.place and not clause.adverb:
+        yield "beside", {"place": None, "adverb": adverb}
+    if clause.adverb and not clause.place:
+        yield "beside", {"place": place, "adverb": ""}
+
+
+def elsewhere(draw: Draw, clause: Clause) -> Clause | None:
+    """The same event with another object from the same pool; None if only its kind is told."""
     if clause.object.head in W.KINDS:
         return None
-    objects = universe.index[pool].get((clause.subject.head, clause.verb), [])
+    objects = draw.objects(clause.subject.head, clause.verb)
     others = [noun for noun in objects if noun != clause.object.head]
-    return clause._replace(object=universe.describe(rng, rng.choice(others))) if others else None
+    return clause._replace(object=draw.describe(draw.choice(others))) if others else None
 
 
-def premise_for(
-    universe: Universe, rng: random.Random, hypothesis: Clause, core: Clause, label: int, pool: str
-) -> Clause:
-    """A premise that stands in the wanted relation to a hypothesis; the hypothesis was drawn without the label."""
+def premise_for(draw: Draw, hypothesis: Clause, core: Clause, label: int) -> Clause:
+    """A premise in the wanted relation to a hypothesis, which was drawn without the label."""
     positive = hypothesis._replace(negated=False)
-    ways = changes(universe, rng, positive, core)
+    ways = changes(draw, positive, core)
 
     def some(way: str, chance: float = 1.0) -> Clause:
-        return rng.choice(ways[way]) if ways[way] and rng.random() < chance else positive
+        return draw.choice(ways[way]) if ways[way] and draw.chance(chance) else positive
 
     if label == NEUTRAL:
-        swapped = elsewhere(universe, rng, positive, pool) if rng.random() < 0.4 else None
+        swapped = elsewhere(draw, positive) if draw.chance(0.4) else None
         rest = "less" if not hypothesis.negated else "more" if ways["more"] else "beside"
-        way = rng.choice(("beside", "beside", rest))
+        way = draw.choice(("beside", "beside", rest))
         return (swapped or some(way))._replace(negated=hypothesis.negated)
     if hypothesis.negated and label == ENTAILMENT:
         return some("less", 0.6)._replace(negated=True)
     if label == ENTAILMENT or hypothesis.negated:
         return some("more", 0.6)
-    if not ways["against"] or rng.random() < 0.25:
+    if not ways["against"] or draw.chance(0.25):
         return some("less", 0.5)._replace(negated=True)
     against = some("against")
-    return rng.choice([against, *changes(universe, rng, against, core)["more"]])
+    return draw.choice([against, *changes(draw, against, core)["more"]])
 
 
-def inference(universe: Universe, rng: random.Random, pool: str, hard: float) -> Pair:
-    """One inference pair; `hard` is the chance of each synonym, other form and unrelated second sentence."""
-    core = universe.event(rng, pool, adjectives=0.3, place=0.35, adverb=0.25)
-    hypothesis = core._replace(negated=rng.random() < 0.2)
-    if rng.random() < 0.2 and not core.object.adjectives:
+def inference(draw: Draw, hard: float) -> Pair:
+    """One inference pair; `hard` is the chance of synonyms, other forms and a second sentence."""
+    core = draw.event(adjectives=0.3, place=0.35, adverb=0.25)
+    hypothesis = core._replace(negated=draw.chance(0.2))
+    if draw.chance(0.2) and not core.object.adjectives:
         hypothesis = hypothesis._replace(object=NP(KIND_OF[core.object.head]))
-    label = rng.randrange(3)
-    premise = premise_for(universe, rng, hypothesis, core, label, pool)
-    if rng.random() < hard:
-        premise = synonymous(rng, premise, 0.5)
-    if rng.random() < hard:
-        hypothesis = synonymous(rng, hypothesis, 0.5)
-    said = [Utterance(premise, _form(rng, premise, hard))]
-    if rng.random() < hard:
-        other = universe.event(rng, pool, 0.2, 0.2)
+    label = draw.randrange(3)
+    premise = premise_for(draw, hypothesis, core, label)
+    if draw.chance(hard):
+        premise = synonymous(draw, premise, 0.5)
+    if draw.chance(hard):
+        hypothesis = synonymous(draw, hypothesis, 0.5)
+    first = [Utterance(premise, _form(draw, premise, hard))]
+    if draw.chance(hard):
+        other = draw.event(0.2, 0.2)
         if other.verb not in (core.verb, OPPOSITE[core.verb]):
-            said.insert(rng.randrange(2), Utterance(other))
-    return Pair(tuple(said), (Utterance(hypothesis, _form(rng, hypothesis, hard)),), label)
+            first.insert(draw.randrange(2), Utterance(other))
+    second = Utterance(hypothesis, _form(draw, hypothesis, hard))
+    return Pair(tuple(first), (second,), label)
 
 
-def _form(rng: random.Random, clause: Clause, hard: float) -> str:
+def _form(draw: Draw, clause: Clause, hard: float) -> str:
     forms = ["passive"] if clause.object else []
     forms += ["fronted"] if clause.place or clause.adverb else []
-    return rng.choice(forms) if forms and rng.random() < hard * 0.6 else "plain"
+    return draw.choice(forms) if forms and draw.chance(hard * 0.6) else "plain"
 
 
-def adversarial(universe: Universe, rng: random.Random, pool: str, depth: int) -> Pair:
-    """Half hard sentence inference, half races: who outran whom follows from `depth` links, told in any order."""
-    if rng.random() < 0.5:
-        return inference(universe, rng, pool, 0.6)
-    people = rng.sample(universe.nouns["person"], depth + 2)
+def adversarial(draw: Draw, depth: int) -> Pair:
+    """Half hard inference, half races: who outran whom follows from `depth` links in any order."""
+    if draw.chance(0.5):
+        return inference(draw, 0.6)
+    people = draw.sample(draw.universe.nouns["person"], depth + 2)
     links = list(pairwise(people[: depth + 1]))
-    label = rng.randrange(3)
-    start, end = people[0], people[depth]
+    label = draw.randrange(3)
+    first, last = people[0], people[depth]
     if label == NEUTRAL:
-        links[-1] = (
-            (people[depth], people[depth - 1]) if depth > 1 else (people[depth], people[depth + 1])
-        )
-    if label == CONTRADICTION:
-        start, end = end, start
-    told = [_link(rng, *link) for link in links]
-    rng.shuffle(told)
-    return Pair(tuple(map(Utterance, told)), (Utterance(_link(rng, start, end)),), label)
+        links[-1] = (last, people[depth - 1] if depth > 1 else people[depth + 1])
+    told = [_link(draw, *link) for link in links]
+    draw.shuffle(told)
+    asked = (last, first) if label == CONTRADICTION else (first, last)
+    return Pair(tuple(map(Utterance, told)), (Utterance(_link(draw, *asked)),), label)
 
 
-def _link(rng: random.Random, ahead: str, behind: str) -> Clause:
-    verb = rng.choice(W.ORDER_VERBS)
-    return (
-        Clause(NP(ahead), verb, NP(behind))
-        if verb == "outran"
-        else Clause(NP(behind), verb, NP(ahead))
-    )
+def _link(draw: Draw, ahead: str, behind: str) -> Clause:
+    verb = draw.choice(W.ORDER_VERBS)
+    subject, object_ = (ahead, behind) if verb == "outran" else (behind, ahead)
+    return Clause(NP(subject), verb, NP(object_))
 
 
-def duplicate(universe: Universe, rng: random.Random, pool: str) -> Pair:
-    """Two questions: the same one in other words, or one that differs in one thing it says or asks."""
-    event = universe.event(rng, pool, adjectives=0.3, place=0.6)
-    ask = rng.choice(("subject", "object", "place" if event.place else "subject"))
-    label, other, asked = rng.randrange(2), event, ask
+def duplicate(draw: Draw) -> Pair:
+    """Two questions: the same in other words, or one that differs in what it says or asks."""
+    event = draw.event(adjectives=0.3, place=0.6)
+    ask = draw.choice(("subject", "object", "place" if event.place else "subject"))
+    label, other, other_ask = draw.randrange(2), event, ask
     if not label:
-        other, asked = _other_question(universe, rng, event, ask, pool)
-    first = Utterance(
-        synonymous(rng, event, 0.4), _question_form(rng, event), ask, rng.random() < 0.4
-    )
-    second = Utterance(
-        synonymous(rng, other, 0.4), _question_form(rng, other), asked, rng.random() < 0.4
-    )
+        other, other_ask = _other_question(draw, event, ask)
+    first, second = _question(draw, event, ask), _question(draw, other, other_ask)
     return Pair((first,), (second,), label)
 
 
-def _question_form(rng: random.Random, clause: Clause) -> str:
-    return "fronted" if clause.place and rng.random() < 0.4 else "plain"
+def _question(draw: Draw, clause: Clause, ask: str) -> Utterance:
+    said = synonymous(draw, clause, 0.4)
+    form = "fronted" if clause.place and draw.chance(0.4) else "plain"
+    return Utterance(said, form, ask, draw.chance(0.4))
 
 
-def _other_question(
-    universe: Universe, rng: random.Random, event: Clause, ask: str, pool: str
-) -> tuple[Clause, str]:
+def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
     """A question with another answer: one visible thing changed, or another role asked."""
     ways: list[tuple[Clause, str]] = []
-    hidden = {ask: getattr(event, ask)}
-    for changed in changes(universe, rng, event, event)["against"]:
-        if changed._replace(**hidden) != event:
-            ways.append((changed._replace(**hidden), ask))
-    if ask != "object" and (swapped := elsewhere(universe, rng, event, pool)):
+    for changed in changes(draw, event, event)["against"]:
+        visible = changed._replace(**{ask: getattr(event, ask)})
+        if visible != event:
+            ways.append((visible, ask))
+    if ask != "object" and (swapped := elsewhere(draw, event)):
         ways += [(swapped, ask)] * 2
-    subjects = universe.index[pool].get((event.verb, event.object.head), [])
+    subjects = draw.subjects(event.verb, event.object.head)
     if ask != "subject" and (others := [noun for noun in subjects if noun != event.subject.head]):
-        ways += [(event._replace(subject=NP(rng.choice(others))), ask)] * 2
+        ways += [(event._replace(subject=NP(draw.choice(others))), ask)] * 2
     ways.append((event, "object" if ask == "subject" else "subject"))
-    return rng.choice(ways)
+    return draw.choice(ways)
 
 
-def paraphrase(universe: Universe, rng: random.Random, pool: str) -> Pair:
-    """The same event in two forms, or another one: arguments or their adjectives exchanged, or one word changed."""
-    subject, verb, object_ = rng.choice(universe.reversible[pool])
-    shared = [a for a in universe.adjectives[subject] if a in universe.adjectives[object_]]
-    one, two = NP(subject), NP(object_)
-    swap_adjectives = len(shared) > 1 and rng.random() < 0.25
+def paraphrase(draw: Draw) -> Pair:
+    """An event in two forms, or another: arguments or adjectives exchanged, or a word changed."""
+    subject, verb, object_ = draw.choice(draw.universe.reversible[draw.pool])
+    shared = [
+        a for a in draw.universe.adjectives[subject] if a in draw.universe.adjectives[object_]
+    ]
+    agent, patient = NP(subject), NP(object_)
+    swap_adjectives = len(shared) > 1 and draw.chance(0.25)
     if swap_adjectives:
-        one, two = (
-            np._replace(adjectives=(a,))
-            for np, a in zip((one, two), rng.sample(shared, 2), strict=True)
-        )
-    elif rng.random() < 0.2:
-        one, two = universe.describe(rng, subject, 1), universe.describe(rng, object_, 1)
-    clause = Clause(one, verb, two, ("in", NP(universe.whereabouts(rng, object_))))
-    label, other = rng.randrange(2), clause
-    if not label and rng.random() < 0.5:
-        other = rng.choice(changes(universe, rng, clause, clause)["against"])
+        adjectives = draw.sample(shared, 2)
+        agent, patient = NP(subject, "the", (adjectives[0],)), NP(object_, "the", (adjectives[1],))
+    elif draw.chance(0.2):
+        agent, patient = draw.describe(subject, 1), draw.describe(object_, 1)
+    clause = Clause(agent, verb, patient, ("in", NP(draw.whereabouts(object_))))
+    label, other = draw.randrange(2), clause
+    if not label and draw.chance(0.5):
+        other = draw.choice(changes(draw, clause, clause)["against"])
     elif not label and swap_adjectives:
-        exchanged = {
-            "subject": one._replace(adjectives=two.adjectives),
-            "object": two._replace(adjectives=one.adjectives),
-        }
-        other = clause._replace(**exchanged)
+        other = clause._replace(
+            subject=agent._replace(adjectives=patient.adjectives),
+            object=patient._replace(adjectives=agent.adjectives),
+        )
     elif not label:
-        other = clause._replace(subject=two, object=one)
-    forms = ["plain", "fronted" if rng.random() < 0.85 else "passive"]
-    rng.shuffle(forms)
+        other = clause._replace(subject=patient, object=agent)
+    forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
+    draw.shuffle(forms)
     return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)

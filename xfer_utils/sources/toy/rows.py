@@ -6,32 +6,28 @@ import pyarrow as pa
 
 from xfer_utils.sources.toy.grammar import NP, Utterance, Word, ending, phrase, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
-from xfer_utils.sources.toy.pairs import Pair, Said
+from xfer_utils.sources.toy.pairs import Pair
 from xfer_utils.sources.toy.questions import Choice, Span
 
 Row = dict[str, Any]
 NER_LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 PAIR_COLUMNS = {"qqp": ("question1", "question2"), "pawsx": ("sentence1", "sentence2")}
-TAG_COLUMNS = {"udpos": "upos", "ccg": "supertags", "panx": "ner_tags"}
-_ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
-SCHEMAS = {  # of the tasks whose lists may all be empty; the others' types show in the rows
-    task: pa.schema([*((name, pa.string()) for name in columns.split()), ("answers", _ANSWERS)])
-    for tasks, columns in (
-        ("squad squad_v2 tydiqa", "id title context question"),
-        ("xquad mlqa", "id context question"),
-    )
-    for task in tasks.split()
+NUMBER_COLUMNS = {"qqp": "idx", "pawsx": "id"}
+SPAN_COLUMNS = {
+    **dict.fromkeys(("squad", "squad_v2", "tydiqa"), ("id", "title", "context", "question")),
+    **dict.fromkeys(("xquad", "mlqa"), ("id", "context", "question")),
+}
+ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
+# Of the tasks whose lists may all be empty; the others' types show in the rows.
+SCHEMAS = {
+    task: pa.schema([*((name, pa.string()) for name in columns), ("answers", ANSWERS)])
+    for task, columns in SPAN_COLUMNS.items()
 }
 
 
-def text(lexicon: Lexicon, utterances: Said) -> str:
-    """Several utterances as running text, words parted by spaces."""
-    return " ".join(word.form for one in utterances for word in speak(lexicon, one))
-
-
-def said(lexicon: Lexicon, utterance: Utterance) -> str:
-    """One utterance as text."""
-    return text(lexicon, (utterance,))
+def text(lexicon: Lexicon, *utterances: Utterance) -> str:
+    """Utterances as running text, words parted by spaces."""
+    return " ".join(word.form for said in utterances for word in speak(lexicon, said))
 
 
 def meaning(item: Any) -> Any:
@@ -43,64 +39,62 @@ def meaning(item: Any) -> Any:
 
 def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
     """The row of an item, whose type and task tell its columns."""
-    name = f"{task}-{split}" if task != "tydiqa" else f"{task}-{lexicon.language.code}-{split}"
     if isinstance(item, Pair):
-        first, second = PAIR_COLUMNS.get(task, ("premise", "hypothesis"))
-        number = {"qqp": {"idx": index}, "pawsx": {"id": index}}.get(task, {})
-        return {
-            **number,
-            first: text(lexicon, item.first),
-            second: text(lexicon, item.second),
-            "label": item.label,
-        }
+        return _pair(task, lexicon, index, item)
     if isinstance(item, Span):
-        title = {} if task in ("xquad", "mlqa") else {"title": f"{name}-page-{index // 4:04d}"}
-        return {"id": f"{name}-{index:05d}", **title, **_span(lexicon, item)}
+        return _span(task, lexicon, split, index, item)
     if isinstance(item, Choice):
-        makers = {
-            "hellaswag": _hellaswag,
-            "cosmos_qa": _cosmos_qa,
-            "commonsense_qa": _commonsense_qa,
-        }
-        return makers[task](lexicon, index, item)
-    words = speak(lexicon, item)
-    return {
-        "tokens": [word.form for word in words],
-        TAG_COLUMNS[task]: [_tag(task, word) for word in words],
-    }
+        return CHOICES[task](lexicon, index, item)
+    return _tagged(task, speak(lexicon, item))
 
 
-def _tag(task: str, word: Word) -> str | int:
-    return {"udpos": word.tag, "ccg": word.category}.get(task) or NER_LABELS.index(word.entity)
+def _pair(task: str, lexicon: Lexicon, index: int, item: Pair) -> Row:
+    first, second = PAIR_COLUMNS.get(task, ("premise", "hypothesis"))
+    number = {NUMBER_COLUMNS[task]: index} if task in NUMBER_COLUMNS else {}
+    texts = {first: text(lexicon, *item.first), second: text(lexicon, *item.second)}
+    return {**number, **texts, "label": item.label}
 
 
-def _span(lexicon: Lexicon, item: Span) -> Row:
-    """Context, question and answers; the answer is all words of the asked role in the sentence that tells it."""
+def _tagged(task: str, words: list[Word]) -> Row:
+    tokens = {"tokens": [word.form for word in words]}
+    if task == "udpos":
+        return {**tokens, "upos": [word.tag for word in words]}
+    if task == "ccg":
+        return {**tokens, "supertags": [word.category for word in words]}
+    return {**tokens, "ner_tags": [NER_LABELS.index(word.entity) for word in words]}
+
+
+def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Row:
+    """The answer is all words of the asked role in the sentence that tells it."""
     before: list[str] = []
     answers: Row = {"text": [], "answer_start": []}
-    for number, one in enumerate(item.context):
-        words = speak(lexicon, one)
+    for number, utterance in enumerate(item.context):
+        words = speak(lexicon, utterance)
         forms = [word.form for word in words]
         if number == item.told:
-            inside = [i for i, word in enumerate(words) if word.role == item.role]
-            answers["text"] = [" ".join(forms[inside[0] : inside[-1] + 1])]
-            answers["answer_start"] = [sum(len(form) + 1 for form in before + forms[: inside[0]])]
+            places = [place for place, word in enumerate(words) if word.role == item.role]
+            answers["text"] = [" ".join(forms[places[0] : places[-1] + 1])]
+            answers["answer_start"] = [sum(len(form) + 1 for form in before + forms[: places[0]])]
         before += forms
-    return {
-        "context": " ".join(before),
-        "question": said(lexicon, item.question),
-        "answers": answers,
-    }
+    language = f"{lexicon.language.code}-" if task == "tydiqa" else ""
+    name = f"{task}-{language}{split}"
+    title = {"title": f"{name}-page-{index // 4:04d}"} if "title" in SPAN_COLUMNS[task] else {}
+    texts = {"context": " ".join(before), "question": text(lexicon, item.question)}
+    return {"id": f"{name}-{index:05d}", **title, **texts, "answers": answers}
 
 
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
-    first = text(lexicon, item.context)
+    first = text(lexicon, *item.context)
     second = f"{lexicon.forms['then']} {phrase(lexicon, item.options[0].subject)}"
     return {
-        "ind": index, "activity_label": item.context[0].clause.verb, "ctx_a": first, "ctx_b": second,
-        "ctx": f"{first} {second}", "endings": [ending(lexicon, option) for option in item.options],
+        "ind": index,
+        "activity_label": item.context[0].clause.verb,
+        "ctx_a": first,
+        "ctx_b": second,
+        "ctx": f"{first} {second}",
+        "endings": [ending(lexicon, option) for option in item.options],
         "label": str(item.label),
-    }  # fmt: skip
+    }
 
 
 def _option(lexicon: Lexicon, option: NP | str) -> str:
@@ -108,15 +102,20 @@ def _option(lexicon: Lexicon, option: NP | str) -> str:
 
 
 def _cosmos_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
-    answers = {f"answer{i}": _option(lexicon, option) for i, option in enumerate(item.options)}
-    asked = {"context": text(lexicon, item.context), "question": said(lexicon, item.question)}
-    return {"id": f"cosmos-{index:05d}", **asked, **answers, "label": item.label}
+    answers = {f"answer{n}": _option(lexicon, option) for n, option in enumerate(item.options)}
+    texts = {"context": text(lexicon, *item.context), "question": text(lexicon, item.question)}
+    return {"id": f"cosmos-{index:05d}", **texts, **answers, "label": item.label}
 
 
 def _commonsense_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
+    options = [_option(lexicon, option) for option in item.options]
     return {
-        "id": f"commonsense-{index:05d}", "question": said(lexicon, item.question),
+        "id": f"commonsense-{index:05d}",
+        "question": text(lexicon, item.question),
         "question_concept": lexicon.forms[item.question.clause.subject.head],
-        "choices": {"label": list("ABCDE"), "text": [_option(lexicon, option) for option in item.options]},
+        "choices": {"label": list("ABCDE"), "text": options},
         "answerKey": "ABCDE"[item.label],
-    }  # fmt: skip
+    }
+
+
+CHOICES = {"hellaswag": _hellaswag, "cosmos_qa": _cosmos_qa, "commonsense_qa": _commonsense_qa}

@@ -1,6 +1,6 @@
 """English word lists of the toy world, the letters of its scripts and its families' sound changes.
 
-A concept is named by its English word. Verbs stand in the past tense throughout, so that a verb has one form;
+A concept is named by its English word. Verbs are in the past tense, so that each has one form;
 `a:b` marks words that exclude each other (a contradiction when both are said of the same thing).
 """
 
@@ -9,9 +9,15 @@ def _w(listed: str) -> list[str]:
     return listed.split()
 
 
+def apart(pairs: list[str]) -> list[str]:
+    """The words of `a:b` items one by one."""
+    return [word for pair in pairs for word in pair.split(":")]
+
+
 NOUNS: dict[str, list[str]] = {
     "person": _w(
-        "farmer baker teacher doctor sailor king queen hunter singer judge poet nurse miner priest merchant guard"
+        "farmer baker teacher doctor sailor king queen hunter singer judge poet nurse miner priest "
+        "merchant guard"
     ),
     "animal": _w("dog cat horse cow goat pig hen lion bear donkey"),
     "food": _w("apple cake carrot cheese pie melon plum turnip"),
@@ -46,21 +52,21 @@ ADJECTIVES = {
 }
 ADVERBS = _w("quickly:slowly gladly:sadly today:yesterday often:rarely")
 SYNONYMS = {
-    "bought": "purchased", "repaired": "fixed", "helped": "aided", "chased": "pursued", "praised": "lauded",
-    "big": "large", "happy": "merry", "rich": "wealthy", "doctor": "physician", "merchant": "trader",
-    "boat": "vessel", "quickly": "rapidly",
+    "bought": "purchased", "repaired": "fixed", "helped": "aided", "chased": "pursued",
+    "praised": "lauded", "big": "large", "happy": "merry", "rich": "wealthy",
+    "doctor": "physician", "merchant": "trader", "boat": "vessel", "quickly": "rapidly",
 }  # fmt: skip
 # Words with two parts of speech: only the words around them tell which.
 NOUN_VERB = _w("saw cut felt rose wound thought shed hit")
 ADJECTIVE_NOUN = _w("light orange cold square chief")
 ADJECTIVE_ADVERB = _w("fast late hard early")
 FUNCTION = _w(
-    "the a in near behind with by to never and then was is who what where which that because lived worked stood "
-    "liked feared"
+    "the a in near behind with by to never and then was is who what where which that because lived "
+    "worked stood liked feared"
 )
 NAMES = _w(
-    "adano moro tarvi belos karim dunes rivera sando lorin pavel miko zaran ostin velda gorham halin petra tomas "
-    "irena jonas lukan sorel danvi erlan falk noria osman quill"
+    "adano moro tarvi belos karim dunes rivera sando lorin pavel miko zaran ostin velda gorham "
+    "halin petra tomas irena jonas lukan sorel danvi erlan falk noria osman quill"
 )
 NAME_PARTS = {"ORG": _w("group bank union works"), "LOC": _w("north south upper lower")}
 NAME_VERBS = {
