@@ -133,7 +133,8 @@ def ratio(top, bottom, clusters, draws):
     """Draws of sum(top) / sum(bottom) over resampled clusters."""
     codes = pd.factorize(np.asarray(clusters))[0]
     sums = [np.bincount(codes, weights=np.asarray(part, dtype=float)) for part in (top, bottom)]
-    return stats._ratios(csr_matrix(np.stack(sums, axis=1)), draws, 0)[:, 0]
+    table = csr_matrix(np.stack(sums, axis=1))
+    return stats._resampled(table, lambda totals: totals[:, 0] / totals[:, 1], draws, 0)
 
 
 def test_bootstrap_resamples_whole_clusters():

@@ -123,7 +123,7 @@ def test_equal_sentences_find_each_other(data, encoder, tmp_path):
 def test_mined_pairs_and_their_scores_from_disk(data, encoder, tmp_path):
     scores = retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
     frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.parquet")
-    again = metrics.scores(task("bucc2018").metric, frame)
+    again = metrics.scores(task("bucc2018"), frame)
     assert again == {score["metric"]: score["value"] for score in scores}
     assert frame["n_gold"].sum() == 20 and frame[frame["tp"] == 1]["gold"].equals(
         frame[frame["tp"] == 1]["prediction"]
@@ -164,7 +164,7 @@ def test_pools_without_distractors_are_not_mined(data, encoder, tmp_path):
     (name,) = {score["task"] for score in scores}
     assert tables.task_title(name) == "BUCC (accuracy, gold pairs only)"
     frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.parquet")
-    assert metrics.scores(task(name).metric, frame) == {"accuracy": main[0]["value"]}
+    assert metrics.scores(task(name), frame) == {"accuracy": main[0]["value"]}
     row = {
         "run": "r",
         "model": "m",

@@ -106,8 +106,10 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return tuple(np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)]).tolist())
 
 
-def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
-    """Draws [draws, pairs] of the ratio of neighbouring columns of `sums` [clusters, 2 * pairs]."""
+def _resampled(
+    sums: csr_matrix, score: Callable[[np.ndarray], np.ndarray], draws: int, seed: int
+) -> np.ndarray:
+    """Draws of a score; `score` makes those of some draws from totals of `sums` [clusters, counts]."""
     rng, n = np.random.default_rng(seed), sums.shape[0]
     step, parts = max(1, 2_000_000 // n), []
     for at in range(0, draws, step):
@@ -115,8 +117,7 @@ def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
         picked = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
         weights = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n)
         totals = (sums.T @ weights.T.astype(float)).T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            parts.append(totals[:, 0::2] / totals[:, 1::2])
+        parts.append(score(totals))
     return np.concatenate(parts)
 
 
@@ -239,30 +240,36 @@ def _draw(
 ) -> tuple[np.ndarray, int]:
     """Bootstrap draws [draws, runs] of the task score (0..100), and the number of items of one run."""
     target, split = rows["target"].iloc[0], rows["split"].iloc[0]
-    metric, known, parts = task_of(target).metric, None, []
+    row, known, parts = task_of(target), None, []
     for place, run in enumerate(runs):
         frame = examples(run, target)
         frame = frame[(frame["split"] == split) & frame["language"].isin(languages)]
-        own = frame[frame["n_gold"] > 0] if metric == "mining_f1" else frame
+        own = frame[frame["n_gold"] > 0] if row.metric == "mining_f1" else frame
         keys = sorted(zip(own["language"], own["id"], strict=True))
         if known not in (None, keys):
             raise ValueError(
                 f"{target}: runs {runs[0]} and {run} were not evaluated on the same items."
             )
         known = keys
-        column = place * len(languages) + np.searchsorted(
+        block = place * len(languages) + np.searchsorted(
             languages, frame["language"].to_numpy(dtype=str)
         )
-        parts.append(
-            (2 * column, *metrics.ratio_parts(metric, frame), frame["item"], frame["cluster"])
-        )
-    column, top, bottom, item, cluster = (np.concatenate(part) for part in zip(*parts, strict=True))
-    cluster = joint_clusters(item, cluster)
-    shape = (cluster.max() + 1, 2 * len(runs) * len(languages))
-    places = (np.tile(cluster, 2), np.concatenate([column, column + 1]))
-    sums = coo_matrix((np.concatenate([top, bottom]), places), shape).tocsr()
-    drawn = _ratios(sums, draws, seed).reshape(draws, len(runs), len(languages))
-    return 100 * np.nanmean(drawn, axis=2), len(known)
+        counts = metrics.counts(row, frame).add_prefix("count ")
+        parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
+    table = pd.concat(parts, ignore_index=True)
+    counts = table.filter(regex="^count ").fillna(0)  # a class that a run never saw
+    cluster, names = joint_clusters(table["item"], table["cluster"]), list(counts)
+    columns = [table["block"].to_numpy() * len(names) + n for n in range(len(names))]
+    shape = (cluster.max() + 1, len(runs) * len(languages) * len(names))
+    places = (np.tile(cluster, len(names)), np.concatenate(columns))
+    sums = coo_matrix((counts.to_numpy(dtype=float).T.ravel(), places), shape).tocsr()
+
+    def score(totals: np.ndarray) -> np.ndarray:
+        blocks = totals.reshape(len(totals), len(runs), len(languages), len(names))
+        sums = {name.removeprefix("count "): blocks[..., n] for n, name in enumerate(names)}
+        return metrics.main_score(row, sums)
+
+    return np.nanmean(_resampled(sums, score, draws, seed), axis=2), len(known)
 
 
 def _pairs(
