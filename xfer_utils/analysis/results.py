@@ -1,6 +1,7 @@
 """The two tidy tables, made from the runs that are done: scores and examples."""
 
 import json
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,39 +70,34 @@ def _scores_of_today(runs: list[dict]) -> Iterator[tuple[dict, dict]]:
         yield from ((run, score) for score in made)
     if remaining:
         counts = ", ".join(f"{task(name).title} ({n})" for name, n in remaining.items())
-        warnings.warn(
-            f"Scores by an older metric, as their predictions are missing: {counts}.", stacklevel=2
-        )
+        message = f"Scores by an older metric, as their predictions are missing: {counts}."
+        warnings.warn(message, stacklevel=2)
 
 
 def rescore(runs: list[str]) -> str:
     """Makes the scores of finished runs again from their predictions; says what came of it."""
-    counts, reasons = Counter(), Counter()
+    made, changed, new, unmade = 0, 0, 0, Counter()
     for run in runs:
-        recorded = _recorded(run)
-        made, left = scoring.rescored(_folder(run), recorded, anew=True)
-        before = {_key(score): score["value"] for score in recorded}
-        for score in made:
-            old = before.get(_key(score))
-            state = "new" if old is None else "changed"
-            counts[state] += old is None or abs(score["value"] - old) > 1e-9
-        counts["made"] += len(made) - len(left)
-        reasons.update(score["task"] for score in left)
+        scores, left = scoring.rescored(_folder(run), _recorded(run), anew=True)
+        before = {_name(score): score["value"] for score in _recorded(run)}
+        differences = [abs(s["value"] - before.get(_name(s), math.inf)) for s in scores]
+        new += differences.count(math.inf)
+        changed += sum(1e-9 < difference < math.inf for difference in differences)
+        made += len(scores) - len(left)
+        unmade.update(score["task"] for score in left)
     lines = [
-        f"{len(runs)} runs: {counts['made']:,} scores made again from predictions, "
-        f"{counts['changed']:,} changed, {counts['new']:,} new."
+        f"{len(runs)} runs: {made:,} scores made again from predictions, "
+        f"{changed:,} changed, {new:,} new."
     ]
-    lines += [
-        f"{task(name).title}: {n:,} scores stay as recorded: their predictions were not kept."
-        for name, n in reasons.items()
-    ]
+    for name, n in unmade.items():
+        lines.append(f"{task(name).title}: {n:,} scores stay, as their predictions were not kept.")
     return "\n".join(lines)
 
 
-def _key(score: dict) -> str:
-    """What a score is a score of."""
-    rest = ("value", "chance", "main", "n", "metric_code")
-    return json.dumps({k: v for k, v in score.items() if k not in rest}, sort_keys=True)
+def _name(score: dict) -> str:
+    """All that names a score, open factors included."""
+    found = ("value", "n", "main", "chance", "metric_code")
+    return json.dumps({k: v for k, v in score.items() if k not in found}, sort_keys=True)
 
 
 def _belongs(score: dict, settings: dict) -> bool:

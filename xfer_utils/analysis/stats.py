@@ -6,17 +6,18 @@ training would have given takes seeds: t intervals, and only those carry p value
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats as dist
 from scipy.optimize import brentq
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from xfer_utils.scoring import metrics
+from xfer_utils.study.tasks import Task
 from xfer_utils.study.tasks import task as task_of
 
 MEAN, MEAN_OTHER = (
@@ -107,18 +108,31 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 
 def _resampled(
-    sums: csr_matrix, score: Callable[[np.ndarray], np.ndarray], draws: int, seed: int
+    row: Task, items: pd.DataFrame, shape: tuple[int, ...], draws: int, seed: int
 ) -> np.ndarray:
-    """Draws of a score; `score` makes those of some draws from totals of `sums` [clusters, counts]."""
-    rng, n = np.random.default_rng(seed), sums.shape[0]
-    step, parts = max(1, 2_000_000 // n), []
+    """Draws [draws, *shape] of main scores from counts of items, each of one block of `shape`."""
+    counts = items.filter(regex="^count ").fillna(0)  # 0 of a class that a run never named
+    names = [name.removeprefix("count ") for name in counts]
+    cluster, blocks = joint_clusters(items["item"], items["cluster"]), items["block"].to_numpy()
+    columns = [blocks * len(names) + n for n in range(len(names))]
+    places = (np.tile(cluster, len(names)), np.concatenate(columns))
+    size = (cluster.max() + 1, math.prod(shape) * len(names))
+    sums = coo_matrix((counts.to_numpy(dtype=float).T.ravel(), places), size).tocsr()
+    parts = []
+    for weights in _weights(size[0], draws, seed):
+        totals = (sums.T @ weights.T).T.reshape(len(weights), *shape, len(names))
+        by_name = {name: totals[..., n] for n, name in enumerate(names)}
+        parts.append(metrics.main_score(row, by_name))
+    return np.concatenate(parts)
+
+
+def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of n clusters is drawn [some draws, n], drawing n with replacement."""
+    rng, step = np.random.default_rng(seed), max(1, 2_000_000 // n)
     for at in range(0, draws, step):
         size = min(step, draws - at)
         picked = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        weights = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n)
-        totals = (sums.T @ weights.T.astype(float)).T
-        parts.append(score(totals))
-    return np.concatenate(parts)
+        yield np.bincount(picked.ravel(), minlength=size * n).reshape(size, n).astype(float)
 
 
 def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
@@ -256,20 +270,9 @@ def _draw(
         )
         counts = metrics.counts(row, frame).add_prefix("count ")
         parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
-    table = pd.concat(parts, ignore_index=True)
-    counts = table.filter(regex="^count ").fillna(0)  # a class that a run never saw
-    cluster, names = joint_clusters(table["item"], table["cluster"]), list(counts)
-    columns = [table["block"].to_numpy() * len(names) + n for n in range(len(names))]
-    shape = (cluster.max() + 1, len(runs) * len(languages) * len(names))
-    places = (np.tile(cluster, len(names)), np.concatenate(columns))
-    sums = coo_matrix((counts.to_numpy(dtype=float).T.ravel(), places), shape).tocsr()
-
-    def score(totals: np.ndarray) -> np.ndarray:
-        blocks = totals.reshape(len(totals), len(runs), len(languages), len(names))
-        sums = {name.removeprefix("count "): blocks[..., n] for n, name in enumerate(names)}
-        return metrics.main_score(row, sums)
-
-    return np.nanmean(_resampled(sums, score, draws, seed), axis=2), len(known)
+    shape = (len(runs), len(languages))
+    drawn = _resampled(row, pd.concat(parts, ignore_index=True), shape, draws, seed)
+    return np.nanmean(drawn, axis=2), len(known)
 
 
 def _pairs(

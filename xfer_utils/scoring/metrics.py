@@ -31,41 +31,26 @@ class Metric:
     also: str = ""  # a metric whose scores are reported as well
 
 
+CLASSES = dict.fromkeys(("sequence", "choice"), formulas.correct_items)
+CELLS = dict.fromkeys(("sequence", "choice"), formulas.class_items)
+TAGS = {"token": tags.tag_items}
+ANSWERS = {"span": answers.answer_items}
+RANKS = dict.fromkeys(("sentence", "pair"), formulas.ranked_items)
+SENTENCES = {"sentence": formulas.correct_items}
+PAIRS = {"sentence": formulas.pair_items}
+
 METRICS = {
     "accuracy": Metric(
-        main="accuracy",
-        items={
-            "sequence": formulas.correct_items,
-            "choice": formulas.correct_items,
-            "token": tags.tag_items,
-        },
-        scores=formulas.accuracy,
-        columns=("correct", "n_tokens", "n_correct"),
-        also="macro_f1",
+        "accuracy", CLASSES | TAGS, formulas.accuracy, ("correct", *tags.COLUMNS), also="macro_f1"
     ),
-    "macro_f1": Metric(
-        main="macro_f1",
-        items={"sequence": formulas.class_items, "choice": formulas.class_items},
-        scores=formulas.macro_f1,
-        columns=formulas.CELLS,
-        also="accuracy",
-    ),
-    "tag_f1": Metric("f1", {"token": tags.tag_items}, formulas.tag_scores, tags.COLUMNS),
-    "span_f1": Metric("f1", {"token": tags.tag_items}, formulas.tag_scores, tags.COLUMNS),
-    "squad": Metric("qa", {"span": answers.answer_items}, formulas.answer_scores, ("em", "f1")),
-    "mlqa": Metric("qa", {"span": answers.answer_items}, formulas.answer_scores, ("em", "f1")),
-    "mining_f1": Metric(
-        "f1", {"sentence": formulas.pair_items}, formulas.pair_scores, formulas.PAIRS
-    ),
-    "retrieval_accuracy": Metric(
-        "accuracy", {"sentence": formulas.correct_items}, formulas.accuracy, ("correct",)
-    ),
-    "map_at_20": Metric(
-        main="map_at_20",
-        items={"sentence": formulas.ranked_items, "pair": formulas.ranked_items},
-        scores=formulas.ranked_scores,
-        columns=("ap",),
-    ),
+    "macro_f1": Metric("macro_f1", CELLS, formulas.macro_f1, formulas.CELLS, also="accuracy"),
+    "tag_f1": Metric("f1", TAGS, formulas.tag_scores, tags.COLUMNS),
+    "span_f1": Metric("f1", TAGS, formulas.tag_scores, tags.COLUMNS),
+    "squad": Metric("qa", ANSWERS, formulas.answer_scores, answers.COLUMNS),
+    "mlqa": Metric("qa", ANSWERS, formulas.answer_scores, answers.COLUMNS),
+    "mining_f1": Metric("f1", PAIRS, formulas.pair_scores, formulas.PAIRS),
+    "retrieval_accuracy": Metric("accuracy", SENTENCES, formulas.accuracy, ("correct",)),
+    "map_at_20": Metric("map_at_20", RANKS, formulas.ranked_scores, ("ap",)),
 }
 
 

@@ -33,21 +33,14 @@ def predictions(run_dir: Path, name: str) -> pd.DataFrame:
 def language_scores(row: Task, frame: pd.DataFrame, chance: float, **factors: Any) -> list[dict]:
     """Score rows of one task in one language and split; `factors` are what else sets them apart."""
     first, main = frame.iloc[0], metrics.main_metric(row.metric)
-    return [
-        {
-            "task": row.name,
-            "language": first["language"],
-            "split": first["split"],
-            "metric": metric,
-            "value": value,
-            "n": len(frame),
-            "main": metric == main,
-            "chance": chance if metric == main and math.isfinite(chance) else None,
-            "metric_code": metrics.code(row.metric),
-            **factors,
-        }
-        for metric, value in metrics.scores(row, frame).items()
-    ]
+    known = {"task": row.name, "language": first["language"], "split": first["split"]}
+    known |= {"n": len(frame), "metric_code": metrics.code(row.metric), **factors}
+    scores = []
+    for metric, value in metrics.scores(row, frame).items():
+        guessed = chance if metric == main and math.isfinite(chance) else None
+        score = {"metric": metric, "value": value, "main": metric == main, "chance": guessed}
+        scores.append(known | score)
+    return scores
 
 
 def is_current(row: Task, recorded: Iterable[dict]) -> bool:
