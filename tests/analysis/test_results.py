@@ -79,24 +79,6 @@ def test_same_data(folder):
     }
 
 
-@pytest.mark.parametrize(
-    ("intermediate", "train_task", "same"),
-    [
-        ("anli_plus", "mnli", True),
-        ("anli_plus", "squad", False),
-        ("none", "mnli", False),
-        ("mnli", "", False),
-        ("squad", "squad_answers", True),
-        ("squad", "mewslix_pairs", False),
-    ],
-)
-def test_same_data_of_compound_tasks(intermediate, train_task, same):
-    assert (
-        results.same_data(intermediate, train_task, {"intermediate": ["none", intermediate]})
-        == same
-    )
-
-
 def test_examples_give_the_scores_again(folder):
     frame, read = results.scores(folder).query("main"), results.examples(folder)
     for (run, target), rows in frame.groupby(["run", "target"]):

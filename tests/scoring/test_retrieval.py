@@ -188,7 +188,7 @@ def test_pools_of_both_kinds_cannot_stand_in_one_column(data, encoder, tmp_path)
 
 def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    labels = {"intermediate": "none", "targets": ["bucc2018"]}
+    labels = {"arm": "none", "targets": ["bucc2018"]}
     score = {
         "task": "bucc2018_pairs",
         "language": "de",
@@ -200,10 +200,10 @@ def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "a"
     records.write_draft(folder, watch=records.Stopwatch(), scores=[{**score, "main": True}])
     records.accept(folder, id="a", kind="retrieval", labels=labels, identity={}, seconds=1.0)
-    missing = {"intermediate": "ccg", "target": "bucc2018", "reason": "licensed data"}
+    missing = {"arm": "ccg", "target": "bucc2018", "reason": "licensed data"}
     runs = [
         {"id": "a", "labels": labels},
-        {"id": "b", "labels": {**labels, "intermediate": "mnli"}},
+        {"id": "b", "labels": {**labels, "arm": "mnli"}},
     ]
     records.write_json(tmp_path / "s" / "plan.json", {"runs": runs, "not_run": [missing]})
     assert results.not_run(tmp_path / "s") == {

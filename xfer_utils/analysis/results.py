@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from xfer_utils.runs import records
+from xfer_utils.runs.kinds import KINDS
 from xfer_utils.scoring import scores as scoring
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
-from xfer_utils.study.tasks import task, training_parts
+from xfer_utils.study.tasks import task
 
-ARM = "intermediate"  # the label of a run that names its row in the tables
-LEARNING = "intermediate"  # the kind of run whose scores only say how well its task was learnt
+ARM = "intermediate"  # the column of the scores table that names a run's arm
 
 
 def plan(study_dir: Path) -> dict:
@@ -44,16 +44,13 @@ def scores(study_dir: Path) -> pd.DataFrame:
     metric, or its code, is not the one that the run was scored by, scores are made again.
     """
     content, rows = plan(study_dir), []
-    runs = [run for run in content["runs"] if run["kind"] != LEARNING]
+    runs = [run for run in content["runs"] if KINDS[run["kind"]].evaluated]
     for run, score in _scores_of_today(runs):
         if not _belongs(score, content["study"]):
             continue
-        labels = {key: run["labels"].get(key, "") for key in ("model", ARM, "train_task", "seed")}
-        same = same_data(labels[ARM], labels["train_task"], content["mixture"])
-        marks = {"same_data": same, "stale": run["stale"]}
-        rows.append(
-            {"study": content["study"]["name"], "run": run["id"], **labels, **marks, **score}
-        )
+        labels = {key: run["labels"][key] for key in ("model", "train_task", "seed", "same_data")}
+        labels |= {ARM: run["labels"]["arm"], "study": content["study"]["name"], "run": run["id"]}
+        rows.append({**labels, "stale": False, **score})
     if not rows:
         raise SettingsError(
             f"{study_dir}: no run of this study is done yet. `xfer run` makes them."
@@ -125,7 +122,7 @@ def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:
 def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     """Why a cell is empty: it cannot be run, its run failed, or it has not been run yet."""
     content, scored = plan(study_dir), set()
-    reasons = {(row[ARM], row["target"]): row["reason"] for row in content["not_run"]}
+    reasons = {(row["arm"], row["target"]): row["reason"] for row in content["not_run"]}
     for run in content["runs"]:
         targets = run["labels"].get("targets", ())
         if scores := _recorded(run["id"]) if targets else ():
@@ -133,7 +130,7 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
             continue
         failed = (_folder(run["id"]) / "error.txt").exists()
         reason = "the run failed" if failed else "not run yet"
-        reasons |= {(run["labels"][ARM], name): reason for name in targets}
+        reasons |= {(run["labels"]["arm"], name): reason for name in targets}
     column = {name: task(name).gold_only for _, name in reasons if task(name).gold_only in scored}
     return {(arm, column.get(name, name)): reason for (arm, name), reason in reasons.items()}
 
@@ -185,33 +182,26 @@ def _remarks(tables: list[dict], from_hub: bool) -> list[str]:
 
 
 def mixture_notes(study_dir: Path) -> list[str]:
-    """What the row `multi` was trained on, in words, where the study has one."""
-    content = plan(study_dir)
-    if "multi" not in content["study"]["intermediate"]:
-        return []
-    titles = ", ".join(task(name).title for name in content["mixture"])
-    left_out = content["left_out"].items()
-    reasons = [f"{task(name).title} is left out: {reason}." for name, reason in left_out]
-    return [" ".join([f"multi-task: {titles}, all at once.", *reasons])]
-
-
-def same_data(arm: str, train_task: str, mixture: list[str]) -> bool:
-    """Whether phase 2 holds the very training data that phase 3 uses."""
-    if not train_task or arm == "none":
-        return False
-    names = mixture if arm == "multi" else [arm]
-    folders = {task(part).folder for name in names for part in training_parts(name)}
-    return task(train_task).folder in folders
+    """What each mixture was trained on, in words."""
+    content, notes = plan(study_dir), []
+    for name, arm in content["arms"].items():
+        if len(arm["tasks"]) < 2:
+            continue
+        reasons = content["left_out"].get(name, {})
+        titles = ", ".join(task(part).title for part in arm["tasks"] if part not in reasons)
+        left_out = [f"{task(part).title} is left out: {why}." for part, why in reasons.items()]
+        notes.append(" ".join([f"{arm['title']}: {titles}, all at once.", *left_out]))
+    return notes
 
 
 def intermediate_scores(study_dir: Path) -> pd.DataFrame:
     """How well each intermediate task was learnt, on its own English dev set."""
-    runs = [run for run in plan(study_dir)["runs"] if run["kind"] == LEARNING]
+    runs = [run for run in plan(study_dir)["runs"] if not KINDS[run["kind"]].evaluated]
     runs = [run for run in runs if "leads_to" not in run["labels"]]
     rows = [
         {
             "model": run["labels"]["model"],
-            "trained on": run["labels"][ARM],
+            "trained on": run["labels"]["arm"],
             "seed": run["labels"]["seed"],
             "task": task(score["task"]).title,
             "score": score["value"],
