@@ -199,7 +199,8 @@ def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     }
     folder = tmp_path / "runs" / "a"
     records.write_draft(folder, watch=records.Stopwatch(), scores=[{**score, "main": True}])
-    records.accept(folder, id="a", kind="retrieval", labels=labels, identity={}, seconds=1.0)
+    about = {"labels": labels, "identity": {}, "parameters": {}, "parents": [], "code": {}}
+    records.accept(folder, id="a", kind="retrieval", seconds=1.0, **about)
     missing = {"arm": "ccg", "target": "bucc2018", "reason": "licensed data"}
     runs = [
         {"id": "a", "labels": labels},
@@ -241,8 +242,8 @@ def test_the_plan_gives_precision_and_one_length(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
     text = "targets: [bucc2018, tatoeba]\ntarget_training: {default: {max_length: 40, precision: fp32}}\n"
     plan = study.make_plan(study_file(tmp_path, text))
-    reading = [(run.parameters["max_length"], run.parameters["precision"]) for run in plan.runs.values()
-               if run.kind == "retrieval"]  # fmt: skip
+    jobs = [run.job for run in plan.runs.values() if run.kind.name == "retrieval"]
+    reading = [(job.max_length, job.precision) for job in jobs]
     assert set(reading) == {(40, "fp32")}
     for name, value in (("max_length", 32), ("precision", "bf16")):
         other = study_file(
