@@ -14,7 +14,6 @@ from statsmodels.stats.power import TTestIndPower
 
 from xfer_utils.analysis import stats
 from xfer_utils.analysis.tables import main_table
-from xfer_utils.study.tasks import task
 
 
 class Study:
@@ -133,7 +132,7 @@ def ratio(top, bottom, clusters, draws):
     """Draws of sum(top) / sum(bottom) over resampled clusters."""
     items = pd.DataFrame({"item": range(len(clusters)), "cluster": clusters, "block": 0})
     items = items.assign(**{"count n_correct": top, "count n_tokens": bottom})
-    return stats._resampled(task("ccg"), items, (), draws, 0) / 100
+    return stats._resampled(stats.task_of("ccg"), items, (), draws, 0) / 100
 
 
 def test_bootstrap_resamples_whole_clusters():

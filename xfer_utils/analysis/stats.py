@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats as dist
 from scipy.optimize import brentq
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from xfer_utils.scoring import metrics
@@ -117,7 +117,7 @@ def _resampled(
     columns = [blocks * len(names) + n for n in range(len(names))]
     places = (np.tile(cluster, len(names)), np.concatenate(columns))
     size = (cluster.max() + 1, math.prod(shape) * len(names))
-    sums = coo_matrix((counts.to_numpy(dtype=float).T.ravel(), places), size).tocsr()
+    sums = csr_matrix((counts.to_numpy(dtype=float).T.ravel(), places), size)
     parts = []
     for weights in _weights(size[0], draws, seed):
         totals = (sums.T @ weights.T).T.reshape(len(weights), *shape, len(names))
