@@ -18,7 +18,7 @@ def test_the_average_precision_of_a_random_order_against_all_orders(n_gold, n_po
         formulas.average_precision(order, gold, k)
         for order in itertools.permutations(range(n_pool))
     ]
-    assert chance.random_precision(n_gold, n_pool, k) == pytest.approx(100 * np.mean(every))
+    assert formulas.random_precision(n_gold, n_pool, k) == pytest.approx(100 * np.mean(every))
 
 
 def test_chance():

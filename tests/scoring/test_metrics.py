@@ -258,6 +258,13 @@ def test_a_metric_that_does_not_fit_is_refused():
         metrics.check(task("panx").model_copy(update={"metric": "f2"}))
 
 
+def test_a_new_format_has_one_value_per_item():
+    row = task("xnli").model_copy(update={"format": "rating"})
+    metrics.check(row)
+    frame = pd.DataFrame({"gold": list("ab"), "prediction": list("aa")})
+    assert metrics.scores(row, frame)["accuracy"] == 50
+
+
 def test_the_code_of_a_metric_is_that_of_its_functions(monkeypatch):
     codes = {name: metrics.code(name) for name in metrics.METRICS}
     assert len(set(codes.values())) == len(codes)

@@ -5,10 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from xfer_utils.scoring import answers, metrics, tags
+from xfer_utils.scoring import answers, formulas, metrics, tags
 from xfer_utils.study.tasks import Task
 
 
@@ -27,7 +26,7 @@ def chance(row: Task, rows: Sequence[Mapping] | None = None, language: str = "en
     if not rows:
         return float("nan")
     if row.format == "pair":
-        return random_precision(1, len(rows))
+        return formulas.random_precision(1, len(rows))
     if row.format == "span":
         return random_spans(row, rows, language)
     if row.format == "sentence":
@@ -72,10 +71,3 @@ def random_spans(row: Task, rows: Sequence[Mapping], language: str = "en", seed:
         text = line["context"][words[first][0] : words[last][1]]
         counts.append(answers.answer_counts(text, line["answers"]["text"], row.metric, language))
     return metrics.scores(row, pd.DataFrame(counts))[metrics.main_metric(row.metric)]
-
-
-def random_precision(n_gold: int, n_pool: int, k: int = 20) -> float:
-    """Expected average precision (0..100) of a pool in random order with n_gold right items."""
-    ranks = np.arange(1, min(k, n_pool) + 1)
-    right_before = (ranks - 1) * (n_gold - 1) / max(1, n_pool - 1)
-    return 100 * n_gold / n_pool * float(((1 + right_before) / ranks).sum()) / min(n_gold, k)

@@ -119,6 +119,13 @@ def average_precision(ranked: Sequence[str], gold: Iterable[str], k: int = TOP) 
     return total / min(len(gold), k)
 
 
+def random_precision(n_gold: int, n_pool: int, k: int = TOP) -> float:
+    """Expected average precision (0..100) of a pool in random order with n_gold right items."""
+    ranks = np.arange(1, min(k, n_pool) + 1)
+    right_before = (ranks - 1) * (n_gold - 1) / max(1, n_pool - 1)
+    return 100 * n_gold / n_pool * float(((1 + right_before) / ranks).sum()) / min(n_gold, k)
+
+
 def ranked_items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """Average precision of each query; gold and prediction are lists of ids as JSON."""
     pairs = zip(frame["prediction"].map(json.loads), frame["gold"].map(json.loads), strict=True)

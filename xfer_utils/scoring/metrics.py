@@ -56,12 +56,18 @@ METRICS = {
 
 def check(row: Task) -> None:
     """Refuses a task whose metric is unknown or does not fit its format."""
-    if row.metric not in METRICS or row.format not in METRICS[row.metric].items:
-        fitting = [name for name, metric in METRICS.items() if row.format in metric.items]
+    fitting = [name for name, metric in METRICS.items() if _format(row) in metric.items]
+    if row.metric not in fitting:
         raise ValueError(
             f"{row.name}: metric `{row.metric}` is none for tasks of format `{row.format}`; "
             f"these are: {', '.join(fitting) or 'none'}."
         )
+
+
+def _format(row: Task) -> str:
+    """The format by which items are counted: one that no metric names has a value per item."""
+    named = any(row.format in metric.items for metric in METRICS.values())
+    return row.format if named else "sequence"
 
 
 def main_metric(name: str) -> str:
@@ -71,7 +77,7 @@ def main_metric(name: str) -> str:
 
 def items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """The counts of each item, made from gold and prediction."""
-    return METRICS[row.metric].items[row.format](row, frame)
+    return METRICS[row.metric].items[_format(row)](row, frame)
 
 
 def counts(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +96,7 @@ def scores(row: Task, frame: pd.DataFrame) -> dict[str, float]:
     """All scores (0..100) of one language from its rows of the examples table; no rows give NaN."""
     also = METRICS[row.metric].also
     rows = [row]
-    if also and row.format in METRICS[also].items and {"gold", "prediction"} <= set(frame):
+    if also and _format(row) in METRICS[also].items and {"gold", "prediction"} <= set(frame):
         rows.append(row.model_copy(update={"metric": also}))
     parts = [METRICS[part.metric].scores(counts(part, frame).sum()) for part in rows]
     return {name: float(value) for part in parts for name, value in part.items()}

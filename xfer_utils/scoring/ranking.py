@@ -8,8 +8,7 @@ import pandas as pd
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import models
 from xfer_utils.learning.models import TaskModel
-from xfer_utils.scoring import search
-from xfer_utils.scoring.chance import random_precision
+from xfer_utils.scoring import formulas, search
 from xfer_utils.scoring.evaluation import (
     TOP,
     language_scores,
@@ -67,7 +66,9 @@ def rank(
         frame = frame.assign(**ranked_columns(golds, ranked))
         frame.insert(0, "language", code)
         frame.insert(1, "split", data.split_name(name, role))
-        chance = float(np.mean([random_precision(len(right), len(candidates)) for right in golds]))
+        chance = float(
+            np.mean([formulas.random_precision(len(right), len(candidates)) for right in golds])
+        )
         scores += language_scores(task(name), frame, chance)
         frames.append(frame)
     save_predictions(
