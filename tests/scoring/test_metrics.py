@@ -1,4 +1,4 @@
-"""Scores against hand-computed cases and independent implementations (seqeval, torchmetrics, scikit-learn)."""
+"""Scores against cases by hand and independent implementations (seqeval, torchmetrics, sklearn)."""
 
 import math
 import unicodedata
@@ -233,7 +233,7 @@ EXAMPLES = {
     [(name, form) for name, metric in metrics.METRICS.items() for form in metric.items],
 )
 def test_a_score_of_weighted_items_is_that_of_items_repeated(metric, form):
-    """What one bootstrap for all metrics rests on; and items are counted from gold and prediction."""
+    """One bootstrap for all metrics rests on it; items are counted from gold and prediction."""
     gold, predicted = EXAMPLES[form]
     row = scored_by(metric, form)
     frame = pd.DataFrame({"gold": gold, "prediction": predicted, "language": "de"})

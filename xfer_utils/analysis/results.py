@@ -169,7 +169,7 @@ def _reading(name: str, split: str, tables: list[dict], from_hub: bool) -> dict[
 
 
 def _remarks(tables: list[dict], from_hub: bool) -> list[str]:
-    """What is odd about one data set and split: rows left out, odd rows, what the registry notes."""
+    """What is odd about one data set and split: rows left out, odd rows, registry notes."""
     counts = Counter()
     for table in tables:
         counts.update({**table["dropped"], **table["odd"]})

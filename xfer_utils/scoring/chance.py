@@ -46,7 +46,7 @@ def majority_rate(gold: Iterable[Sequence]) -> float:
 
 
 def random_tags(row: Task, gold: Sequence[Sequence[str]], seed: int = 0) -> float:
-    """The score of the gold tags, shuffled over all tokens: a tagger that knows frequencies only."""
+    """The score of the gold tags shuffled over all tokens: a tagger that knows frequencies."""
     pool = [tag for sentence in gold for tag in sentence]
     random.Random(seed).shuffle(pool)
     rest = iter(pool)

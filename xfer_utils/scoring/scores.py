@@ -16,7 +16,7 @@ OWN = {"task", "language", "split", "metric", "value", "n", "main", "chance", "m
 
 
 def predictions_path(run_dir: Path, name: str, role: str = "") -> Path:
-    """Where predictions on a task are kept; `role` is named where a run evaluates several splits."""
+    """Where predictions are kept; `role` is named where a run evaluates several splits."""
     return run_dir / "predictions" / f"{name}{role and '.' + role}.parquet"
 
 
