@@ -2,14 +2,15 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMOKE, records_of, study_file
+from conftest import SMOKE, records_of
 
-from xfer_utils.analysis import results
-from xfer_utils.commands import overview
+from xfer_utils.analysis import results, stats, tables
 from xfer_utils.runs import plan as study
 from xfer_utils.scoring import metrics
+from xfer_utils.study import tasks
 from xfer_utils.study.tasks import task
 
 COLUMNS = {
@@ -25,7 +26,7 @@ COLUMNS = {
         "split",
         "metric",
     ),
-    *("value", "n", "chance", "main", "same_data", "stale", "layer", "pooling"),
+    *("value", "n", "chance", "main", "same_data", "stale", "layer", "pooling", "metric_code"),
 }
 
 
@@ -77,24 +78,6 @@ def test_same_data(folder):
     }
 
 
-@pytest.mark.parametrize(
-    ("intermediate", "train_task", "same"),
-    [
-        ("anli_plus", "mnli", True),
-        ("anli_plus", "squad", False),
-        ("none", "mnli", False),
-        ("mnli", "", False),
-        ("squad", "squad_answers", True),
-        ("squad", "mewslix_pairs", False),
-    ],
-)
-def test_same_data_of_compound_tasks(intermediate, train_task, same):
-    assert (
-        results.same_data(intermediate, train_task, {"intermediate": ["none", intermediate]})
-        == same
-    )
-
-
 def test_examples_give_the_scores_again(folder):
     frame, read = results.scores(folder).query("main"), results.examples(folder)
     for (run, target), rows in frame.groupby(["run", "target"]):
@@ -105,8 +88,66 @@ def test_examples_give_the_scores_again(folder):
         for row in rows.itertuples():
             own = table[table["language"] == row.language]
             assert len(own) == row.n
-            assert metrics.scores(task(target).metric, own)[row.metric] == pytest.approx(row.value)
+            assert metrics.scores(task(target), own)[row.metric] == pytest.approx(row.value)
     assert read(run, target) is read(run, target), "read once"
+
+
+def with_metric(monkeypatch, name, metric):
+    """Another metric for a task, as an edit of the registry would have it."""
+    rows = {**tasks.registry(), name: task(name).model_copy(update={"metric": metric})}
+    monkeypatch.setattr(tasks, "registry", lambda: rows)
+
+
+def test_another_metric_needs_no_training(folder, monkeypatch):
+    before = results.scores(folder)
+    with_metric(monkeypatch, "xnli", "macro_f1")
+    after, read = results.scores(folder), results.examples(folder)
+    main = after.query("main and target == 'xnli'")
+    assert set(main["metric"]) == {"macro_f1"} and set(main["run"]) <= set(before["run"])
+    old = before.query("target == 'xnli' and metric == 'macro_f1'")
+    key = ["run", "language"]
+    pairs = main.merge(old, on=key, suffixes=("", "_old"))
+    assert len(pairs) == len(main) and np.allclose(pairs["value"], pairs["value_old"])
+    rest, rest_before = (frame.query("target != 'xnli'") for frame in (after, before))
+    assert rest["value"].tolist() == rest_before["value"].tolist()
+    gains = stats.gains(after, read, draws=50)
+    cells = tables.main_table(gains).cells.query("target == 'xnli'")
+    assert len(cells) == 4 and cells["value"].notna().all() and cells["low"].notna().all()
+
+
+def test_every_score_can_be_made_again_from_predictions(smoke, command):
+    """The item counts in the prediction files are those that gold and prediction give."""
+    code, printed = command("rescore", SMOKE, outputs=smoke.outputs)
+    assert code == 0
+    first, *rest = printed.out.splitlines()
+    assert first.startswith("20 runs: ") and first.endswith(" predictions, 0 changed, 0 new.")
+    assert len(rest) == 1 and rest[0].startswith("Tatoeba: "), "only other layers have none"
+
+
+def test_a_score_that_does_not_fit_its_predictions_is_noticed(own_outputs, command, monkeypatch):
+    run = next(run for run in records_of(own_outputs) if run.startswith("target-mnli-after-none"))
+    path = own_outputs / "runs" / run / "result.json"
+    record = json.loads(path.read_text())
+    record["scores"][0] |= {"value": 12.5, "shots": 4}
+    path.write_text(json.dumps(record))
+    _, printed = command("rescore", SMOKE, outputs=own_outputs)
+    assert " 1 changed, " in printed.out
+    frame = results.scores(own_outputs / "smoke")
+    assert frame["shots"].dropna().tolist() == [4], "an open factor is a column"
+
+
+def test_main_scores_without_predictions_are_named(own_outputs, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
+    with_metric(monkeypatch, "xnli", "macro_f1")
+    run = next(run for run in records_of(own_outputs) if run.startswith("target-mnli-after-mnli"))
+    folder = own_outputs / "runs" / run
+    record = json.loads((folder / "result.json").read_text())
+    del record["files"]["predictions/xnli.parquet"]
+    (folder / "result.json").write_text(json.dumps(record))
+    (folder / "predictions" / "xnli.parquet").unlink()
+    with pytest.warns(UserWarning, match="older metric, as their predictions are missing: XNLI"):
+        frame = results.scores(own_outputs / "smoke")
+    assert run in set(frame["run"]) and run not in set(frame.query("main")["run"])
 
 
 def test_items_are_shared_between_languages_where_tasks_are_parallel(folder):
@@ -116,12 +157,13 @@ def test_items_are_shared_between_languages_where_tasks_are_parallel(folder):
     assert len(items) > 1 and all(own == items.iloc[0] for own in items)
 
 
-def test_languages_of_a_study_filter_the_scores(smoke, monkeypatch, tmp_path):
-    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
-    made = study.make_plan(study_file(tmp_path, "languages: [en]\n", "filtered"))
-    assert set(made.runs) == set(study.make_plan(SMOKE).runs), "the runs are the same"
-    overview.save_plan(made)
-    assert set(results.scores(made.folder)["language"]) == {"en"}
+def test_languages_of_a_study_filter_the_scores(own_outputs, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
+    path = own_outputs / "smoke" / "plan.json"
+    content = json.loads(path.read_text())
+    content["study"]["languages"] = ["en"]
+    path.write_text(json.dumps(content))
+    assert set(results.scores(path.parent)["language"]) == {"en"}
 
 
 def test_what_is_not_run_says_why(smoke, own_outputs, monkeypatch):
@@ -146,7 +188,7 @@ def test_studies_and_intermediate_scores(folder):
 
 def test_the_plan_on_disk_is_plain_data(folder):
     made = json.loads((folder / "plan.json").read_text())
-    assert len(made["runs"]) == 20 and not any(run["stale"] for run in made["runs"])
+    assert len(made["runs"]) == 20
     ids = {run["id"] for run in made["runs"]}
     assert all(set(run["parents"]) <= ids for run in made["runs"])
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as dist
-from scipy.sparse import csr_matrix
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
@@ -131,9 +130,9 @@ def test_holms_correction():
 
 def ratio(top, bottom, clusters, draws):
     """Draws of sum(top) / sum(bottom) over resampled clusters."""
-    codes = pd.factorize(np.asarray(clusters))[0]
-    sums = [np.bincount(codes, weights=np.asarray(part, dtype=float)) for part in (top, bottom)]
-    return stats._ratios(csr_matrix(np.stack(sums, axis=1)), draws, 0)[:, 0]
+    items = pd.DataFrame({"item": range(len(clusters)), "cluster": clusters, "block": 0})
+    items = items.assign(**{"count n_correct": top, "count n_tokens": bottom})
+    return stats._resampled(stats.task_of("ccg"), items, (), draws, 0) / 100
 
 
 def test_bootstrap_resamples_whole_clusters():

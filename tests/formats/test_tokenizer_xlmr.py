@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import XLMRobertaTokenizer
 
 from xfer_utils.formats import features
-from xfer_utils.scoring import metrics
+from xfer_utils.scoring.answers import answer_counts
 from xfer_utils.study import paths
 
 DATA = paths.PROJECT.parent / "shared" / "data"
@@ -133,7 +133,7 @@ def test_answers_of_xquad_come_back_from_features(words, language):
         found[example] = True
         exact[example] |= text.strip() == answer.strip()
         right[example] |= (
-            metrics.answer_counts(text.strip(), [answer], "squad", language)["em"] == 1
+            answer_counts(text.strip(), [answer], "squad", language)["em"] == 1
         )
     print(
         f"{language}: of {len(rows)} answers {exact.sum()} exact, {right.sum()} an exact match as scored"

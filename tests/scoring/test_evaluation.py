@@ -96,7 +96,7 @@ def test_predictions_on_disk_give_the_scores_again(data, model, name, tmp_path):
     }
     for code in LANGUAGES:
         own = frame[frame["language"] == code]
-        again = metrics.scores(task(name).metric, own)
+        again = metrics.scores(task(name), own)
         assert again == {
             score["metric"]: score["value"] for score in scores if score["language"] == code
         }

@@ -1,8 +1,6 @@
-"""Scores against hand-computed cases and independent implementations (seqeval, torchmetrics, scikit-learn)."""
+"""Scores against cases by hand and independent implementations (seqeval, torchmetrics, sklearn)."""
 
-import itertools
 import math
-import random
 import unicodedata
 import warnings
 
@@ -14,15 +12,22 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from sklearn.metrics import f1_score as sk_f1
 
-from xfer_utils.scoring import metrics
-from xfer_utils.study.tasks import task
+from xfer_utils.scoring import answers, formulas, metrics
+from xfer_utils.scoring.tags import chunks, tag_counts
+from xfer_utils.study.tasks import registry, task
 
 UPOS = task("udpos").labels
 IOB = task("panx").labels
 
 
 def counts(gold, predicted):
-    return pd.DataFrame([metrics.tag_counts(g, p) for g, p in zip(gold, predicted, strict=True)])
+    return pd.DataFrame([tag_counts(g, p) for g, p in zip(gold, predicted, strict=True)])
+
+
+def scored_by(metric, form=""):
+    """A task row with this metric."""
+    own = next(iter(metrics.METRICS[metric].items))
+    return task("xnli").model_copy(update={"metric": metric, "format": form or own})
 
 
 def tagged(labels):
@@ -39,7 +44,7 @@ def test_names_as_seqeval(pairs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = 100 * f1_score(gold, predicted)
-    assert metrics.scores("span_f1", counts(gold, predicted))["f1"] == pytest.approx(expected)
+    assert metrics.scores(task("panx"), counts(gold, predicted))["f1"] == pytest.approx(expected)
 
 
 @settings(max_examples=200, deadline=None)
@@ -51,14 +56,14 @@ def test_pos_as_seqeval_of_xtremes_time(pairs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = 100 * f1_score(*spelled)
-    assert metrics.scores("tag_f1", counts(gold, predicted))["f1"] == pytest.approx(expected)
+    assert metrics.scores(task("udpos"), counts(gold, predicted))["f1"] == pytest.approx(expected)
 
 
 def test_pos_chunks_by_hand():
     tags = ["NOUN", "NOUN", "SCONJ", "SCONJ", "CCONJ", "X", "X"]
     expected = {("NOUN", 0, 1), ("SCONJ", 2, 2), ("SCONJ", 3, 3), ("CCONJ", 4, 4), ("X", 5, 6)}
-    assert metrics.chunks(tags) == expected
-    assert metrics.chunks([]) == set()
+    assert chunks(tags) == expected
+    assert chunks([]) == set()
     # one wrong token breaks the chunk it is in: 1 of 3 predicted chunks is right, 1 of 2 gold ones
     frame = counts([["NOUN", "NOUN", "VERB"]], [["NOUN", "ADJ", "VERB"]])
     assert frame.iloc[0].to_dict() == {
@@ -68,17 +73,17 @@ def test_pos_chunks_by_hand():
         "n_tokens": 3,
         "n_correct": 2,
     }
-    assert metrics.scores("tag_f1", frame) == pytest.approx({"f1": 40.0, "accuracy": 200 / 3})
+    assert metrics.scores(task("udpos"), frame) == pytest.approx({"f1": 40.0, "accuracy": 200 / 3})
 
 
 def test_names_by_hand():
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "O"]]
     predicted = [["B-PER", "I-PER", "O", "B-ORG"], ["O", "I-LOC"]]  # a stray I- begins a chunk
-    assert metrics.scores("span_f1", counts(gold, predicted)) == pytest.approx(
+    assert metrics.scores(task("panx"), counts(gold, predicted)) == pytest.approx(
         {"f1": 40.0, "accuracy": 400 / 6}
     )
     with pytest.raises(ValueError, match="2 gold tags but 1"):
-        metrics.tag_counts(["O", "O"], ["O"])
+        tag_counts(["O", "O"], ["O"])
 
 
 TEXT = st.text(st.sampled_from(list("aAnthe bcd.,!-'“¿的 中é\t1")), max_size=25)
@@ -93,10 +98,10 @@ def test_squad_as_torchmetrics(prediction, golds):
         [{"prediction_text": prediction, "id": "1"}],
         [{"answers": {"answer_start": [0] * len(golds), "text": golds}, "id": "1"}],
     )
-    frame = pd.DataFrame([metrics.answer_counts(prediction, golds)])
-    found = metrics.scores("squad", frame)
+    frame = pd.DataFrame([answers.answer_counts(prediction, golds)])
+    found = metrics.scores(task("squad"), frame)
     assert found["em"] == pytest.approx(float(expected["exact_match"]))
-    if metrics.normalise_squad(
+    if answers.normalise_squad(
         prediction
     ):  # two empty answers: 0 in SQuAD 1.1, 1 in 2.0 (and torchmetrics)
         assert found["f1"] == pytest.approx(float(expected["f1"]), abs=1e-4)
@@ -118,21 +123,21 @@ def test_squad_as_torchmetrics(prediction, golds):
     ],
 )
 def test_mlqa_normalisation(language, text, expected):
-    assert metrics.normalise_mlqa(text, language) == expected
+    assert answers.normalise_mlqa(text, language) == expected
 
 
 def test_answers_by_hand():
-    assert metrics.answer_counts("the red car", ["car", "blue car"]) == {
+    assert answers.answer_counts("the red car", ["car", "blue car"]) == {
         "em": 0,
         "f1": pytest.approx(2 / 3),
     }
     # Chinese: MLQA counts characters, SQuAD's rule sees one token
-    assert metrics.answer_counts("红楼", ["红楼梦"], "mlqa", "zh")["f1"] == pytest.approx(0.8)
-    assert metrics.answer_counts("红楼", ["红楼梦"], "squad", "zh")["f1"] == 0
-    assert metrics.answer_counts("", []) == {"em": 1, "f1": 1.0}
-    assert metrics.answer_counts("x", []) == {"em": 0, "f1": 0.0}
+    assert answers.answer_counts("红楼", ["红楼梦"], "mlqa", "zh")["f1"] == pytest.approx(0.8)
+    assert answers.answer_counts("红楼", ["红楼梦"], "squad", "zh")["f1"] == 0
+    assert answers.answer_counts("", []) == {"em": 1, "f1": 1.0}
+    assert answers.answer_counts("x", []) == {"em": 0, "f1": 0.0}
     # as in SQuAD 1.1, answers that are only an article match but share no token
-    assert metrics.answer_counts("a", ["the"]) == {"em": 1, "f1": 0.0}
+    assert answers.answer_counts("a", ["the"]) == {"em": 1, "f1": 0.0}
 
 
 @given(
@@ -141,7 +146,10 @@ def test_answers_by_hand():
 def test_macro_f1_as_sklearn(pairs):
     gold, predicted = zip(*pairs, strict=True)
     expected = 100 * sk_f1(gold, predicted, average="macro", zero_division=0)
-    assert metrics.macro_f1(gold, predicted) == pytest.approx(expected)
+    frame = pd.DataFrame({"gold": gold, "prediction": predicted})
+    found = metrics.scores(scored_by("macro_f1"), frame)
+    assert found["macro_f1"] == pytest.approx(expected)
+    assert found["accuracy"] == pytest.approx(100 * np.mean(np.array(gold) == predicted))
 
 
 def test_accuracy_and_retrieval():
@@ -149,52 +157,43 @@ def test_accuracy_and_retrieval():
         {"gold": list("aabb"), "prediction": list("aaab"), "correct": [1, 1, 0, 1]}
     )
     # classes a: 2*2/(2+3), b: 2*1/(2+1)
-    assert metrics.scores("accuracy", frame) == pytest.approx(
+    assert metrics.scores(task("xnli"), frame) == pytest.approx(
         {"accuracy": 75.0, "macro_f1": 220 / 3}
     )
-    assert metrics.scores("retrieval_accuracy", frame) == {"accuracy": 75.0}
+    assert metrics.scores(task("tatoeba"), frame) == {"accuracy": 75.0}
     ccg = pd.DataFrame({"n_tokens": [4, 1], "n_correct": [3, 0]})
-    assert metrics.scores("accuracy", ccg) == {"accuracy": 60.0}
-    assert math.isnan(metrics.scores("retrieval_accuracy", frame[:0])["accuracy"])
+    assert metrics.scores(task("ccg"), ccg) == {"accuracy": 60.0}
+    assert math.isnan(metrics.scores(task("tatoeba"), frame[:0])["accuracy"])
 
 
 def test_mining_by_hand():
-    frame = metrics.mining_counts(
+    frame = formulas.mining_counts(
         [("s1", "t1"), ("s2", "t3"), ("s4", "t4")], [("s1", "t1"), ("s2", "t2")]
     )
     assert len(frame) == 4
     expected = {"f1": 40.0, "precision": 100 / 3, "recall": 50.0}
-    assert metrics.scores("mining_f1", frame) == pytest.approx(expected)
-    assert metrics.scores("mining_f1", metrics.mining_counts([], [("s", "t")]))["f1"] == 0
+    assert metrics.scores(task("bucc2018"), frame) == pytest.approx(expected)
+    assert metrics.scores(task("bucc2018"), formulas.mining_counts([], [("s", "t")]))["f1"] == 0
 
 
 def test_average_precision_by_hand():
-    assert metrics.average_precision(["x", "a", "y", "b"], {"a", "b"}) == pytest.approx(
+    assert formulas.average_precision(["x", "a", "y", "b"], {"a", "b"}) == pytest.approx(
         (1 / 2 + 2 / 4) / 2
     )
-    assert metrics.average_precision(["a", "a", "b"], {"a", "b", "c"}) == pytest.approx(
+    assert formulas.average_precision(["a", "a", "b"], {"a", "b", "c"}) == pytest.approx(
         (1 + 2 / 3) / 3
     )
-    assert metrics.average_precision(["a", *"xyz"], set("abcdef"), k=2) == pytest.approx(1 / 2)
-    assert metrics.average_precision(["x"] * 20 + ["a"], {"a"}) == 0
-    assert metrics.scores("map_at_20", pd.DataFrame({"ap": [1.0, 0.5]})) == {"map_at_20": 75.0}
-
-
-@pytest.mark.parametrize(("n_gold", "n_pool", "k"), [(1, 5, 3), (2, 5, 3), (4, 5, 3), (3, 4, 20)])
-def test_the_average_precision_of_a_random_order_against_all_orders(n_gold, n_pool, k):
-    gold = set(range(n_gold))
-    every = [
-        metrics.average_precision(order, gold, k) for order in itertools.permutations(range(n_pool))
-    ]
-    assert metrics.random_precision(n_gold, n_pool, k) == pytest.approx(100 * np.mean(every))
+    assert formulas.average_precision(["a", *"xyz"], set("abcdef"), k=2) == pytest.approx(1 / 2)
+    assert formulas.average_precision(["x"] * 20 + ["a"], {"a"}) == 0
+    assert metrics.scores(task("lareqa"), pd.DataFrame({"ap": [1.0, 0.5]})) == {"map_at_20": 75.0}
 
 
 def test_gold_as_prediction_gives_100():
     gold = [["B-PER", "I-PER", "O"], ["O", "B-LOC", "I-LOC"]]
     pos = [list(UPOS), list(reversed(UPOS))]
-    answers = pd.DataFrame(
+    questions = pd.DataFrame(
         [
-            metrics.answer_counts(a, [a], "mlqa", lang)
+            answers.answer_counts(a, [a], "mlqa", lang)
             for lang, a in [("zh", "中国 2"), ("de", "Haus")]
         ]
     )
@@ -202,52 +201,74 @@ def test_gold_as_prediction_gives_100():
     full = {
         "span_f1": counts(gold, gold),
         "tag_f1": counts(pos, pos),
-        "mlqa": answers,
-        "squad": answers,
-        "mining_f1": metrics.mining_counts(pairs, pairs),
-        "map_at_20": pd.DataFrame({"ap": [metrics.average_precision(["a", "b", "x"], {"a", "b"})]}),
+        "mlqa": questions,
+        "squad": questions,
+        "mining_f1": formulas.mining_counts(pairs, pairs),
+        "map_at_20": pd.DataFrame(
+            {"ap": [formulas.average_precision(["a", "b", "x"], {"a", "b"})]}
+        ),
         "accuracy": pd.DataFrame({"correct": [1, 1], "gold": ["a", "b"], "prediction": ["a", "b"]}),
         "retrieval_accuracy": pd.DataFrame({"correct": [1]}),
+        "macro_f1": pd.DataFrame({"gold": ["a", "b"], "prediction": ["a", "b"]}),
     }
-    assert set(full) == set(metrics.MAIN)
+    assert set(full) == set(metrics.METRICS)
     for metric, frame in full.items():
-        found = metrics.scores(metric, frame)
+        found = metrics.scores(scored_by(metric), frame)
         assert metrics.main_metric(metric) in found
         assert found == pytest.approx(dict.fromkeys(found, 100.0)), metric
 
 
-def test_main_score_is_the_ratio_of_its_parts():
-    frame = counts([["NOUN", "VERB"], ["X"]], [["NOUN", "NOUN"], ["X"]])
-    top, bottom = metrics.ratio_parts("tag_f1", frame)
-    assert 100 * top.sum() / bottom.sum() == metrics.scores("tag_f1", frame)["f1"]
+EXAMPLES = {
+    "sequence": (list("aabcb"), list("abbca")),
+    "choice": (list("01201"), list("00211")),
+    "token": (['["B-PER", "O"]', '["O"]'], ['["B-PER", "B-LOC"]', '["O"]']),
+    "span": (['["Haus"]', '["das Haus", "Boot"]', "[]"], ["das Haus", "rotes Boot", ""]),
+    "pair": (['["a"]', '["b", "c"]'], ['["b", "a"]', '["b", "c"]']),
+    "sentence": (['["a"]', '["b", "c"]'], ['["b", "a"]', '["a", "c"]']),
+}
 
 
-def test_chance():
-    assert metrics.chance(task("xnli")) == pytest.approx(100 / 3)
-    assert metrics.chance(task("hellaswag")) == 25
-    assert math.isnan(metrics.chance(task("udpos")))
-    rows = [{"tags": [0, 0, 1, -100]}, {"tags": [0]}]
-    assert metrics.majority_rate([[0, 0, 1], [0]]) == 75
-    assert metrics.chance(task("ccg"), rows) == 75
-    ones = [{"tags": [7, 7]}, {"tags": [7]}]
-    assert metrics.chance(task("udpos"), ones) == 100  # one tag only: shuffling changes nothing
-    pool = [{"side": "target"}] * 50 + [{"side": "source"}] * 10
-    assert metrics.chance(task("tatoeba"), pool) == 2
+@pytest.mark.parametrize(
+    ("metric", "form"),
+    [(name, form) for name, metric in metrics.METRICS.items() for form in metric.items],
+)
+def test_a_score_of_weighted_items_is_that_of_items_repeated(metric, form):
+    """One bootstrap for all metrics rests on it; items are counted from gold and prediction."""
+    gold, predicted = EXAMPLES[form]
+    row = scored_by(metric, form)
+    frame = pd.DataFrame({"gold": gold, "prediction": predicted, "language": "de"})
+    if metric == "mining_f1":
+        frame = frame.assign(tp=[0, 1], n_pred=[1, 1], n_gold=[0, 1])
+    counts = metrics.counts(row, frame)
+    weights = np.random.default_rng(0).multinomial(len(frame), [1 / len(frame)] * len(frame), 20)
+    draws = metrics.main_score(row, dict(zip(counts, (weights @ counts.to_numpy()).T, strict=True)))
+    assert draws.shape == (20,)
+    for weight, draw in zip(weights, draws, strict=True):
+        repeated = frame.loc[np.repeat(frame.index, weight)]
+        main = metrics.scores(row, repeated)[metrics.main_metric(metric)]
+        assert draw == pytest.approx(main)
 
 
-def test_chance_of_names_is_low_and_of_spans_between():
-    draw = random.Random(1)
-    rows = [{"tags": [draw.choice([0, 0, 0, 0, 1, 3, 5]) for _ in range(10)]} for _ in range(300)]
-    assert 5 < metrics.chance(task("panx"), rows) < 25  # 1 in 7 tokens begins each type
-    words = [f"w{i}" for i in range(20)]
-    rows = []
-    for _ in range(400):
-        i = draw.randrange(20)
-        rows.append(
-            {"context": " ".join(words), "answers": {"text": [words[i]], "answer_start": [0]}}
-        )
-    assert metrics.chance(task("xquad"), rows) == pytest.approx(
-        5, abs=3
-    )  # one word of 20: EM = F1 = 1/20
-    everything = [{"context": "中国", "answers": {"text": ["中国"], "answer_start": [0]}}] * 3
-    assert metrics.chance(task("mlqa"), everything, "zh") == 100
+def test_a_metric_that_does_not_fit_is_refused():
+    for row in registry().values():
+        metrics.check(row)
+    with pytest.raises(ValueError, match="xnli: metric `tag_f1` is none for tasks of format `seq"):
+        metrics.check(task("xnli").model_copy(update={"metric": "tag_f1"}))
+    with pytest.raises(ValueError, match=r"`f2` is none .* these are: accuracy, tag_f1, span_f1\."):
+        metrics.check(task("panx").model_copy(update={"metric": "f2"}))
+
+
+def test_a_new_format_has_one_value_per_item():
+    row = task("xnli").model_copy(update={"format": "rating"})
+    metrics.check(row)
+    frame = pd.DataFrame({"gold": list("ab"), "prediction": list("aa")})
+    assert metrics.scores(row, frame)["accuracy"] == 50
+
+
+def test_the_code_of_a_metric_is_that_of_its_functions(monkeypatch):
+    codes = {name: metrics.code(name) for name in metrics.METRICS}
+    assert len(set(codes.values())) == len(codes)
+    own = metrics.Metric("x", {"sequence": lambda row, frame: frame}, lambda sums: sums, ())
+    monkeypatch.setitem(metrics.METRICS, "own", own)
+    assert metrics.code("own") not in codes.values()
+    assert {name: metrics.code(name) for name in codes} == codes, "adding one changes no other"

@@ -123,7 +123,7 @@ def test_equal_sentences_find_each_other(data, encoder, tmp_path):
 def test_mined_pairs_and_their_scores_from_disk(data, encoder, tmp_path):
     scores = retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
     frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.parquet")
-    again = metrics.scores(task("bucc2018").metric, frame)
+    again = metrics.scores(task("bucc2018"), frame)
     assert again == {score["metric"]: score["value"] for score in scores}
     assert frame["n_gold"].sum() == 20 and frame[frame["tp"] == 1]["gold"].equals(
         frame[frame["tp"] == 1]["prediction"]
@@ -164,7 +164,7 @@ def test_pools_without_distractors_are_not_mined(data, encoder, tmp_path):
     (name,) = {score["task"] for score in scores}
     assert tables.task_title(name) == "BUCC (accuracy, gold pairs only)"
     frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.parquet")
-    assert metrics.scores(task(name).metric, frame) == {"accuracy": main[0]["value"]}
+    assert metrics.scores(task(name), frame) == {"accuracy": main[0]["value"]}
     row = {
         "run": "r",
         "model": "m",
@@ -188,7 +188,7 @@ def test_pools_of_both_kinds_cannot_stand_in_one_column(data, encoder, tmp_path)
 
 def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    labels = {"intermediate": "none", "targets": ["bucc2018"]}
+    labels = {"arm": "none", "targets": ["bucc2018"]}
     score = {
         "task": "bucc2018_pairs",
         "language": "de",
@@ -199,11 +199,12 @@ def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     }
     folder = tmp_path / "runs" / "a"
     records.write_draft(folder, watch=records.Stopwatch(), scores=[{**score, "main": True}])
-    records.accept(folder, id="a", kind="retrieval", labels=labels, identity={}, seconds=1.0)
-    missing = {"intermediate": "ccg", "target": "bucc2018", "reason": "licensed data"}
+    about = {"labels": labels, "identity": {}, "parameters": {}, "parents": [], "code": {}}
+    records.accept(folder, id="a", kind="retrieval", seconds=1.0, **about)
+    missing = {"arm": "ccg", "target": "bucc2018", "reason": "licensed data"}
     runs = [
         {"id": "a", "labels": labels},
-        {"id": "b", "labels": {**labels, "intermediate": "mnli"}},
+        {"id": "b", "labels": {**labels, "arm": "mnli"}},
     ]
     records.write_json(tmp_path / "s" / "plan.json", {"runs": runs, "not_run": [missing]})
     assert results.not_run(tmp_path / "s") == {
@@ -241,8 +242,8 @@ def test_the_plan_gives_precision_and_one_length(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
     text = "targets: [bucc2018, tatoeba]\ntarget_training: {default: {max_length: 40, precision: fp32}}\n"
     plan = study.make_plan(study_file(tmp_path, text))
-    reading = [(run.parameters["max_length"], run.parameters["precision"]) for run in plan.runs.values()
-               if run.kind == "retrieval"]  # fmt: skip
+    jobs = [run.job for run in plan.runs.values() if run.kind.name == "retrieval"]
+    reading = [(job.max_length, job.precision) for job in jobs]
     assert set(reading) == {(40, "fp32")}
     for name, value in (("max_length", 32), ("precision", "bf16")):
         other = study_file(

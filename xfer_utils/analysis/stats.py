@@ -6,7 +6,7 @@ training would have given takes seeds: t intervals, and only those carry p value
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from xfer_utils.scoring import metrics
+from xfer_utils.study.tasks import Task
 from xfer_utils.study.tasks import task as task_of
 
 MEAN, MEAN_OTHER = (
@@ -106,18 +107,32 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return tuple(np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)]).tolist())
 
 
-def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
-    """Draws [draws, pairs] of the ratio of neighbouring columns of `sums` [clusters, 2 * pairs]."""
-    rng, n = np.random.default_rng(seed), sums.shape[0]
-    step, parts = max(1, 2_000_000 // n), []
+def _resampled(
+    row: Task, items: pd.DataFrame, shape: tuple[int, ...], draws: int, seed: int
+) -> np.ndarray:
+    """Draws [draws, *shape] of main scores from counts of items, each of one block of `shape`."""
+    counts = items.filter(regex="^count ").fillna(0)  # 0 of a class that a run never named
+    names = [name.removeprefix("count ") for name in counts]
+    cluster, blocks = joint_clusters(items["item"], items["cluster"]), items["block"].to_numpy()
+    columns = [blocks * len(names) + n for n in range(len(names))]
+    places = (np.tile(cluster, len(names)), np.concatenate(columns))
+    size = (cluster.max() + 1, math.prod(shape) * len(names))
+    sums = csr_matrix((counts.to_numpy(dtype=float).T.ravel(), places), size)
+    parts = []
+    for weights in _weights(size[0], draws, seed):
+        totals = (sums.T @ weights.T).T.reshape(len(weights), *shape, len(names))
+        by_name = {name: totals[..., n] for n, name in enumerate(names)}
+        parts.append(metrics.main_score(row, by_name))
+    return np.concatenate(parts)
+
+
+def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of n clusters is drawn [some draws, n], drawing n with replacement."""
+    rng, step = np.random.default_rng(seed), max(1, 2_000_000 // n)
     for at in range(0, draws, step):
         size = min(step, draws - at)
         picked = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        weights = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n)
-        totals = (sums.T @ weights.T.astype(float)).T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            parts.append(totals[:, 0::2] / totals[:, 1::2])
-    return np.concatenate(parts)
+        yield np.bincount(picked.ravel(), minlength=size * n).reshape(size, n).astype(float)
 
 
 def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
@@ -239,30 +254,25 @@ def _draw(
 ) -> tuple[np.ndarray, int]:
     """Bootstrap draws [draws, runs] of the task score (0..100), and the number of items of one run."""
     target, split = rows["target"].iloc[0], rows["split"].iloc[0]
-    metric, known, parts = task_of(target).metric, None, []
+    row, known, parts = task_of(target), None, []
     for place, run in enumerate(runs):
         frame = examples(run, target)
         frame = frame[(frame["split"] == split) & frame["language"].isin(languages)]
-        own = frame[frame["n_gold"] > 0] if metric == "mining_f1" else frame
+        own = frame[frame["n_gold"] > 0] if row.metric == "mining_f1" else frame
         keys = sorted(zip(own["language"], own["id"], strict=True))
         if known not in (None, keys):
             raise ValueError(
                 f"{target}: runs {runs[0]} and {run} were not evaluated on the same items."
             )
         known = keys
-        column = place * len(languages) + np.searchsorted(
+        block = place * len(languages) + np.searchsorted(
             languages, frame["language"].to_numpy(dtype=str)
         )
-        parts.append(
-            (2 * column, *metrics.ratio_parts(metric, frame), frame["item"], frame["cluster"])
-        )
-    column, top, bottom, item, cluster = (np.concatenate(part) for part in zip(*parts, strict=True))
-    cluster = joint_clusters(item, cluster)
-    shape = (cluster.max() + 1, 2 * len(runs) * len(languages))
-    places = (np.tile(cluster, 2), np.concatenate([column, column + 1]))
-    sums = coo_matrix((np.concatenate([top, bottom]), places), shape).tocsr()
-    drawn = _ratios(sums, draws, seed).reshape(draws, len(runs), len(languages))
-    return 100 * np.nanmean(drawn, axis=2), len(known)
+        counts = metrics.counts(row, frame).add_prefix("count ")
+        parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
+    shape = (len(runs), len(languages))
+    drawn = _resampled(row, pd.concat(parts, ignore_index=True), shape, draws, seed)
+    return np.nanmean(drawn, axis=2), len(known)
 
 
 def _pairs(

@@ -1,4 +1,4 @@
-"""The `xfer` command: plan, run, status, report, export, doctor, clean."""
+"""The `xfer` command: plan, run, status, report, rescore, export, doctor, clean."""
 
 import signal
 import sys
@@ -112,6 +112,15 @@ def report(file: File, source: Source = "") -> None:
     if failed:
         typer.echo(f"failed: {failed}", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def rescore(file: File, source: Source = "") -> None:
+    """Makes the scores of the study's finished runs again from their predictions on disk."""
+    from xfer_utils.analysis import results
+    from xfer_utils.runs import plan as study
+
+    typer.echo(results.rescore(list(study.make_plan(file, source=source).done())))
 
 
 @app.command()

@@ -14,7 +14,11 @@ from xfer_utils.formats import spans
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, models
 from xfer_utils.learning.models import TaskModel
-from xfer_utils.scoring import metrics, search
+from xfer_utils.scoring import formulas, search
+from xfer_utils.scoring.answers import answer_counts
+from xfer_utils.scoring.chance import chance
+from xfer_utils.scoring.scores import language_scores, predictions_path
+from xfer_utils.scoring.tags import tag_counts
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import Task, task
 
@@ -33,8 +37,7 @@ def evaluate(
     languages = data.source.languages(name, role)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
     scores, frame = score(model, head, data, name, role, languages, **settings)
-    path = run_dir / "predictions" / f"{name}.parquet"
-    save_predictions(path, frame)
+    save_predictions(predictions_path(run_dir, name), frame)
     return scores
 
 
@@ -53,7 +56,7 @@ def score(
         frame.insert(0, "language", code)
         frame.insert(1, "split", data.split_name(name, role))
         frames.append(frame)
-        scores += language_scores(row, frame, metrics.chance(row, rows.to_list(), code))
+        scores += language_scores(row, frame, chance(row, rows.to_list(), code))
     return scores, pd.concat(frames, ignore_index=True)
 
 
@@ -164,7 +167,7 @@ def _tag_columns(tags: list, part: Features, output: np.ndarray, names: list[str
     predicted = [[] for _ in gold]
     for place, tag in zip(example[kept], output[kept], strict=True):
         predicted[place].append(names[tag])
-    counts = [metrics.tag_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
+    counts = [tag_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
     as_json = {
         "gold": [json.dumps(sentence) for sentence in gold],
         "prediction": [json.dumps(sentence) for sentence in predicted],
@@ -189,7 +192,8 @@ def ranked_columns(golds: list[set[str]], found: np.ndarray) -> dict:
         "gold": [json.dumps(sorted(gold)) for gold in golds],
         "prediction": [json.dumps(ranked.tolist()) for ranked in found],
         "ap": [
-            metrics.average_precision(r.tolist(), g, TOP) for r, g in zip(found, golds, strict=True)
+            formulas.average_precision(r.tolist(), g, TOP)
+            for r, g in zip(found, golds, strict=True)
         ],
     }
 
@@ -213,7 +217,7 @@ def _span_columns(
     texts = spans.answer_texts(answers, columns["context"])
     golds = [answer["text"] for answer in columns["answers"]]
     counts = [
-        metrics.answer_counts(text, gold, row.metric, language)
+        answer_counts(text, gold, row.metric, language)
         for text, gold in zip(texts, golds, strict=True)
     ]
     return {
@@ -221,26 +225,6 @@ def _span_columns(
         "prediction": texts,
         **pd.DataFrame(counts).to_dict("list"),
     }
-
-
-def language_scores(row: Task, frame: pd.DataFrame, chance: float, **more: Any) -> list[dict]:
-    """Score rows of one task in one language."""
-    first = frame.iloc[0]
-    main = metrics.main_metric(row.metric)
-    return [
-        {
-            "task": row.name,
-            "language": first["language"],
-            "split": first["split"],
-            "metric": metric,
-            "value": value,
-            "n": len(frame),
-            "main": metric == main,
-            "chance": chance if metric == main and np.isfinite(chance) else None,
-            **more,
-        }
-        for metric, value in metrics.scores(row.metric, frame).items()
-    ]
 
 
 def save_predictions(path: Path, frame: pd.DataFrame) -> None:

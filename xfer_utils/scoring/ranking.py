@@ -8,7 +8,7 @@ import pandas as pd
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import models
 from xfer_utils.learning.models import TaskModel
-from xfer_utils.scoring import metrics, search
+from xfer_utils.scoring import formulas, search
 from xfer_utils.scoring.evaluation import (
     TOP,
     language_scores,
@@ -67,7 +67,7 @@ def rank(
         frame.insert(0, "language", code)
         frame.insert(1, "split", data.split_name(name, role))
         chance = float(
-            np.mean([metrics.random_precision(len(right), len(candidates)) for right in golds])
+            np.mean([formulas.random_precision(len(right), len(candidates)) for right in golds])
         )
         scores += language_scores(task(name), frame, chance)
         frames.append(frame)

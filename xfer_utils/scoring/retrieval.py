@@ -12,7 +12,7 @@ from xfer_utils.formats import heads
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, models
 from xfer_utils.learning.origins import ModelProblem
-from xfer_utils.scoring import metrics, search
+from xfer_utils.scoring import formulas, search
 from xfer_utils.scoring.evaluation import (
     TOKENS_PER_BATCH,
     language_scores,
@@ -168,7 +168,7 @@ def _mined(
     else:
         passed, _ = search.cross_fit(pairs, margins, gold)
     kept = [pair for pair, ok in zip(pairs, passed, strict=True) if ok]
-    counts = metrics.mining_counts(kept, gold)
+    counts = formulas.mining_counts(kept, gold)
     partner = dict(gold)
     ids = counts["source_id"]
     return counts.drop(columns=["source_id", "target_id"]).assign(
