@@ -102,7 +102,7 @@ class Seeds(Section):
     @classmethod
     def _different(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice")
+            raise ValueError(f"seed {next(s for s in seeds if seeds.count(s) > 1)} is listed twice")
         return seeds
 
 
@@ -218,7 +218,7 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
 def load(path: str | Path, source: str = "") -> Study:
     """A study from its file, or with another source; a SettingsError says file, key, line and closest spelling."""
     path = Path(path)
-    content, _ = _with_base(path)
+    content, _ = settings_file.extended(path)
     if source:
         content["source"] = source
     try:
@@ -231,51 +231,21 @@ def refusals(
     path: str | Path, error: ValidationError, inside: tuple = (), known: list[str] = ()
 ) -> SettingsError:
     """All that pydantic found wrong in a study file, or in the section `inside` it, whose keys are the `known` ones."""
-    files = _with_base(Path(path))[1]
+    files = settings_file.extended(Path(path))[1]
     found = [{**one, "loc": (*inside, *one["loc"])} for one in error.errors()]
     return SettingsError("\n".join(_explain(one, files, known) for one in found))
 
 
 def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
     """The error for a value that only its user can judge, such as a language that the source does not have."""
-    return SettingsError(
-        f"{_place(keys, _with_base(Path(path))[1])}: `{'.'.join(map(str, keys))}`: {message}"
-    )
-
-
-def _with_base(path: Path) -> tuple[dict, list[Path]]:
-    """The file's content over its base's, section by section, and the files that it came from."""
-    content = settings_file.load(path)
-    base_name = content.pop("extends", None)
-    if base_name is None:
-        return content, [path]
-    base_path = path.parent / str(base_name)
-    base = settings_file.load(base_path)
-    if "extends" in base:
-        raise SettingsError(
-            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
-        )
-    return _merge(base, content), [path, base_path]
-
-
-def _merge(base: dict, over: dict) -> dict:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if both and key != "models" else value
-    return merged
-
-
-def _place(keys: tuple, files: list[Path]) -> str:
-    """File and line of the file that holds most of the keys; the one that extends comes first."""
-    found = [(settings_file.line_of(file, keys), file) for file in files]
-    (_, line), file = max(found, key=lambda one: one[0][0])
-    return f"{file}, line {line}" if line else str(file)
+    files = settings_file.extended(Path(path))[1]
+    name = ".".join(map(str, keys))
+    return SettingsError(f"{settings_file.place(keys, files)}: `{name}`: {message}")
 
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     keys = tuple(k for k in error["loc"] if k != "[key]")
-    place = _place(keys, files)
+    place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
         return f"{place}: `{name}` is no known key.{closest(str(keys[-1]), list(known) or _siblings(keys))}"
