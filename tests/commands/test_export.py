@@ -143,7 +143,7 @@ def test_test_sets_are_exported(planned, tmp_path):
 def test_dev_sets_are_no_submission(planned, tmp_path):
     plan = planned(WHOLE)
     with pytest.raises(
-        SettingsError, match=r"XNLI was evaluated on validation.*`evaluate: {xnli: test}`.*--dev"
+        SettingsError, match=r"XNLI: evaluated on validation.*`evaluate: {xnli: test}`.*--dev"
     ):
         export(plan, "none", tmp_path / "out")
     assert not (tmp_path / "out").exists(), "nothing is written"
@@ -158,7 +158,7 @@ def test_dev_sets_are_no_submission(planned, tmp_path):
 def test_a_part_of_a_test_set_is_no_submission(planned, tmp_path):
     plan = planned(WHOLE.replace("items: 0", "items: 5") + "evaluate: {xnli: test}\n", xnli="test")
     with pytest.raises(
-        SettingsError, match=r"XNLI was evaluated on at most 5 items.*`max_eval_items: 0`"
+        SettingsError, match=r"XNLI: evaluated on at most 5 items.*`max_eval_items: 0`"
     ):
         export(plan, "none", tmp_path / "out")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from xfer_utils.commands import needs
 from xfer_utils.learning import origins
@@ -47,7 +47,7 @@ class Check:
 
 def examine(file: Path, source: str = "") -> list[Check]:
     """All checks for a study file, in the order in which a missing thing would stop it."""
-    checks = [*_python(), _outputs(paths.outputs())]
+    checks = [_python(), _outputs(paths.outputs())]
     study = params.load(file, source)
     checks += [_model(name, model) for name, model in study.models.items()]
     try:
@@ -65,23 +65,22 @@ def text(checks: list[Check]) -> str:
     return "\n".join([*map(str, checks), "", verdict])
 
 
-def _python() -> Iterator[Check]:
+def _python() -> Check:
     """This Python and the installed packages against the ranges in pyproject.toml."""
     text = (paths.PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    project, here = tomllib.loads(text)["project"], platform.python_version()
-    fits = here in SpecifierSet(project["requires-python"])
-    advice = f"make the environment with Python {project['requires-python']}"
-    yield Check(OK if fits else MISSING, "Python", here, advice)
-    installed = {found.name.lower().replace("_", "-"): found for found in metadata.distributions()}
+    project = tomllib.loads(text)["project"]
+    versions = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions()}
+    versions["python"] = platform.python_version()
     unfit = []
-    for wanted in map(Requirement, project["dependencies"]):
-        package = installed.get(wanted.name)
-        version = package.version if package else "not installed"
-        if not package or not wanted.specifier.contains(version, prereleases=True):
-            unfit.append(f"{wanted.name} {version} (needed: {wanted.specifier})")
-    finding = ", ".join(unfit) or "all in their ranges"
+    for wanted in map(
+        Requirement, (f"python{project['requires-python']}", *project["dependencies"])
+    ):
+        version = versions.get(canonicalize_name(wanted.name))
+        if not version or not wanted.specifier.contains(version, prereleases=True):
+            unfit.append(f"{wanted.name} {version or 'is absent'} (needed: {wanted.specifier})")
     advice = "pip install -r requirements.txt (`make study` does it in .venv)"
-    yield Check(MISSING if unfit else OK, "packages", finding, advice)
+    finding = ", ".join(unfit) or "all in their ranges"
+    return Check(MISSING if unfit else OK, "Python and packages", finding, advice)
 
 
 def _outputs(folder: Path) -> Check:
@@ -100,37 +99,34 @@ def _model(name: str, model: params.Model) -> Check:
         return Check(OK, f"model {name}", "pre-trained by the study itself")
     subject = f"model {model.load}"
     try:
-        if folder := origins.local_folder(model.load):
-            weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-            advice = "copy all of its *.safetensors files there"
-            finding = str(folder) if weights else f"{folder} has no weights"
-            return Check(OK if weights else MISSING, subject, finding, advice)
+        folder = origins.local_folder(model.load)
     except origins.ModelProblem as error:
         return Check(MISSING, subject, "no model there", str(error))
-    stored = try_to_load_from_cache(model.load, "config.json", revision=model.revision)
-    if isinstance(stored, str):
+    if folder:
+        return Check(OK, subject, str(folder))
+    if isinstance(try_to_load_from_cache(model.load, "config.json", revision=model.revision), str):
         return Check(OK, subject, "in the hub's cache")
     return _on_the_hub(subject, model.load, "model", model.revision)
 
 
 def _data(plan: Plan) -> Iterator[Check]:
-    """What a folder lacks; on the hub, every repository at the revision that is read."""
+    """What the source lacks; on the hub, every repository at the revision that is read."""
     study = plan.study
     kind, _, path = study.source.partition(":")
     folder = paths.resolve(path) if kind == "folder" else paths.outputs() / "data"
     for (row, target), reason in plan.not_run.items():
-        cell = row if target == "*" else f"{target} after {row}"
-        licensed = f"{HOW_TO_GET}. The folder: {folder / row}" if target == "*" else ""
-        advice = licensed if reason == "licensed data" else ""
-        yield Check(NOTE, f"data of {cell}", f"not run: {reason}", advice)
+        if target == "*":
+            advice = f"{HOW_TO_GET}. The folder: {folder / row}" if "licensed" in reason else ""
+            yield Check(NOTE, f"data of {row}", f"not run: {reason}", advice)
+        elif (row, "*") not in plan.not_run:
+            yield Check(NOTE, f"data of {target} after {row}", f"not run: {reason}")
     if study.source != "hub":
         yield Check(OK, "data", f"{study.source} can be read")
         return
     entries = [hub for _, hub in needs.hub_entries(study)]
     read = [(hub.id, place.revision) for hub in entries for place in (hub, *hub.configs.values())]
     for repository, revision in dict.fromkeys(read):
-        subject = f"data {repository}" + (f" ({revision})" if revision != "main" else "")
-        check = _on_the_hub(subject, repository, "dataset", revision)
+        check = _on_the_hub(f"data {repository} ({revision})", repository, "dataset", revision)
         yield check
         if check.finding == "unreachable":  # one such line is enough
             return

@@ -1,25 +1,20 @@
 """What a study needs before anything is fetched: downloads, disk, a GPU, licences, seeds."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from statistics import mean, variance
 
 from xfer_utils.analysis import stats
 from xfer_utils.runs import cost, counts, engines
 from xfer_utils.runs.cost import quantity
 from xfer_utils.runs.plan import Plan, source_of
-from xfer_utils.runs.records import Result
 from xfer_utils.study.params import Study
 from xfer_utils.study.tasks import Hub, Task, task, training_parts
 
-ASSUMED_DEVIATION = 1.0  # points between seeds where none was measured: 0.3 to 2 in large encoders
-FEATURE_BYTES = 8  # per cached token: its id, and offsets or labels
+SEED_DEVIATION = 1.0  # points between seeds, assumed: 0.3 to 2 in large encoders
 WEIGHT_BYTES, CHECKPOINT_BYTES = 4, 12  # per parameter; a checkpoint has two moments as well
 NON_COMMERCIAL = ("-nc", "non-commercial", "research use")
 
 
-def lines(plan: Plan, done: Mapping[str, Result], expected: cost.Expected) -> list[str]:
+def lines(plan: Plan, expected: cost.Expected) -> list[str]:
     """The plan's closing lines."""
     study, known = plan.study, counts.Counts(source_of(plan.study))
     tokens = sum(counts.training_tokens(run.parameters, known) for run in plan.runs.values())
@@ -28,35 +23,40 @@ def lines(plan: Plan, done: Mapping[str, Result], expected: cost.Expected) -> li
     guess = f" (the size of {', '.join(guessed)} is a guess)" if guessed else ""
     fetched = f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data"
     disk = quantity(outputs_bytes(plan) + cache_bytes(study), "B")
+    entries = hub_entries(study) if study.source != "toy" else []
+    held = [
+        f"{row.title} ({hub.licence})"
+        for row, hub in entries
+        if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
+    ]
     return [
         f"Training: {len(plan.runs)} runs, about {quantity(tokens)} tokens.",
         f"Download: {fetched + guess if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
         *_gpu(study, expected),
-        *_licences(study),
-        _detectable(study, done.values()),
+        *([f"Not for commercial use: {', '.join(held)}."] if held else []),
+        _detectable(study),
     ]
 
 
-def data_sets(study: Study) -> list[str]:
-    """The registry's data sets that a study reads, each once."""
-    names = [name for name in study.intermediate if name not in ("none", "multi")]
-    names += study.mixture() if "multi" in study.intermediate else []
-    for target in study.targets:
-        names += filter(None, (task(target).train_first, task(target).train_on, target))
-    return list(dict.fromkeys(part for name in names for part in training_parts(name)))
-
-
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
-    """Each task's entry on the hub, and XTREME-R's where its languages are scored."""
+    """Where the hub keeps the data sets that a study reads, XTREME-R's additions if they are scored."""
     source, entries = source_of(study), []
-    for row in map(task, data_sets(study)):
+    for row in map(task, _data_sets(study)):
         role, added = study.evaluate.get(row.name, row.evaluate), row.hub_xtreme_r
         entries += [(row, row.hub)] if row.hub else []
         if added and row.name in study.targets:
             scored = any(source.has(row.name, role, code) for code in added.languages)
             entries += [(row, added)] if scored else []
     return entries
+
+
+def _data_sets(study: Study) -> list[str]:
+    names = [name for name in study.intermediate if name not in ("none", "multi")]
+    names += study.mixture() if "multi" in study.intermediate else []
+    for target in study.targets:
+        names += filter(None, (task(target).train_first, task(target).train_on, target))
+    return list(dict.fromkeys(part for name in names for part in training_parts(name)))
 
 
 def download_bytes(study: Study) -> tuple[float, float]:
@@ -88,11 +88,8 @@ def cache_bytes(study: Study) -> float:
 
 
 def outputs_bytes(plan: Plan) -> float:
-    """Bytes that the study leaves in outputs/, checkpoints of runs in progress included."""
+    """Bytes that the study leaves in outputs/: encoders, and checkpoints of runs in progress."""
     total, in_progress = 0.0, 0.0
-    for row in map(task, data_sets(plan.study)):
-        rows = row.train_rows + sum(counts.released_rows(row, row.evaluate).values())
-        total += rows * row.mean_tokens * FEATURE_BYTES
     for run in plan.runs.values():
         if run.kind == "retrieval" or run.parameters.get("load"):
             continue
@@ -111,59 +108,14 @@ def _gpu(study: Study, expected: cost.Expected) -> list[str]:
     return [f"GPU: about {hours:.0f} hours of one card at an assumed {rate}."] * bool(hours)
 
 
-def _licences(study: Study) -> list[str]:
-    """Restricted data sets by name, the others by licence, and the models."""
-    if study.source == "toy":
-        return []
-    entries = hub_entries(study)
-    held = [
-        f"{row.title} ({hub.licence})"
-        for row, hub in entries
-        if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
-    ]
-    free = {hub.licence for row, hub in entries if f"{row.title} ({hub.licence})" not in held}
-    closed = [task(name).title for name in data_sets(study) if not task(name).hub]
-    loaded = [model for model in study.models.values() if model.load]
-    parts = [f"not for commercial use: {', '.join(held)}"] if held else []
-    parts += [f"from its owner: {title}" for title in closed] if study.source == "hub" else []
-    parts += [f"data otherwise: {', '.join(sorted(free))}"] if free else []
-    parts += [f"{model.load}: {cost.size(model).licence}" for model in loaded]
-    own = "" if study.source == "hub" else " of the official releases (the folder's may differ)"
-    return [f"Licences{own}: {'; '.join(parts)}."] if parts else []
-
-
-def _detectable(study: Study, results: Iterable[Result]) -> str:
+def _detectable(study: Study) -> str:
     """The smallest gain that the study's seeds can tell from chance between seeds."""
-    measured = _seed_deviation(results)
-    deviation = measured or ASSUMED_DEVIATION
-    basis = f"{'measured' if measured else 'assumed'} deviation between seeds {deviation:.2f}"
     none, other = len(study.seeds.none), len(study.seeds.other)
     seeds = f"Seeds: {none} of none, {other} of each other row"
-    gain = stats.min_detectable_gain(deviation, none, other)
+    basis = f"80% power at 5%, if a score deviates by {SEED_DEVIATION} points between seeds"
+    gain = stats.min_detectable_gain(SEED_DEVIATION, none, other)
     if math.isfinite(gain):
-        return f"{seeds}: detects gains from {gain:.1f} points on (80% power at 5%; {basis})."
-    gain = stats.min_detectable_gain(deviation, max(3, none), 3)
-    return (
-        f"{seeds}: too few to tell a gain from chance; {max(3, none)} and 3 would detect "
-        f"{gain:.1f} points (80% power at 5%; {basis})."
-    )
-
-
-def main_scores(result: Result) -> dict[str, float]:
-    """A run's main score of each task, as the mean over its languages."""
-    values = defaultdict(list)
-    for score in result.scores:
-        if score.main:
-            values[score.task].append(score.value)
-    return {name: mean(own) for name, own in values.items()}
-
-
-def _seed_deviation(results: Iterable[Result]) -> float | None:
-    """The deviation of a target's score between seeds of `none`, where two are done."""
-    values = defaultdict(list)
-    for result in results:
-        if result.kind == "target" and result.labels["intermediate"] == "none":
-            for name, score in main_scores(result).items():
-                values[result.labels["model"], name].append(score)
-    variances = [variance(scores) for scores in values.values() if len(scores) > 1]
-    return math.sqrt(mean(variances)) if variances else None
+        return f"{seeds}: enough to detect a gain of {gain:.1f} points ({basis})."
+    gain = stats.min_detectable_gain(SEED_DEVIATION, max(3, none), 3)
+    more = f"{max(3, none)} and 3 would detect one of {gain:.1f} points"
+    return f"{seeds}: too few to tell a gain from chance; {more} ({basis})."

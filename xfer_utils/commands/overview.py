@@ -46,7 +46,7 @@ def plan_text(plan: Plan) -> str:
     if expected.seconds:
         wall = duration(cost.wall_seconds(plan, expected.seconds, expected.lanes(workers)))
         lines.append(f"Time here: {wall} with {workers} at a time ({expected.basis}).")
-    return "\n".join([*lines, *needs.lines(plan, done, expected)])
+    return "\n".join([*lines, *needs.lines(plan, expected)])
 
 
 def _expected(plan: Plan, todo: list[str], workers: int = 0) -> tuple[int, cost.Expected]:
@@ -80,16 +80,11 @@ def _flat(identity: dict) -> dict[str, object]:
 
 
 def save_plan(plan: Plan) -> None:
-    """The plan as data in the study's folder: the summary notebooks and the report start from it."""
+    """The plan as data in the study's folder; summary notebooks and the report start from it."""
     stale = _stale(plan)
     runs = [
-        {
-            "id": run.id,
-            "kind": run.kind,
-            "parents": list(run.parents),
-            "labels": run.labels,
-            "stale": run.id in stale,
-        }
+        {"id": run.id, "kind": run.kind, "parents": list(run.parents), "labels": run.labels}
+        | {"stale": run.id in stale}
         for run in plan.runs.values()
     ]
     content = {

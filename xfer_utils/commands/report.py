@@ -26,10 +26,6 @@ from jinja2 import Environment, FileSystemLoader, Template
 from xfer_utils.runs.cost import duration
 
 HERE = Path(__file__).parent
-POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'"
-)
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4
 h5 h6 hr i img ins kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead
 tr u ul"""
@@ -80,7 +76,7 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page]) -> P
 
 
 def clean(markup: str | bytes) -> str:
-    """HTML reduced to what can do no harm; other tags are shown as text, style sheets are left out."""
+    """HTML reduced to what can do no harm; other tags are shown as text, style sheets left out."""
     text = markup.decode() if isinstance(markup, bytes) else str(markup)
     text = re.sub(r"<style\b.*?</style\s*>", "", text, flags=re.IGNORECASE | re.DOTALL)
     return _cleaner().clean(text)
@@ -205,5 +201,4 @@ def _template() -> Template:
 
 def _page(title: str, mark: str = "", **parts: Any) -> str:
     """A whole page; `mark` says what it was made from."""
-    values = {"title": title, "mark": mark, "policy": POLICY, "style": _style(), **parts}
-    return _template().render(values)
+    return _template().render(title=title, mark=mark, style=_style(), **parts)

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 
 from papermill.exceptions import PapermillExecutionError
 
 from xfer_utils.analysis import results
-from xfer_utils.commands import needs, overview, report
+from xfer_utils.commands import overview, report
 from xfer_utils.commands.report import Page
 from xfer_utils.runs import engines, records
 from xfer_utils.runs.plan import Plan
@@ -27,7 +29,7 @@ def build(plan: Plan) -> tuple[Path, str]:
             _discard(record)
     pages = [_summary(plan, paths.NOTEBOOKS / f"{name}.ipynb") for name in names]
     failed = "\n".join(f"{page.title}: {page.error}" for page in pages if page.error)
-    pages += [_job(plan, run_id, stale) for run_id, stale in _stale(plan).items()]
+    pages += [_job(plan, run["id"], run["stale"]) for run in results.plan(plan.folder)["runs"]]
     return report.build(plan.folder, results.study(plan.folder), pages), failed
 
 
@@ -94,10 +96,6 @@ def _mark(plan: Plan, notebook: Path) -> str:
     return mark.hexdigest()
 
 
-def _stale(plan: Plan) -> dict[str, bool]:
-    return {run["id"]: run["stale"] for run in results.plan(plan.folder)["runs"]}
-
-
 def _job(plan: Plan, run_id: str, stale: bool) -> Page:
     """What the report says of one run; a stale one was made by older code."""
     run = plan.runs[run_id]
@@ -105,10 +103,19 @@ def _job(plan: Plan, run_id: str, stale: bool) -> Page:
     page = {"title": run.slug, "kind": run.kind, "id": run_id}
     page["path"] = executed if executed.exists() else None
     if result:
-        scores = ", ".join(f"{name} {x:.1f}" for name, x in needs.main_scores(result).items())
+        scores = ", ".join(f"{name} {x:.1f}" for name, x in _main_scores(result).items())
         status, seconds = "stale" if stale else "done", result.timing["total"]
         return Page(**page, status=status, score=scores, seconds=seconds)
     error = run.folder / engines.ERROR
     if error.exists():
         return Page(**page, status="failed", error=engines.last_line(error.read_text("utf-8")))
     return Page(**page, status="not run")
+
+
+def _main_scores(result: records.Result) -> dict[str, float]:
+    """A run's main score of each task, as the mean over its languages."""
+    values = defaultdict(list)
+    for score in result.scores:
+        if score.main:
+            values[score.task].append(score.value)
+    return {name: mean(scores) for name, scores in values.items()}

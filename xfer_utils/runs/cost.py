@@ -36,12 +36,11 @@ ACTIVATION_BYTES = {"bf16": 70, "fp32": 140}
 # ----- sizes -----
 @dataclass(frozen=True)
 class Size:
-    """A model's parameters (all, and those outside the word embeddings), bytes to download, shape."""
+    """A model's size: parameters in all and outside the word embeddings, bytes to download."""
 
-    parameters: float
-    body: float
-    download: float
-    licence: str
+    parameters: float = 5.6e8
+    body: float = 3.0e8
+    download: float = 2.2e9
     layers: int = 24
     width: int = 1024
     known: bool = True
@@ -54,36 +53,22 @@ def published() -> dict[str, dict]:
 
 
 def size(model: params.Model) -> Size:
-    """A model's size, without asking the hub."""
+    """A model's size, without asking the hub; XLM-R Large's where nothing is known."""
     if shape := model.pretrain:
         body = body_parameters(shape.layers, shape.width, shape.feedforward)
-        whole = body + shape.vocabulary * shape.width
-        return Size(whole, body, 0, "trained here", shape.layers, shape.width)
+        return Size(body + shape.vocabulary * shape.width, body, 0, shape.layers, shape.width)
     if row := published().get(model.load):
-        whole = row["parameters"] * 1e6
-        download = row.get("download", whole * 4e-9) * 1e9
-        return Size(whole, row["body"] * 1e6, download, row["licence"], row["layers"], row["width"])
-    folder = paths.resolve(model.load)
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if stored:
-        return Size(stored / 4, stored / 4, 0, "see the model's folder", **_shape(folder))
-    return Size(5.6e8, 3.0e8, 2.2e9, "see the model's page", known=False)
+        parameters = row["parameters"] * 1e6
+        download = row.get("download", parameters * 4e-9) * 1e9
+        return Size(parameters, row["body"] * 1e6, download, row["layers"], row["width"])
+    files = paths.resolve(model.load).glob("*.safetensors")
+    parameters = sum(file.stat().st_size for file in files) / 4
+    return Size(parameters, parameters, 0) if parameters else Size(known=False)
 
 
 def body_parameters(layers: int, width: int, feedforward: int) -> float:
     """Weights of a transformer outside its embeddings."""
     return layers * (4 * width**2 + 2 * width * feedforward)
-
-
-def _shape(folder: Path) -> dict[str, int]:
-    """Layers and width, by the names that configurations have for them."""
-    file = folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    names = {
-        "layers": ("num_hidden_layers", "num_layers", "n_layer"),
-        "width": ("hidden_size", "d_model", "n_embd"),
-    }
-    return {name: config[key] for name, keys in names.items() for key in keys if config.get(key)}
 
 
 def training_bytes(model: Size, training: params.Training, choices: int, precision: str) -> float:

@@ -5,6 +5,7 @@ measured. Elsewhere the official release's rows and the registry's mean lengths 
 """
 
 import gzip
+import math
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,7 @@ TEXT = ("text_a", "text_b", "question", "passage", "context", "tokens", "text")
 
 
 class Counts:
-    """Rows of tasks and tokens of their examples: counted in a folder, else as officially released."""
+    """Rows of tasks and tokens of their examples: counted in a folder, else as released."""
 
     def __init__(self, source: Any = None) -> None:
         self.source = source if hasattr(source, "path") else None
@@ -39,11 +40,15 @@ class Counts:
     def evaluated(self, name: str, role: str) -> dict[str, int]:
         """Rows to encode per language: both sides of a retrieval task."""
         row = task(name)
-        if self.source is None:
-            return released_rows(row, role)
-        sides = 2 if row.format == "sentence" else 1
-        codes = self.source.languages(name, role)
-        return {code: sides * (self._stored(name, role, code) or UNKNOWN_ITEMS) for code in codes}
+        if self.source:
+            codes = self.source.languages(name, role)
+            rows = {code: self._stored(name, role, code) or UNKNOWN_ITEMS for code in codes}
+        else:
+            codes = (*row.languages, *row.xtreme_r_languages)
+            rows = {code: _released(row, role, code) for code in codes}
+        return {
+            code: count * (2 if row.format == "sentence" else 1) for code, count in rows.items()
+        }
 
     def example_tokens(self, name: str, role: str, longest: int) -> float:
         """Mean tokens of an example, all its choices together; what windows repeat is left out."""
@@ -51,52 +56,43 @@ class Counts:
         choices = max(1, row.choices)
         if not sample:
             return min(row.mean_tokens, longest * choices)
-        lengths = map(_tokens, sample)
-        return choices * mean(
-            lengths if row.format == "span" else (min(n, longest) for n in lengths)
-        )
+        read = longest if row.format != "span" else math.inf
+        return choices * mean(min(_tokens(example), read) for example in sample)
 
     def line_tokens(self, longest: int) -> float:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""
-        source = self.source
-        codes = source.text_languages() if source else []
-        lines = [{"text": line} for code in codes for line in islice(source.text(code), 50)]
-        return mean(min(_tokens(line), longest) for line in lines) if lines else longest / 2
+        codes = self.source.text_languages() if self.source else []
+        lines = [line for code in codes for line in islice(self.source.text(code), 50)]
+        lengths = [min(_tokens({"text": line}), longest) for line in lines]
+        return mean(lengths) if lengths else longest / 2
 
     def _sample(self, name: str, role: str) -> list[dict]:
         """The first examples, in English or else the first language that is there."""
-        if self.source is None:
-            return []
-        if (name, role) not in self._samples:
+        if self.source and (name, role) not in self._samples:
             codes = ["en"] if role == "train" else self.source.languages(name, role)[:1]
             there = codes and self.source.has(name, role, codes[0])
             rows = self.source.sample(name, role, codes[0], SAMPLE) if there else []
             self._samples[name, role] = rows
-        return self._samples[name, role]
+        return self._samples.get((name, role), [])
 
     def _stored(self, name: str, role: str, language: str) -> int:
-        source = self.source
-        if source is None:
+        if self.source is None:
             return 0
         files = [
-            find_table(source.path / task(part).folder, f"{language}.{split}")
+            find_table(self.source.path / task(part).folder, f"{language}.{split}")
             for part in training_parts(name)
-            for split in source.splits(part, role)
+            for split in self.source.splits(part, role)
         ]
         return sum(map(_rows, filter(None, files)))
 
 
-def released_rows(row: Task, role: str) -> dict[str, int]:
-    """Rows to encode per language in the official release."""
-    splits = row.splits.get(role, ())
+def _released(row: Task, role: str, language: str) -> int:
+    """Rows of the official release, as far as the registry knows them."""
+    splits, entry = row.splits.get(role, ()), row.hub_for(language)
     splits = [splits] if isinstance(splits, str) else splits
-    sides, rows = 2 if row.format == "sentence" else 1, {}
-    for code in (*row.languages, *row.xtreme_r_languages):
-        entry = row.hub_for(code)
-        known = sum(entry.expected(split, code) or 0 for split in splits) if entry else 0
-        absent = entry and all(code in entry.absent.get(split, ()) for split in splits)
-        rows[code] = 0 if absent else sides * (known or UNKNOWN_ITEMS)
-    return rows
+    if entry and all(language in entry.absent.get(split, ()) for split in splits):
+        return 0
+    return sum(entry.expected(split, language) or 0 for split in splits if entry) or UNKNOWN_ITEMS
 
 
 @cache
@@ -109,8 +105,8 @@ def _rows(file: Path) -> int:
 
 def _tokens(row: dict[str, Any]) -> float:
     """Estimated tokens of an example; of a multiple choice, with its mean answer."""
-    texts = [row.get(key) or "" for key in TEXT]
-    text = " ".join(" ".join(part) if isinstance(part, list) else part for part in texts)
+    texts = [row[key] for key in TEXT if row.get(key)]
+    text = "".join(" ".join(part) if isinstance(part, list) else part for part in texts)
     answers = row.get("choices") or [""]
     length = len(text.encode()) + len("".join(answers).encode()) / len(answers)
     return SPECIAL_TOKENS + length / BYTES_PER_TOKEN
@@ -126,9 +122,10 @@ def training_tokens(parameters: dict[str, Any], counts: Counts) -> float:
     rows, tokens = 0, 0.0
     for name in names:
         cap = given.get("multi_cap", 0) if len(names) > 1 else 0
-        limits = [n for n in (counts.train(name), given["max_examples"], cap) if n]
-        rows += min(limits)
-        tokens += min(limits) * counts.example_tokens(name, "train", given["max_length"])
+        limits = [limit for limit in (given["max_examples"], cap) if limit]
+        read = min([counts.train(name), *limits])
+        rows += read
+        tokens += read * counts.example_tokens(name, "train", given["max_length"])
     if given["max_steps"]:  # the Trainer stops after so many, however many epochs they are
         batch = given["batch_size"] * given["accumulation"]
         return tokens / max(1, rows) * given["max_steps"] * batch
