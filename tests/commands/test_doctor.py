@@ -103,6 +103,18 @@ def test_a_local_model_is_looked_into(tmp_path):
     assert check.state == MISSING and "holds no model" in check.advice
 
 
+def test_without_a_connection_a_cache_may_be_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(doctor, "HF_HUB_CACHE", str(tmp_path))
+    asked = doctor.params.Model(load="owner/name")
+    assert doctor._model("m", asked).state == MISSING
+    (tmp_path / "models--owner--name").mkdir()
+    assert doctor._model("m", asked).state == NOTE
+    (tmp_path / "datasets--owner--data").mkdir()
+    check = doctor._on_the_hub("data", "owner/data", "dataset", "main")
+    assert check.state == NOTE and "cache" in check.finding
+
+
 def test_a_source_folder_that_is_not_there(tmp_path):
     text = LOADED.replace("source: hub", "source: folder:nowhere")
     file = study_file(tmp_path, str(make(tmp_path / "model", "bert")), text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub import HfApi
 from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -72,9 +72,8 @@ def _python() -> Check:
     versions = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions()}
     versions["python"] = platform.python_version()
     unfit = []
-    for wanted in map(
-        Requirement, (f"python{project['requires-python']}", *project["dependencies"])
-    ):
+    for line in (f"python{project['requires-python']}", *project["dependencies"]):
+        wanted = Requirement(line)
         version = versions.get(canonicalize_name(wanted.name))
         if not version or not wanted.specifier.contains(version, prereleases=True):
             unfit.append(f"{wanted.name} {version or 'is absent'} (needed: {wanted.specifier})")
@@ -104,8 +103,6 @@ def _model(name: str, model: params.Model) -> Check:
         return Check(MISSING, subject, "no model there", str(error))
     if folder:
         return Check(OK, subject, str(folder))
-    if isinstance(try_to_load_from_cache(model.load, "config.json", revision=model.revision), str):
-        return Check(OK, subject, "in the hub's cache")
     return _on_the_hub(subject, model.load, "model", model.revision)
 
 
@@ -137,8 +134,12 @@ def _on_the_hub(subject: str, repository: str, kind: str, revision: str) -> Chec
         with origins.explained(repository):
             _ask_hub(repository, kind, revision)
     except origins.ModelProblem as error:
+        problem = client_errors.kind(error)
+        cache = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}")
+        if problem == "unreachable" and cache.is_dir():
+            return Check(NOTE, subject, "unreachable; its cache may be enough")
         advice = f"{error} `source: folder:PATH` needs no hub." if kind == "dataset" else str(error)
-        return Check(MISSING, subject, client_errors.kind(error), advice)
+        return Check(MISSING, subject, problem, advice)
     return Check(OK, subject, "on the hub")
 
 
@@ -198,11 +199,12 @@ def largest_training(study: params.Study, precision: str) -> float:
         trainings += [("intermediate", name, task(part).choices) for part in parts]
     for name in filter(None, (task(target).train_on for target in study.targets)):
         trainings.append(("target", name, task(name).choices))
-    return max(
+    needed = (
         cost.training_bytes(cost.size(model), study.training(phase, name), choices, precision)
         for model in study.models.values()
         for phase, name, choices in trainings
     )
+    return max(needed, default=0.0)
 
 
 def _room(subject: str, there: float, needed: float, advice: str) -> Check:

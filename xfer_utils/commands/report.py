@@ -22,6 +22,7 @@ import bleach
 import nbformat
 from bleach.css_sanitizer import CSSSanitizer
 from jinja2 import Environment, FileSystemLoader, Template
+from pygments.formatters import HtmlFormatter
 
 from xfer_utils.runs.cost import duration
 
@@ -63,14 +64,13 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page]) -> P
     written = {page: _render(page, folder) for page in pages}
     for old in set(folder.glob("*.html")) - set(written.values()):
         old.unlink()
-    groups: dict[str, list] = {KINDS.get(page.kind, page.kind): [] for page in pages}
-    for page, path in written.items():
-        link = path and path.relative_to(root).as_posix()
-        groups[KINDS.get(page.kind, page.kind)].append((page, link))
+    rows = [(page, path and path.relative_to(root).as_posix()) for page, path in written.items()]
+    kinds = dict.fromkeys([*KINDS, *(page.kind for page in pages)])
+    groups = [(KINDS.get(k, k), [row for row in rows if row[0].kind == k]) for k in kinds]
     failed = [page for page in pages if page.kind == "summary" and page.status == "failed"]
     index = root / "index.html"
     parts = _parts([file for page in pages for file in page.files])
-    text = _page(str(study["title"]), study=study, failed=failed, groups=groups.items(), **parts)
+    text = _page(str(study["title"]), study=study, failed=failed, groups=groups, **parts)
     index.write_text(text, encoding="utf-8")
     return index
 
@@ -184,8 +184,6 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 @functools.cache
 def _style() -> str:
     """The style sheet, with colours for code in light and dark."""
-    from pygments.formatters import HtmlFormatter
-
     light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
     dark = HtmlFormatter(style="nord").get_style_defs(".highlight")
     own = (HERE / "report.css").read_text(encoding="utf-8")
