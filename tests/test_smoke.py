@@ -187,7 +187,9 @@ def test_runs_of_older_code(own_outputs, command):
     _, status = command("status", SMOKE, outputs=own_outputs)
     assert f"{RUNS - 5} done, 0 running, 0 failed, 5 waiting" in status.out
     _, why = command("plan", SMOKE, "--why", "intermediate-mnli-s0", outputs=own_outputs)
-    assert re.search(rf"{parent}: code: xfer_utils\.training: older -> [0-9a-f]+", why.out)
+    assert re.search(
+        rf"{parent}: code: xfer_utils\.learning\.training: older -> [0-9a-f]+", why.out
+    )
     assert why.out.count("\n") == 2, "and nothing else"
     _, child = command("plan", SMOKE, "--why", "retrieval-after-mnli-s0", outputs=own_outputs)
     assert "parents" in child.out and parent in child.out

@@ -156,7 +156,7 @@ def test_the_hubs_cache_may_be_on_another_disk(tmp_path, monkeypatch):
 
 
 def test_memory_by_hand(monkeypatch):
-    """XLM-R Large: 560 million parameters of 18 bytes; the multi-task batch, 8 x 5 answers x 384."""
+    """XLM-R Large: 560 million parameters of 18 bytes; a batch of 8 x 5 answers x 384 tokens."""
     torch = pytest.importorskip("torch")
     card = namedtuple("card", "name total_memory")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -192,7 +192,7 @@ def test_repositories_that_xtreme_r_adds_are_asked_for_too(tmp_path, monkeypatch
 
 
 def test_data_sets_are_asked_for_at_the_revision_that_is_read(tmp_path, monkeypatch):
-    """A branch of converted files may be gone while the repository stands; Mewsli-X is read from both branches."""
+    """A branch of converted files may be gone; Mewsli-X is read from both branches."""
     asked = []
     monkeypatch.setattr(doctor, "_ask_hub", lambda *question: asked.append(question))
     text = LOADED.replace("[none, ccg]", "[none, cosmos_qa]").replace(

@@ -72,7 +72,7 @@ def test_what_the_toy_world_needs(name):
 
 
 def test_the_detectable_gain_is_told():
-    """3 against 3 seeds, 80% power at 5%: a t test with 4 degrees of freedom finds 3.07 deviations."""
+    """3 against 3 seeds: a t test with 4 degrees of freedom finds 3.07 deviations."""
     three, one = (params.Seeds(none=[0, 1, 2], other=other) for other in ([0, 1, 2], [0]))
     assert "enough to detect a gain of 3.1 points" in needs._detectable(paper(seeds=three))
     text = needs._detectable(paper(seeds=one))

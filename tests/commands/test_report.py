@@ -24,10 +24,12 @@ STUDY = {
 }
 ATTACK = (
     '<script>document.title = "owned"</script><img src="{site}/a.png" onerror="document.title=1">'
-    '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css"><svg onload="document.title=2"></svg>'
+    '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css">'
+    '<svg onload="document.title=2"></svg>'
     '<a href="javascript:document.title=3">x</a><form action="{site}"><input></form>'
     "<style>body {{ display: none }}</style>"
-    '<td style="background-color: red; position: fixed; background-image: url({site}/d.png)">cell</td>'
+    '<td style="background-color: red; position: fixed; background-image: url({site}/d.png)">'
+    "cell</td>"
 )
 
 
@@ -130,7 +132,8 @@ def test_attacks_in_any_kind_of_cell_are_disarmed(tmp_path):
 
 
 def test_what_is_harmless_stays(tmp_path):
-    table = '<table class="dataframe"><tr><td style="background-color: light-dark(#fff, #000);">1</td></tr></table>'
+    cell = '<td style="background-color: light-dark(#fff, #000);">1</td>'
+    table = f'<table class="dataframe"><tr>{cell}</tr></table>'
     text = body(
         page(
             tmp_path,

@@ -1,4 +1,4 @@
-"""Summaries that are executed again, fail or are taken out of the study; and what the page shows then."""
+"""Summaries that run again, fail or leave the study, and what the page shows then."""
 
 import json
 

@@ -25,8 +25,9 @@ MNLI = {
 def result(seconds: float, **more) -> records.Result:
     """A done run as a record holds it; `more` replaces fields."""
     content = {
-        "id": "x", "kind": "target", "labels": {"model": "m"}, "identity": {"parameters": {}}, "scores": [],
-        "files": {}, "training": {}, "data": [], "environment": records.environment(), "timing": {"total": seconds},
+        "id": "x", "kind": "target", "labels": {"model": "m"}, "identity": {"parameters": {}},
+        "scores": [], "files": {}, "training": {}, "data": [],
+        "environment": records.environment(), "timing": {"total": seconds},
     }  # fmt: skip
     return records.Result(**{**content, **more})
 
@@ -159,7 +160,7 @@ def test_runs_that_tell_nothing(plan, fields):
 
 
 def test_a_model_of_another_size_and_equal_name_tells_nothing(plan, tmp_path):
-    """Settings of a run do not hold its encoder's size, and a study may give any name to any model."""
+    """A run's settings do not hold its encoder's size; a study names its models as it likes."""
     done = target(plan)
     put(done, 120.0)
     text = SMOKE.read_text().replace("width: 32", "width: 64")

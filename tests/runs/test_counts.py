@@ -1,4 +1,4 @@
-"""Rows counted and tokens estimated, against figures worked out by hand and against the real tokenizer."""
+"""Rows counted and tokens estimated, against figures worked out by hand."""
 
 import json
 import re
@@ -83,7 +83,7 @@ def test_lengths_are_those_of_the_text(tmp_path):
 
 
 def test_estimated_lengths_are_near_the_real_ones(smoke):
-    """Within a quarter of what an independent count says: one token per word or mark, and the special ones."""
+    """Within a quarter of another count: one token per word or mark, and the special ones."""
     for name, extra in (("mnli", 3), ("squad", 3), ("udpos", 2)):
         rows = smoke.read(name, "train")
         texts = [

@@ -1,4 +1,4 @@
-"""Study files are read strictly, and what is wrong is named with file, key, line and the closest spelling."""
+"""Study files are read strictly; errors name file, key, line and the closest spelling."""
 
 import re
 
@@ -53,7 +53,7 @@ def test_a_valid_file_with_defaults_and_layers(write):
 
 
 WRONG = [
-    # what stands there, what is written instead, key, line (None: not in the file), what the message must offer
+    # text, its replacement, key, line (None: not in the file), what the message must offer
     ("title: Mine", "titel: Mine", "titel", 2, "Did you mean `title`?"),
     ("title: Mine", "title: Mine\ntitle: Yours", "title", 3, "line 2"),
     ("    epochs: 7", "    epoch: 7", "target_training.mnli.epoch", 12, "Did you mean `epochs`?"),

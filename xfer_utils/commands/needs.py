@@ -40,7 +40,7 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
 
 
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
-    """Where the hub keeps the data sets that a study reads, XTREME-R's additions if they are scored."""
+    """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
     source, entries = source_of(study), []
     for row in map(task, _data_sets(study)):
         role, added = study.evaluate.get(row.name, row.evaluate), row.hub_xtreme_r

@@ -150,13 +150,9 @@ def _exporter() -> Any:
     """nbconvert's exporter; its import takes a second, so it waits until a page is due."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(
-        template_name="basic",
-        sanitize_html=True,
-        exclude_anchor_links=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
+    shown_less = ("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt")
+    options = dict.fromkeys(("sanitize_html", *shown_less), True)
+    exporter = HTMLExporter(template_name="basic", **options)
     exporter.register_filter("clean_html", clean)
     exporter.log.setLevel(logging.ERROR)
     return exporter

@@ -112,7 +112,7 @@ def _read(path: Path) -> str:
 
 
 def _check(node: Node, path: Path, seen: set[int]) -> None:
-    """Keys are text and differ; no section is repeated by an alias, which can stand for billions."""
+    """Keys are text and differ; no section is an alias, since aliases of aliases never end."""
     if isinstance(node, ScalarNode):
         return
     line = node.start_mark.line + 1
@@ -135,7 +135,7 @@ def _check(node: Node, path: Path, seen: set[int]) -> None:
 
 
 def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:
-    """The node that holds a key's line and the node of its value; None where there is no such key."""
+    """The node on a key's line and the node of its value; None where there is no such key."""
     if isinstance(node, MappingNode):
         return next((pair for pair in node.value if pair[0].value == str(key)), None)
     if isinstance(node, SequenceNode) and isinstance(key, int) and key < len(node.value):
