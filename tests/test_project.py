@@ -81,7 +81,7 @@ def test_what_is_imported_is_declared():
     declared = {
         canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]
     }
-    named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow"}
+    named = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn", "PIL": "pillow"}
     brought = {"tokenizers", "ipython", "matplotlib-inline"}  # by others
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

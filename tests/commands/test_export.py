@@ -95,7 +95,7 @@ PREDICTED = {
 
 @pytest.fixture
 def planned(tmp_path, monkeypatch):
-    """A study whose runs are done, with made-up predictions on the split that each was evaluated on."""
+    """A study whose runs are done, with made-up predictions on the evaluated split."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
 
     def make(text, **splits):
@@ -118,7 +118,8 @@ def planned(tmp_path, monkeypatch):
                 run.folder, watch=records.Stopwatch(), scores=[{**score, "main": True}]
             )
             records.accept(
-                run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity, seconds=1.0
+                run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity,
+                seconds=1.0,
             )  # fmt: skip
         return plan
 
@@ -143,7 +144,7 @@ def test_test_sets_are_exported(planned, tmp_path):
 def test_dev_sets_are_no_submission(planned, tmp_path):
     plan = planned(WHOLE)
     with pytest.raises(
-        SettingsError, match=r"XNLI was evaluated on validation.*`evaluate: {xnli: test}`.*--dev"
+        SettingsError, match=r"XNLI: evaluated on validation.*`evaluate: {xnli: test}`.*--dev"
     ):
         export(plan, "none", tmp_path / "out")
     assert not (tmp_path / "out").exists(), "nothing is written"
@@ -158,7 +159,7 @@ def test_dev_sets_are_no_submission(planned, tmp_path):
 def test_a_part_of_a_test_set_is_no_submission(planned, tmp_path):
     plan = planned(WHOLE.replace("items: 0", "items: 5") + "evaluate: {xnli: test}\n", xnli="test")
     with pytest.raises(
-        SettingsError, match=r"XNLI was evaluated on at most 5 items.*`max_eval_items: 0`"
+        SettingsError, match=r"XNLI: evaluated on at most 5 items.*`max_eval_items: 0`"
     ):
         export(plan, "none", tmp_path / "out")
 
@@ -187,7 +188,8 @@ def test_what_the_hub_has_otherwise_than_the_benchmark_is_left_out_and_named(
     file, tags, answers = printed.out.splitlines()
     assert (code, file) == (0, str(tmp_path / "out/udpos/test-zh.tsv"))
     assert tags == (
-        "POS: left out de, as no valid submission: the hub tags syntactic words where the benchmark's files have fused "
+        "POS: left out de, as no valid submission: the hub tags syntactic words where the "
+        "benchmark's files have fused "
         "surface forms."
     )
     assert answers.startswith(

@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from xfer_utils.commands import report
+from xfer_utils.commands.report import Page
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 STUDY = {
@@ -23,10 +24,12 @@ STUDY = {
 }
 ATTACK = (
     '<script>document.title = "owned"</script><img src="{site}/a.png" onerror="document.title=1">'
-    '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css"><svg onload="document.title=2"></svg>'
+    '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css">'
+    '<svg onload="document.title=2"></svg>'
     '<a href="javascript:document.title=3">x</a><form action="{site}"><input></form>'
     "<style>body {{ display: none }}</style>"
-    '<td style="background-color: red; position: fixed; background-image: url({site}/d.png)">cell</td>'
+    '<td style="background-color: red; position: fixed; background-image: url({site}/d.png)">'
+    "cell</td>"
 )
 
 
@@ -42,7 +45,9 @@ def shown(data, **metadata):
 
 def page(tmp_path, *cells, **more):
     path = notebook(tmp_path / "runs" / "r1" / "executed.ipynb", *cells)
-    run = {"title": "Run", "path": path, "kind": "target", "status": "done", "id": "r1"} | more
+    run = Page(
+        **{"title": "Run", "path": path, "kind": "target", "status": "done", "id": "r1"} | more
+    )
     index = report.build(tmp_path / "study", STUDY, [run])
     return (index.parent / "notebooks" / "r1-executed.html").read_text()
 
@@ -62,26 +67,15 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
     (study / "tables" / "readings.html").write_text("<table><tr><td>392,702</td></tr></table>")
     (study / "figures" / "map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (study / "figures" / "map.txt").write_text('A "map" <b>')
+    (study / "findings.json").write_text('[{"sentence": "It helps by <1> point."}]')
+    files = tuple(path for path in study.rglob("*") if path.is_file())
     done = notebook(tmp_path / "runs" / "r1" / "executed.ipynb", new_markdown_cell("# Hello"))
-    runs = [
-        {
-            "title": "one",
-            "path": done,
-            "kind": "target",
-            "status": "done",
-            "id": "r1",
-            "score": "XNLI 71.2",
-            "seconds": 200,
-        },
-        {
-            "title": "two",
-            "path": None,
-            "kind": "target",
-            "status": "failed",
-            "error": "ValueError: <b>",
-        },
+    pages = [
+        Page("Main table", "summary", "done", files=files),
+        Page("one", "target", "done", done, "r1", "XNLI 71.2", 200),
+        Page("two", "target", "failed", error="ValueError: <b>"),
     ]
-    text = body(report.build(study, {**STUDY, "note": "Not <real>."}, runs).read_text())
+    text = body(report.build(study, {**STUDY, "note": "Not <real>."}, pages).read_text())
     assert (
         text.index("+1.2")
         < text.index("Published figures")
@@ -95,13 +89,14 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path):
         "Not &lt;real&gt;.",
         "<td>+1.2</td>",
         "71.2",
-        "3 min 20 s",
+        "3.3 min",
+        "It helps by &lt;1&gt; point.",
     ):
         assert part in text
     assert 'href="notebooks/r1-executed.html"' in text
-    assert 'alt="A &quot;map&quot; &lt;b&gt;" src="data:image/svg+xml;base64,' in text
+    assert 'alt="A &#34;map&#34; &lt;b&gt;" src="data:image/svg+xml;base64,' in text
     assert "1 done, 1 failed" in text and "ValueError: &lt;b&gt;" in text
-    assert "<style" not in text
+    assert "<style" not in text and "banner" not in text
 
 
 def test_attacks_in_any_kind_of_cell_are_disarmed(tmp_path):
@@ -137,7 +132,8 @@ def test_attacks_in_any_kind_of_cell_are_disarmed(tmp_path):
 
 
 def test_what_is_harmless_stays(tmp_path):
-    table = '<table class="dataframe"><tr><td style="background-color: light-dark(#fff, #000);">1</td></tr></table>'
+    cell = '<td style="background-color: light-dark(#fff, #000);">1</td>'
+    table = f'<table class="dataframe"><tr>{cell}</tr></table>'
     text = body(
         page(
             tmp_path,
@@ -177,7 +173,7 @@ def test_errors_are_shown_with_their_colours(tmp_path):
 def test_a_notebook_that_cannot_be_read_has_a_page_that_says_so(tmp_path):
     path = tmp_path / "executed.ipynb"
     path.write_text('{"cells": [')
-    run = {"title": "Run", "path": path, "kind": "target", "status": "failed", "id": "r1"}
+    run = Page("Run", "target", "failed", path, "r1")
     index = report.build(tmp_path / "study", STUDY, [run])
     assert "cannot be read" in (index.parent / "notebooks" / "r1-executed.html").read_text()
 
@@ -187,10 +183,7 @@ def test_pages_are_made_again_only_when_their_notebook_changes(tmp_path):
         notebook(tmp_path / name / "executed.ipynb", new_markdown_cell(f"# {name}"))
         for name in ("r1", "r2")
     ]
-    runs = [
-        {"title": p.parent.name, "path": p, "kind": "target", "status": "done", "id": p.parent.name}
-        for p in paths
-    ]
+    runs = [Page(p.parent.name, "target", "done", p, p.parent.name) for p in paths]
     pages = report.build(tmp_path / "study", STUDY, runs).parent / "notebooks"
     for made in pages.iterdir():
         os.utime(made, (1, 1))
@@ -200,14 +193,6 @@ def test_pages_are_made_again_only_when_their_notebook_changes(tmp_path):
     assert "changed" in (pages / "r2-executed.html").read_text()
     report.build(tmp_path / "study", STUDY, runs[:1])
     assert [made.name for made in pages.iterdir()] == ["r1-executed.html"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, ""), (3.21, "3.2 s"), (59.9, "1 min 00 s"), (200, "3 min 20 s"), (7260, "2 h 01 min")],
-)
-def test_durations(seconds, text):
-    assert report.duration(seconds) == text
 
 
 # ----- in a browser -----
@@ -252,6 +237,11 @@ def browse(path: Path, profile: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+def _with(attack: str) -> str:
+    """A notebook's page whose content has passed no allow-list."""
+    return report._page("Run", page=Page("Run", "target", "done"), notebook=attack, file="")
+
+
 @pytest.mark.skipif(not BROWSER, reason="no chromium here")
 def test_a_browser_asks_for_nothing_and_runs_nothing(tmp_path, site):
     address, asked = site
@@ -262,10 +252,10 @@ def test_a_browser_asks_for_nothing_and_runs_nothing(tmp_path, site):
     assert asked == []
 
     # the policy alone holds too, were the allow-list ever to let something through
-    made.write_text(report._page("Run", attack))
+    made.write_text(_with(attack))
     assert "<title>Run</title>" in browse(made, tmp_path / "profile2")
     assert asked == []
 
-    made.write_text(re.sub(r"<meta http-equiv.*?>", "", report._page("Run", attack)))
+    made.write_text(re.sub(r"<meta http-equiv.*?>", "", _with(attack)))
     assert "<title>Run</title>" not in browse(made, tmp_path / "profile3")
     assert "/a.png" in asked

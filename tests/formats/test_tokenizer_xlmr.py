@@ -132,9 +132,7 @@ def test_answers_of_xquad_come_back_from_features(words, language):
         assert answer in text or answer.strip() == text.strip(), (answer, text)
         found[example] = True
         exact[example] |= text.strip() == answer.strip()
-        right[example] |= (
-            answer_counts(text.strip(), [answer], "squad", language)["em"] == 1
-        )
+        right[example] |= answer_counts(text.strip(), [answer], "squad", language)["em"] == 1
     print(
         f"{language}: of {len(rows)} answers {exact.sum()} exact, {right.sum()} an exact match as scored"
     )

@@ -60,7 +60,7 @@ def test_a_real_study_plans_without_a_network_and_says_what_it_needs(name):
         r"Download: about [\d.]+ GB of models, at most [12]\.\d+ GB of data",
         r"Disk: about [\d.]+ GB",
         r"GPU: about \d+ hours of one card",
-        r"Licences: not for commercial use: .*XNLI \(cc-by-nc-4.0\)",
+        r"Not for commercial use: .*XNLI \(cc-by-nc-4.0\)",
         r"Seeds: 3 of none",
     ):
         assert re.search(line, text), f"{line}\n{text[-1500:]}"
@@ -139,7 +139,7 @@ def test_base_takes_the_papers_batches_in_smaller_parts():
 )
 def test_its_kernels_fit_the_card_that_it_is_for(name, gigabytes):
     made = params.load(paths.PARAMS / f"{name}.yaml")
-    assert made.workers * doctor.training_bytes(made, "bf16") < gigabytes * 1e9
+    assert made.workers * doctor.largest_training(made, "bf16") < gigabytes * 1e9
 
 
 def test_base_fits_a_night_on_one_card():
@@ -186,4 +186,5 @@ def test_a_real_study_plans_with_the_hub_shut_off(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Training:" in done.stdout
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"rates.json"}, "what this machine can do, and nothing else"

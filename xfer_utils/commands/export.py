@@ -1,4 +1,4 @@
-"""Predictions in the form in which XTREME takes submissions: one folder per task, one file per language."""
+"""Predictions in XTREME's submission format: one folder per task, one file per language."""
 
 import json
 from pathlib import Path
@@ -23,32 +23,29 @@ UNLIKE = {
 
 
 def export(
-    plan: Plan, intermediate: str, folder: Path, model: str = "", dev: bool = False
-) -> tuple[list[Path], list[str]]:  # fmt: skip
-    """Writes what one model predicted after one intermediate task (or none), first seed; says what it leaves out.
+    plan: Plan, arm: str, folder: Path, model: str = "", dev: bool = False
+) -> tuple[list[Path], list[str]]:
+    """Writes what one model predicted in one arm, first seed.
 
-    Only whole test sets are a submission: anything else is refused before a file is written. With `dev`, what was
-    evaluated on dev is written too, under `dev-<language>` names. Languages in which the source's rows are not the
-    benchmark's are left out.
+    Only whole test sets are a submission: anything else is refused before a file is written. With
+    `dev`, what was evaluated on dev is written too, as `dev-<language>`. Languages in which the
+    source's rows are not the benchmark's are left out; the second list says so.
     """
     done, model = plan.done(), _model(plan, model)
-    own = [run for run in plan.runs.values() if run.id in done and "targets" in run.labels]
-    own = [run for run in own if (run.labels["model"], run.labels["arm"]) == (model, intermediate)]
-    if not own:
-        raise SettingsError(f"{plan.file}: no run of {model} after `{intermediate}` is done.")
     first: dict[str, Run] = {}
-    for run in sorted(own, key=lambda run: run.labels["seed"]):
-        for name in run.labels["targets"]:
-            first.setdefault(name, run)
-    found = {
-        name: _predictions(plan, name, first[name], dev)
-        for name in plan.study.targets
-        if name in first
-    }
+    for run in sorted(plan.runs.values(), key=lambda run: run.labels.get("seed", 0)):
+        row = (run.labels["model"], run.labels.get("arm"))
+        if run.id in done and row == (model, arm):
+            for name in run.labels.get("targets", ()):
+                first.setdefault(name, run)
+    if not first:
+        raise SettingsError(f"{plan.file}: no run of {model} after `{arm}` is done.")
+    targets = [name for name in plan.study.targets if name in first]
+    tables = {name: _predictions(plan, name, first[name], dev) for name in targets}
     files, left_out = [], []
-    for name, (part, frame) in found.items():
-        own, sentence = _of_the_benchmark(plan.study.source, name, frame)
-        files += write(name, own, part, folder)
+    for name, (part, frame) in tables.items():
+        valid, sentence = _of_the_benchmark(plan.study.source, name, frame)
+        files += write(name, valid, part, folder)
         left_out += [sentence] if sentence else []
     return files, left_out
 
@@ -64,51 +61,40 @@ def _model(plan: Plan, name: str) -> str:
 
 
 def _predictions(plan: Plan, name: str, run: Run, dev: bool) -> tuple[str, pd.DataFrame]:
-    """A target's examples table, and whether it covers the benchmark's test set or another split."""
+    """A target's examples table, and whether it covers the benchmark's test set or its dev set."""
     row, path = task(name), run.folder / "predictions" / f"{name}.parquet"
+    role = "test" if "test" in row.splits else "dev"
+    again = "and run the study again"
+    problem = ""
     if not path.exists():
-        raise SettingsError(
-            f"{plan.file}: {row.title}: the source has gold pairs only, so nothing was mined: take `{name}` out of "
-            "`targets:`, or name a `source:` with whole pools."
-        )
-    if most := run.parameters.get("max_eval_items"):
-        raise SettingsError(
-            f"{plan.file}: {row.title} was evaluated on at most {most} items per language: set `max_eval_items: 0` "
-            "and run the study again."
-        )
-    frame, role = pd.read_parquet(path), "test" if "test" in row.splits else "dev"
-    split = frame["split"].iloc[0]
-    if split == row.splits[role]:
-        return "test", frame
-    if not dev:
-        raise SettingsError(
-            f"{plan.file}: {row.title} was evaluated on {split}, the benchmark is {row.splits[role]}: set "
-            f"`evaluate: {{{name}: {role}}}` and run the study again, or export with --dev."
-        )
-    return "dev", frame
+        problem = "the source has gold pairs only; name a `source:` with whole pools"
+    elif most := run.parameters.get("max_eval_items"):
+        problem = f"evaluated on at most {most} items: set `max_eval_items: 0` {again}"
+    else:
+        frame = pd.read_parquet(path)
+        split = frame["split"].iloc[0]
+        if split == row.splits[role]:
+            return "test", frame
+        if dev:
+            return "dev", frame
+        setting = f"set `evaluate: {{{name}: {role}}}` {again}, or export with --dev"
+        problem = f"evaluated on {split}, the benchmark is {row.splits[role]}: {setting}"
+    raise SettingsError(f"{plan.file}: {row.title}: {problem}.")
 
 
 def _of_the_benchmark(source: str, name: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The languages in which the source's rows are the benchmark's, and a sentence on the others, if there are any."""
+    """The languages whose rows are the benchmark's own, and a sentence on the others."""
     codes, why = UNLIKE.get(name, ((), "")) if source == "hub" else ((), "")
     unlike = frame["language"].isin(codes)
     if not unlike.any():
         return frame, ""
     absent = ", ".join(sorted(set(frame.loc[unlike, "language"])))
-    return frame[
-        ~unlike
-    ], f"{task(name).title}: left out {absent}, as no valid submission: the hub {why}."
+    sentence = f"left out {absent}, as no valid submission: the hub {why}."
+    return frame[~unlike], f"{task(name).title}: {sentence}"
 
 
 def write(name: str, frame: pd.DataFrame, part: str, folder: Path) -> list[Path]:
-    """Writes `<folder>/<task>/<part>-<language>.tsv` (`.json` for answers and ranked lists, `.jsonl` for choices).
-
-    Labels: names for XNLI, numbers for PAWS-X; choices: one object with the label's number a line; tags: one a line,
-    an empty line between sentences; answers: an object from question id to text; mining: pairs of ids (`id` is the
-    source's, `prediction` the target's); Tatoeba: the number, from 0, of the sentence found for each English query,
-    in the order of the sorted queries; ranked lists: an object from query id to the best 20 ids (XTREME-R scores
-    Mewsli-X from such a file, LAReQA from vectors alone, so that LAReQA's candidates have ids of ours).
-    """
+    """Writes `<folder>/<task>/<part>-<language>.tsv`, `.json` or `.jsonl`, as `_file` says."""
     written = []
     for language, own in frame.groupby("language", sort=True):
         text, suffix = _file(task(name), own)
@@ -121,31 +107,28 @@ def write(name: str, frame: pd.DataFrame, part: str, folder: Path) -> list[Path]
 
 def _file(task: Task, rows: pd.DataFrame) -> tuple[str, str]:
     """One file's text and ending."""
-    if task.metric == "mining_f1":
+    predictions = rows["prediction"]
+    if task.metric == "mining_f1":  # pairs of ids, for the predicted pairs only
         mined = rows[rows["n_pred"] > 0]
         pairs = zip(mined["id"], mined["prediction"], strict=True)
         return "".join(f"{source}\t{target}\n" for source, target in pairs), "tsv"
-    if task.metric == "map_at_20":
-        ranked = {
-            i: json.loads(p)[:20] for i, p in zip(rows["id"], rows["prediction"], strict=True)
-        }
+    if task.metric == "map_at_20":  # XTREME-R has no ids for LAReQA: they are ours
+        ranked = {id: json.loads(p)[:20] for id, p in zip(rows["id"], predictions, strict=True)}
         return json.dumps(ranked, ensure_ascii=False, indent=1), "json"
-    if task.metric == "retrieval_accuracy":
-        place = {gold: i for i, gold in enumerate(rows["gold"])}
-        order = rows.sort_values("text", kind="stable")
-        return "".join(f"{place[found]}\n" for found in order["prediction"]), "tsv"
+    if task.metric == "retrieval_accuracy":  # numbers from 0, for the sorted English queries
+        number = {gold: place for place, gold in enumerate(rows["gold"])}
+        ordered = rows.sort_values("text", kind="stable")["prediction"]
+        return "".join(f"{number[sentence]}\n" for sentence in ordered), "tsv"
     if task.format == "choice":
-        return "".join(
-            json.dumps({"label": int(_label(task, p))}) + "\n" for p in rows["prediction"]
-        ), "jsonl"
+        labels = [json.dumps({"label": int(_label(task, p))}) for p in predictions]
+        return "".join(f"{label}\n" for label in labels), "jsonl"
     if task.format == "span":
-        answers = dict(zip(rows["id"], rows["prediction"], strict=True))
+        answers = dict(zip(rows["id"], predictions, strict=True))
         return json.dumps(answers, ensure_ascii=False, indent=1), "json"
-    if task.format == "token":
-        return "\n".join(
-            "".join(f"{tag}\n" for tag in json.loads(p)) for p in rows["prediction"]
-        ), "tsv"
-    return "".join(f"{_label(task, label)}\n" for label in rows["prediction"]), "tsv"
+    if task.format == "token":  # an empty line between sentences
+        sentences = ["".join(f"{tag}\n" for tag in json.loads(p)) for p in predictions]
+        return "\n".join(sentences), "tsv"
+    return "".join(f"{_label(task, p)}\n" for p in predictions), "tsv"
 
 
 def _label(task: Task, label: str) -> str:

@@ -1,77 +1,85 @@
-"""What a study needs before anything is fetched: tokens, downloads, disk, licences; and what its seeds can show."""
+"""What a study needs before anything is fetched: downloads, disk, a GPU, licences, seeds."""
 
 import math
-from statistics import stdev
 
 from xfer_utils.analysis import stats
 from xfer_utils.runs import cost, counts, engines
+from xfer_utils.runs.cost import quantity
 from xfer_utils.runs.plan import Plan, source_of
-from xfer_utils.runs.records import Result
 from xfer_utils.study.params import Study
 from xfer_utils.study.tasks import Hub, Task, task, training_parts
 
-ASSUMED_SD = 1.0  # points between seeds, where nothing was measured: large encoders lie between about 0.3 and 2
-FEATURE_BYTES = 8  # per cached token: its id, and offsets or labels
-ADAM_BYTES = 12  # per parameter in a checkpoint: the weight and two moments
-WEIGHT_BYTES = (
-    4  # per parameter in an encoder, and in the best weights so far of `select: english_dev`
-)
+SEED_DEVIATION = 1.0  # points between seeds, assumed: 0.3 to 2 in large encoders
+WEIGHT_BYTES, CHECKPOINT_BYTES = 4, 12  # per parameter; a checkpoint has two moments as well
 NON_COMMERCIAL = ("-nc", "non-commercial", "research use")
 
 
-def lines(plan: Plan, done: dict[str, Result], expected: cost.Expected) -> list[str]:
+def lines(plan: Plan, expected: cost.Expected) -> list[str]:
     """The plan's closing lines."""
-    study = plan.study
-    found = [_tokens(plan), _traffic(plan), *_hours(plan, expected)]
-    whose = (
-        ""
-        if study.source in ("hub", "toy")
-        else " of the official releases (the folder's own may differ)"
-    )
-    found += [f"Licences{whose}: {text}." for text in [_licences(study)] if text]
-    return [*found, detectable(study, done)]
-
-
-def data_sets(study: Study) -> list[str]:
-    """The registry's data sets that a study reads, each once."""
-    named = [name for arm in study.rows().values() for name in arm.tasks]
-    named += [
-        name
-        for target in study.targets
-        for name in (task(target).train_first, task(target).train_on, target)
-        if name
+    study, known = plan.study, counts.Counts(source_of(plan.study))
+    tokens = sum(counts.training_tokens(run.parameters, known) for run in plan.runs.values())
+    models, data = download_bytes(study)
+    guessed = [m.load for m in study.models.values() if m.load and not cost.size(m).known]
+    guess = f" (the size of {', '.join(guessed)} is a guess)" if guessed else ""
+    fetched = f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data"
+    disk = quantity(outputs_bytes(plan) + cache_bytes(study), "B")
+    entries = hub_entries(study) if study.source != "toy" else []
+    held = [
+        f"{row.title} ({hub.licence})"
+        for row, hub in entries
+        if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
     ]
-    return list(dict.fromkeys(part for name in named for part in training_parts(name)))
+    return [
+        f"Training: {len(plan.runs)} runs, about {quantity(tokens)} tokens.",
+        f"Download: {fetched + guess if models or data else 'nothing'}.",
+        f"Disk: about {disk}, including the hub's cache.",
+        *_gpu(study, expected),
+        *([f"Not for commercial use: {', '.join(held)}."] if held else []),
+        _detectable(study),
+    ]
 
 
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
-    """Where the hub keeps what a study reads: each task's entry, and XTREME-R's where its languages are scored."""
-    source, found = source_of(study), []
-    for row in map(task, data_sets(study)):
-        role = study.evaluate.get(row.name, row.evaluate)
-        scored = row.name in study.targets and row.hub_xtreme_r
-        if row.hub:
-            found.append((row, row.hub))
-        if scored and any(source.has(row.name, role, code) for code in row.hub_xtreme_r.languages):
-            found.append((row, row.hub_xtreme_r))
-    return found
+    """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
+    source, entries = source_of(study), []
+    for row in map(task, _data_sets(study)):
+        roles, added = study.roles(row.name), row.hub_xtreme_r
+        entries += [(row, row.hub)] if row.hub else []
+        if added and row.name in study.targets:
+            scored = any(
+                source.has(row.name, role, code) for role in roles for code in added.languages
+            )
+            entries += [(row, added)] if scored else []
+    return entries
+
+
+def _data_sets(study: Study) -> list[str]:
+    names = [name for arm in study.rows().values() for name in arm.tasks]
+    for target in study.targets:
+        names += filter(None, (task(target).train_first, task(target).train_on, target))
+    return list(dict.fromkeys(part for name in names for part in training_parts(name)))
 
 
 def download_bytes(study: Study) -> tuple[float, float]:
     """Bytes of models and, at most, of data that a study fetches."""
     models = sum(cost.size(model).download for model in study.models.values())
-    entries = hub_entries(study) if study.source == "hub" else []
-    found: dict[tuple, float] = {}
-    for row, hub in entries:  # two tasks may read one data set in two ways
-        place = (hub.id, hub.config, hub.data_dir)
-        found[place] = max(found.get(place, 0.0), _fetched_bytes(row, hub))
-    return models, sum(found.values())
+    data: dict[tuple, float] = {}
+    for row, hub in hub_entries(study) if study.source == "hub" else []:
+        place = (hub.id, hub.config, hub.data_dir)  # two tasks may read one data set in two ways
+        data[place] = max(data.get(place, 0.0), _fetched_bytes(row, hub))
+    return models, sum(data.values())
 
 
-def _fetched_bytes(row: Task, entry: Hub) -> float:
-    """Bytes of a task's configurations, every split of each: the client fetches those that nothing reads too."""
-    rows = counts.stored_rows(row, entry)
-    return entry.megabytes * 1e6 or rows * row.mean_tokens * counts.BYTES_PER_TOKEN
+def _fetched_bytes(row: Task, hub: Hub) -> float:
+    """Bytes of a task's configurations: the client fetches their unread splits as well."""
+    codes, sides = hub.languages or row.languages, 2 if row.format == "sentence" else 1
+    rows = sum(
+        hub.expected(split, code) or counts.UNKNOWN_ITEMS
+        for split in hub.rows or ("train", "validation", "test")
+        for code in codes
+        if code not in hub.absent.get(split, ())
+    )
+    return hub.megabytes * 1e6 or sides * rows * row.mean_tokens * counts.BYTES_PER_TOKEN
 
 
 def cache_bytes(study: Study) -> float:
@@ -81,126 +89,34 @@ def cache_bytes(study: Study) -> float:
 
 
 def outputs_bytes(plan: Plan) -> float:
-    """Bytes that the study leaves in outputs/, checkpoints of runs in progress included."""
-    total = sum(_data_tokens(name) for name in data_sets(plan.study)) * FEATURE_BYTES
-    in_progress = 0.0
+    """Bytes that the study leaves in outputs/: encoders, and checkpoints of runs in progress."""
+    total, in_progress = 0.0, 0.0
     for run in plan.runs.values():
+        if run.kind.name == "retrieval" or run.parameters.get("load"):
+            continue
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
-        keeps = run.kind.name == "intermediate" or (
-            run.kind.name == "encoder" and not run.parameters["load"]
-        )
-        total += WEIGHT_BYTES * parameters if keeps else 0
-        stored = ADAM_BYTES + WEIGHT_BYTES * (run.parameters.get("select") == "english_dev")
-        if keeps or run.kind.name == "target":
-            in_progress = max(
-                in_progress, 2 * stored * parameters
-            )  # the one before stays until the next is whole
+        total += WEIGHT_BYTES * parameters if run.kind.name != "target" else 0
+        best = WEIGHT_BYTES if run.parameters.get("select") == "english_dev" else 0
+        # Two checkpoints: the one before stays until the next is whole.
+        in_progress = max(in_progress, 2 * (CHECKPOINT_BYTES + best) * parameters)
     return total + (plan.study.workers or engines.default_workers()) * in_progress
 
 
-def detectable(study: Study, done: dict[str, Result]) -> str:
-    """The smallest gain of an intermediate task that the study's seeds can tell from chance between seeds."""
-    sd, basis = seed_sd(done)
-    none, other = len(study.seeds.none), len(study.seeds.other)
-    gain = stats.min_detectable_gain(sd, none, other)
-    if math.isfinite(gain):
-        return f"Seeds: {none} of none, {other} of each other row: a gain of {gain:.1f} points can be shown ({basis})."
-    more = max(3, none)
-    gain = stats.min_detectable_gain(sd, more, 3)
-    return (
-        f"Seeds: {none} of none, {other} of each other row: no gain can be told from chance between seeds; "
-        f"{more} and 3 would show one of {gain:.1f} points ({basis})."
-    )
-
-
-def seed_sd(done: dict[str, Result]) -> tuple[float, str]:
-    """The deviation of a target's score between seeds of `none`, and how it is known."""
-    by_target: dict[tuple[str, str], list[float]] = {}
-    for result in done.values():
-        if result.kind != "target" or result.labels.get("arm") != "none":
-            continue
-        for target in {score.task for score in result.scores}:
-            values = [score.value for score in result.scores if score.task == target and score.main]
-            if values:
-                key = (str(result.labels["model"]), target)
-                by_target.setdefault(key, []).append(sum(values) / len(values))
-    spreads = [stdev(values) ** 2 for values in by_target.values() if len(values) > 1]
-    if not spreads:
-        return (
-            ASSUMED_SD,
-            f"80% power at 5%, assuming a deviation of {ASSUMED_SD:.1f} points between seeds",
-        )
-    sd = math.sqrt(sum(spreads) / len(spreads))
-    return (
-        sd,
-        f"80% power at 5%, from the deviation of {sd:.2f} points measured between seeds of none",
-    )
-
-
-def _data_tokens(name: str) -> float:
-    row = task(name)
-    evaluated = sum(counts.official_rows(row, row.evaluate).values())
-    return (row.train_rows + evaluated) * row.mean_tokens
-
-
-def _tokens(plan: Plan) -> str:
-    known = counts.Counts(source_of(plan.study))
-    total = sum(
-        counts.training_tokens(run.kind.name, run.parameters, known) for run in plan.runs.values()
-    )
-    return f"Training: {len(plan.runs)} runs, about {quantity(total)} tokens."
-
-
-def _traffic(plan: Plan) -> str:
-    models, data = download_bytes(plan.study)
-    unknown = [m.load for m in plan.study.models.values() if m.load and not cost.size(m).known]
-    guess = f" (the size of {', '.join(unknown)} is a guess)" if unknown else ""
-    fetched = (
-        f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data{guess}"
-    )
-    fetched = fetched if models or data else "nothing"
-    disk = quantity(outputs_bytes(plan) + cache_bytes(plan.study), "B")
-    return f"Download: {fetched}. Disk: about {disk}, the hub's cache included."
-
-
-def _hours(plan: Plan, expected: cost.Expected) -> list[str]:
-    loaded = {name for name, model in plan.study.models.items() if model.load}
-    if not loaded and plan.study.source != "hub":
+def _gpu(study: Study, expected: cost.Expected) -> list[str]:
+    if not any(model.load for model in study.models.values()):
         return ["GPU: none needed."]
-    seconds = sum(
-        s for id, s in expected.seconds.items() if plan.runs[id].labels["model"] in loaded
-    )
-    if not seconds:
-        return []
-    rate = f", at {cost.ASSUMED_FLOPS['gpu'] / 1e12:.0f} TFLOP/s" if expected.assumed else ""
-    return [f"GPU: about {seconds / 3600:.0f} hours of one card ({expected.basis}{rate})."]
+    rate, hours = quantity(cost.CARD_FLOPS, "FLOP/s"), expected.card_seconds / 3600
+    return [f"GPU: about {hours:.0f} hours of one card at an assumed {rate}."] * bool(hours)
 
 
-def _licences(study: Study) -> str:
-    """Data sets that are restricted by name, the others by licence; and the models'. The toy world needs none."""
-    used, names = (hub_entries(study), data_sets(study)) if study.source != "toy" else ([], [])
-    held = [
-        (row, hub)
-        for row, hub in used
-        if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
-    ]
-    free = sorted({hub.licence for row, hub in used if (row, hub) not in held})
-    parts = [
-        f"not for commercial use: {', '.join(f'{row.title} ({hub.licence})' for row, hub in held)}"
-    ] * bool(held)
-    parts += [
-        f"to be had from its owner: {task(name).title}" for name in names if not task(name).hub
-    ]
-    parts += [f"data otherwise: {', '.join(free)}"] * bool(free)
-    parts += [
-        f"{model.load}: {cost.size(model).licence}" for model in study.models.values() if model.load
-    ]
-    return "; ".join(parts)
-
-
-def quantity(number: float, unit: str = "") -> str:
-    """A number with one of k, M, G, T and at most three figures."""
-    for sign, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.3g} {sign}{unit}"
-    return f"{number:.0f} {unit}".strip()
+def _detectable(study: Study) -> str:
+    """The smallest gain that the study's seeds can tell from chance between seeds."""
+    none, other = len(study.seeds.none), len(study.seeds.other)
+    seeds = f"Seeds: {none} of none, {other} of each other row"
+    basis = f"80% power at 5%, if a score deviates by {SEED_DEVIATION} points between seeds"
+    gain = stats.min_detectable_gain(SEED_DEVIATION, none, other)
+    if math.isfinite(gain):
+        return f"{seeds}: enough to detect a gain of {gain:.1f} points ({basis})."
+    gain = stats.min_detectable_gain(SEED_DEVIATION, max(3, none), 3)
+    more = f"{max(3, none)} and 3 would detect one of {gain:.1f} points"
+    return f"{seeds}: too few to tell a gain from chance; {more} ({basis})."

@@ -1,221 +1,235 @@
-"""How long a plan will take. Three grounds, best first: a done run with the same settings, measured seconds per token
-of the same model on the same kind of device, and FLOPs over an assumed rate.
+"""What a run costs in seconds and bytes, known before anything is fetched or trained.
 
-The unit of work is the FLOP: 6 per parameter and token of training (4 with LoRA, which needs no gradients of the
-weights), 2 per parameter and token of evaluation. Parameters are those outside the word embeddings, and in masked
-language modelling the output layer for the share of tokens that are predicted. Attention over long inputs, tokenising
-and saving are left out; what was measured holds them.
+Seconds come from finished runs of the same kind and encoder where there are any, else from FLOPs
+over a rate that is measured here once. FLOPs are 6 per parameter and token of training (4 with
+LoRA, which needs no gradients of the weights) and 2 per parameter and token of evaluation;
+parameters are those outside the word embeddings.
 """
 
 import json
-from collections.abc import Mapping
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import yaml
-
 from xfer_utils.runs import records
-from xfer_utils.runs.counts import Counts, evaluation_tokens, training_tokens
+from xfer_utils.runs.counts import Counts, evaluation_tokens, training_tokens, with_defaults
 from xfer_utils.runs.plan import Plan, Run, runs_folder, source_of
-from xfer_utils.study import paths
-from xfer_utils.study.params import Model
+from xfer_utils.study import params, paths, settings_file
 
-# Sustained: a CPU core on a small model, and a 24 GB GPU in bf16 with the kernels that share it. The largest GPUs are
-# 5 to 10 times faster.
-ASSUMED_FLOPS = {"cpu": 4.0e10, "gpu": 2.0e13}
+CARD_FLOPS = 2.0e13  # assumed: what kernels that share a 24 GB card sustain together, in bf16
+SUSTAINED = 0.3  # of the rate of large matrix products: 0.2 to 0.4 on a CPU with the toy's encoder
 START_SECONDS = 1.0
-PADDING = {
-    "random": 1.25,
-    "length": 1.0,
-}  # work per real token: measured 1.12 to 1.35, by task (notebook 96)
-UNKNOWN_SHAPE = (
-    24,
-    1024,
-)  # layers and width of a model that nothing is known of: those of XLM-R Large
-UNHASHED = ("seed", "checkpoint_minutes", "run_dir", "encoder_dir", "held_out")
+UNLIKE = {"seed", "run_dir"}  # parameters that leave a run's length alone
+PADDING = {"random": 1.25, "length": 1.0}  # work per real token: 1.12 to 1.35 (notebook 96)
+# Per parameter: weight, gradient and two moments in fp32, the weight in bf16; LoRA has no more
+# than the weights. Per token of a batch, layer and unit of width, kept for the backward pass:
+# counted under autocast to bf16 with XLM-R base (0.65 MB a token) and Large (1.75 MB).
+TRAINING_BYTES = {"full": 18, "lora": 6}
+ACTIVATION_BYTES = {"bf16": 70, "fp32": 140}
 
 
-@dataclass
-class Expected:
-    """Seconds of kernel time still to spend, and how many runs' are known in which way."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    measured: int = 0
-    scaled: int = 0
-    assumed: int = 0
-    shares_gpu: bool = False
-
-    def lanes(self, workers: int) -> int:
-        """Kernels that make progress at once: the assumed rate of a GPU is that of all kernels on it together."""
-        return 1 if self.shares_gpu else workers
-
-    @property
-    def basis(self) -> str:
-        """In words, for the plan's last lines."""
-        parts = [f"{self.measured} from done runs with the same settings"] * bool(self.measured)
-        parts += [f"{self.scaled} from this model's measured speed"] * bool(self.scaled)
-        parts += [f"{self.assumed} from FLOPs over an assumed rate"] * bool(self.assumed)
-        return ", ".join(parts) or "nothing to do"
-
-
+# ----- sizes -----
 @dataclass(frozen=True)
 class Size:
-    """A model's size: parameters in all and outside the word embeddings, bytes to download, licence, layers and their
-    width, whether known."""
+    """A model's size: parameters in all and outside the word embeddings, bytes to download."""
 
-    parameters: float
-    body: float
-    download: float
-    licence: str
-    layers: int
-    width: int
+    parameters: float = 5.6e8
+    body: float = 3.0e8
+    download: float = 2.2e9
+    layers: int = 24
+    width: int = 1024
     known: bool = True
 
 
 @cache
 def published() -> dict[str, dict]:
     """The published models whose size is known, by hub id."""
-    return yaml.safe_load((Path(__file__).parent / "models.yaml").read_text(encoding="utf-8"))
+    return settings_file.load(Path(__file__).parent / "models.yaml")
 
 
-def size(model: Model) -> Size:
-    """A model's size, without asking the hub."""
+def size(model: params.Model) -> Size:
+    """A model's size, without asking the hub; XLM-R Large's where nothing is known."""
     if shape := model.pretrain:
-        body = _body(shape.layers, shape.width, shape.feedforward)
-        return Size(
-            body + shape.vocabulary * shape.width,
-            body,
-            0,
-            "trained here",
-            shape.layers,
-            shape.width,
-        )
+        body = body_parameters(shape.layers, shape.width, shape.feedforward)
+        return Size(body + shape.vocabulary * shape.width, body, 0, shape.layers, shape.width)
     if row := published().get(model.load):
-        parameters, shape = row["parameters"] * 1e6, (row["layers"], row["width"])
-        return Size(
-            parameters,
-            row["body"] * 1e6,
-            row.get("download", parameters * 4e-9) * 1e9,
-            row["licence"],
-            *shape,
-        )
-    folder = paths.resolve(model.load)
-    stored = sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder.is_dir() else 0
-    if stored:
-        return Size(
-            stored / 4, stored / 4, 0, "see the model's folder", *_shape(folder / "config.json")
-        )
-    return Size(5.6e8, 3.0e8, 2.2e9, "see the model's page", *UNKNOWN_SHAPE, known=False)
+        parameters = row["parameters"] * 1e6
+        download = row.get("download", parameters * 4e-9) * 1e9
+        return Size(parameters, row["body"] * 1e6, download, row["layers"], row["width"])
+    files = paths.resolve(model.load).glob("*.safetensors")
+    parameters = sum(file.stat().st_size for file in files) / 4
+    return Size(parameters, parameters, 0) if parameters else Size(known=False)
 
 
-def _shape(file: Path) -> tuple[int, int]:
-    """Layers and width, by the names that configurations have for them."""
-    given = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    names = (("num_hidden_layers", "num_layers", "n_layer"), ("hidden_size", "d_model", "n_embd"))
-    layers, width = (next((given[key] for key in keys if key in given), 0) for keys in names)
-    return (layers, width) if layers and width else UNKNOWN_SHAPE
-
-
-def expected(plan: Plan, todo: list[str]) -> Expected:
-    """Expected kernel seconds of each run that is still to do."""
-    counts = Counts(source_of(plan.study))
-    exact, rates = _history(plan, counts)
-    found = Expected()
-    for run_id in todo:
-        run = plan.runs[run_id]
-        model = plan.study.models[run.labels["model"]]
-        work = effort(run.kind.name, run.parameters, counts)
-        encoder = _encoder(run, plan.runs)
-        if like := exact.get(_settings(run.kind.name, run.parameters, encoder)):
-            found.measured += 1
-            found.seconds[run_id] = median(like)
-        elif rate := rates.get(encoder):
-            found.scaled += 1
-            found.seconds[run_id] = START_SECONDS + rate * work
-        else:
-            found.assumed += 1
-            found.shares_gpu |= bool(model.load)
-            flops = size(model).body * work
-            found.seconds[run_id] = (
-                START_SECONDS + flops / ASSUMED_FLOPS["gpu" if model.load else "cpu"]
-            )
-    return found
-
-
-def wall_seconds(plan: Plan, seconds: dict[str, float], workers: int) -> float:
-    """Time until all is done with so many kernels: the work shared out, but never less than the longest chain."""
-    chain: dict[str, float] = {}
-    for run in plan.runs.values():
-        above = max((chain.get(parent, 0.0) for parent in run.parents.values()), default=0.0)
-        chain[run.id] = above + seconds.get(run.id, 0.0)
-    encoders = sum(
-        seconds.get(run.id, 0.0) for run in plan.runs.values() if run.kind.name == "encoder"
-    )
-    rest = sum(seconds.values()) - encoders
-    return max(max(chain.values(), default=0.0), encoders + rest / max(1, workers))
-
-
-def effort(kind: str, parameters: dict[str, Any], counts: Counts) -> float:
-    """FLOPs of a run per parameter of its model."""
-    factor = 4 if parameters.get("tuning") == "lora" else 6
-    trained = (
-        training_tokens(kind, parameters, counts) * PADDING[parameters.get("batching", "length")]
-    )
-    if kind == "encoder" and trained:
-        body = _body(parameters["layers"], parameters["width"], parameters["feedforward"])
-        trained *= 1 + parameters["masked"] * parameters["vocabulary"] * parameters["width"] / body
-    return factor * trained + 2 * evaluation_tokens(kind, parameters, counts)
-
-
-def _body(layers: int, width: int, feedforward: int) -> float:
+def body_parameters(layers: int, width: int, feedforward: int) -> float:
     """Weights of a transformer outside its embeddings."""
     return layers * (4 * width**2 + 2 * width * feedforward)
 
 
-def _history(plan: Plan, counts: Counts) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds of done runs by settings, and seconds per unit of effort by encoder: on this device, from this source."""
-    exact: dict[str, list[float]] = {}
-    spent: dict[str, list[tuple[float, float]]] = {}
-    here, source = records.environment()["device"], (plan.study.source, plan.study.world)
+def training_bytes(model: Size, training: params.Training, choices: int, precision: str) -> float:
+    """Memory of a training: the model's own, and the activations of a batch of longest inputs."""
+    kept = ACTIVATION_BYTES["fp32" if training.precision == "fp32" else precision]
+    tokens = training.batch_size * max(1, choices) * training.max_length
+    activations = tokens * kept * model.layers * model.width
+    return model.parameters * TRAINING_BYTES[training.tuning] + activations
+
+
+# ----- seconds -----
+@dataclass
+class Expected:
+    """Kernel seconds of each run still to do, and how they are known."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    card_seconds: float = 0.0  # of the runs of published models, on a card at the assumed rate
+    measured: int = 0
+    rates: list[float] = field(default_factory=list)
+    cards: int = 0
+
+    def lanes(self, workers: int) -> int:
+        """Kernels that make progress at once: the rate of a GPU is that of all kernels on it."""
+        return self.cards if self.cards and self.rates else workers
+
+    @property
+    def basis(self) -> str:
+        """In words, for the plan's last lines."""
+        parts = [f"{self.measured} as long as finished runs of their kind"] * bool(self.measured)
+        if self.rates:
+            rate = quantity(sum(self.rates) / len(self.rates), "FLOP/s")
+            parts.append(f"{len(self.rates)} from FLOPs at {rate}, as measured on this machine")
+        return ", ".join(parts)
+
+
+def expected(plan: Plan, todo: Iterable[str], threads: int = 1) -> Expected:
+    """Expected kernel seconds of each run that is still to do, with so many threads each."""
+    import torch
+
+    counts, cost = Counts(source_of(plan.study)), Expected(cards=torch.cuda.device_count())
+    likes = {run_id: _like(plan.runs[run_id], plan.runs) for run_id in todo}
+    history = _history(set(likes.values()), counts)
+    for run_id, like in likes.items():
+        run = plan.runs[run_id]
+        model = plan.study.models[run.labels["model"]]
+        work, body = effort(run.parameters, counts), size(model).body
+        if rate := history.get(like):
+            cost.measured += 1
+        else:
+            flops = machine_rate(size(model).width, threads)
+            cost.rates.append(flops)
+            rate = flops / body
+        cost.seconds[run_id] = START_SECONDS + work / rate
+        if model.load:
+            cost.card_seconds += START_SECONDS + work * body / CARD_FLOPS
+    return cost
+
+
+def wall_seconds(plan: Plan, seconds: Mapping[str, float], lanes: int) -> float:
+    """Time until all is done: the work shared out, but never less than the longest chain."""
+    chain: dict[str, float] = {}
+    for run in plan.runs.values():
+        above = max((chain.get(parent, 0.0) for parent in run.parents.values()), default=0.0)
+        chain[run.id] = above + seconds.get(run.id, 0.0)
+    encoders = sum(seconds.get(run.id, 0.0) for run in plan.runs.values() if not run.parents)
+    shared = (sum(seconds.values()) - encoders) / max(1, lanes)
+    return max(max(chain.values(), default=0.0), encoders + shared)
+
+
+def effort(parameters: Mapping[str, Any], counts: Counts) -> float:
+    """FLOPs of a run per parameter of its model."""
+    given = with_defaults(parameters)
+    factor = 4 if given.get("tuning") == "lora" else 6
+    trained = training_tokens(given, counts) * PADDING[given.get("batching", "length")]
+    if trained and "masked" in given:  # the output layer, for the tokens that are predicted
+        body = body_parameters(given["layers"], given["width"], given["feedforward"])
+        trained *= 1 + given["masked"] * given["vocabulary"] * given["width"] / body
+    return factor * trained + 2 * evaluation_tokens(given, counts)
+
+
+def machine_rate(width: int, threads: int) -> float:
+    """FLOP/s that a model of this width sustains here: measured once, kept in outputs/cache."""
+    device = records.environment()["device"]
+    key = f"{socket.gethostname()}, {device}, width {width}"
+    file = paths.outputs() / "cache" / "rates.json"
+    rates = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if key not in rates:
+        rates[key] = SUSTAINED * _matrix_rate(width)
+        with suppress(OSError):  # a plan can be read where nothing can be written
+            records.write_json(file, rates)
+    return rates[key] * (threads if device.startswith("cpu") else 1)
+
+
+def _matrix_rate(width: int) -> float:
+    """FLOP/s of products as wide as a model's feed-forward layer: of one thread, or of the GPU."""
+    import torch
+
+    cuda, threads = torch.cuda.is_available(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    where = {"device": "cuda", "dtype": torch.bfloat16} if cuda else {}
+    rows = 16384 if cuda else 512
+    left, right = torch.rand(rows, width, **where), torch.rand(width, 4 * width, **where)
+    times = []
+    until = time.perf_counter() + 0.5
+    while time.perf_counter() < until:
+        begun = time.perf_counter()
+        product = left @ right
+        product[0, 0].item()  # waits for the GPU
+        times.append(time.perf_counter() - begun)
+    torch.set_num_threads(threads)
+    return 2 * rows * width * 4 * width / min(times)
+
+
+def _history(likes: set[str], counts: Counts) -> dict[str, float]:
+    """Work per second of finished runs on this device that are like those planned.
+
+    It is that of all such runs together: short ones alone would tell about start-up.
+    """
+    work, seconds = defaultdict(float), defaultdict(float)
+    here = records.environment()["device"]
     results = {folder.name: records.read(folder) for folder in sorted(runs_folder().glob("*"))}
-    for result in results.values():
-        if (
-            result is None
-            or result.environment.get("device") != here
-            or not (encoder := _encoder(result, results))
-        ):
-            continue
-        if result.training.get("resumed_from"):  # its seconds are those of its last part alone
-            continue
-        given, seconds = result.parameters, result.timing["total"]
-        exact.setdefault(_settings(result.kind, given, encoder), []).append(seconds)
-        if result.kind == "encoder" or (given["source"], given["world"]) != source:
-            continue
-        if work := effort(result.kind, given, counts):
-            spent.setdefault(encoder, []).append((max(0.0, seconds - START_SECONDS), work))
-    # A model's rate is of all its runs together: in short ones it would be drowned by what comes before and after.
-    return exact, {
-        encoder: sum(s for s, _ in pairs) / sum(w for _, w in pairs)
-        for encoder, pairs in spent.items()
-    }
+    for result in filter(None, results.values()):
+        key = _like(result, results)
+        # The seconds of a resumed run are those of its last part alone.
+        whole = not result.training.get("resumed_from")
+        if key and key in likes and whole and result.environment.get("device") == here:
+            work[key] += effort(result.parameters, counts)
+            seconds[key] += max(0.1, result.timing["total"] - START_SECONDS)
+    return {key: work[key] / seconds[key] for key in work if work[key]}
 
 
-def _encoder(run: Run | records.Result, known: Mapping[str, Run | records.Result | None]) -> str:
-    """Settings of the encoder this run descends from; empty if it is gone."""
-    while run and _kind(run) != "encoder":
-        parents = run.parents if isinstance(run.parents, list) else list(run.parents.values())
-        run = known.get(next(iter(parents), ""))
-    return _settings("encoder", run.parameters) if run else ""
+def _like(run: Run | records.Result, runs: Mapping[str, Run | records.Result | None]) -> str:
+    """A run's kind and the settings of the encoder it descends from; empty if that is gone."""
+    encoder: Run | records.Result | None = run
+    while encoder and (parents := _parents(encoder)):
+        encoder = runs.get(parents[0])
+    parameters = encoder.parameters if encoder else {}
+    settings = {key: value for key, value in parameters.items() if key not in UNLIKE}
+    kind = run.kind if isinstance(run, records.Result) else run.kind.name
+    return json.dumps([kind, settings], sort_keys=True) if encoder else ""
 
 
-def _kind(run: Run | records.Result) -> str:
-    return run.kind if isinstance(run.kind, str) else run.kind.name
+def _parents(run: Run | records.Result) -> list[str]:
+    return run.parents if isinstance(run, records.Result) else list(run.parents.values())
 
 
-def _settings(kind: str, parameters: dict, encoder: str = "") -> str:
-    """Everything that may change a run's duration."""
-    given = {key: value for key, value in parameters.items() if key not in UNHASHED}
-    return json.dumps([kind, given, encoder], sort_keys=True)
+# ----- in words -----
+def duration(seconds: float | None) -> str:
+    """A duration to two figures; nothing where it is not known."""
+    if seconds is None or seconds != seconds:
+        return ""
+    for unit, length, longest in (("s", 1, 100), ("min", 60, 6000), ("h", 3600, 172800)):
+        if seconds < longest:
+            return f"{seconds / length:.{int(seconds < 10 * length)}f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def quantity(number: float, unit: str = "") -> str:
+    """A number with one of k, M, G, T and at most three figures."""
+    for sign, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.3g} {sign}{unit}"
+    return f"{number:.0f} {unit}".strip()

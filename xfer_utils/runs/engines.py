@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +85,7 @@ def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
     return [run_id for run_id in plan.runs if run_id in needed]
 
 
-def with_children(plan: Plan, chosen: list[str]) -> set[str]:
+def with_children(plan: Plan, chosen: Iterable[str]) -> set[str]:
     """The chosen runs and everything that builds on them."""
     below = set(chosen)
     for run in plan.runs.values():
@@ -94,9 +94,9 @@ def with_children(plan: Plan, chosen: list[str]) -> set[str]:
     return below
 
 
-def forget(plan: Plan, run_ids: set[str]) -> None:
-    """Takes back that runs are done, so that they are made again under the same id."""
-    for run_id in run_ids:
+def forget(plan: Plan, chosen: Iterable[str]) -> None:
+    """Takes back that runs, and what builds on them, are done: they are made again."""
+    for run_id in with_children(plan, chosen):
         (plan.runs[run_id].folder / records.RESULT).unlink(missing_ok=True)
 
 

@@ -195,7 +195,7 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
 def load(path: str | Path, source: str = "") -> Study:
     """A study from its file, or with another source; a SettingsError says file, key and line."""
     path = Path(path)
-    content, _ = _with_base(path)
+    content, _ = settings_file.extended(path)
     if source:
         content["source"] = source
     try:
@@ -208,57 +208,22 @@ def refusals(
     path: str | Path, error: ValidationError, inside: tuple = (), known: list[str] = ()
 ) -> SettingsError:
     """All that pydantic refused in a study file, or in the section `inside` it (keys: `known`)."""
-    files = _with_base(Path(path))[1]
+    files = settings_file.extended(Path(path))[1]
     problems = [{**problem, "loc": (*inside, *problem["loc"])} for problem in error.errors()]
     return SettingsError("\n".join(_explain(problem, files, known) for problem in problems))
 
 
 def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
     """The error for a value that only a source can judge, such as a language it does not have."""
-    place = _place(keys, _with_base(Path(path))[1])
+    place = settings_file.place(keys, settings_file.extended(Path(path))[1])
     return SettingsError(f"{place}: `{'.'.join(map(str, keys))}`: {message}")
-
-
-def _with_base(path: Path) -> tuple[dict, list[Path]]:
-    """The file's content over its base's, section by section, and the files that it came from."""
-    content = settings_file.load(path)
-    base_name = content.pop("extends", None)
-    if base_name is None:
-        return content, [path]
-    base_path = path.parent / str(base_name)
-    base = settings_file.load(base_path)
-    if "extends" in base:
-        raise SettingsError(
-            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
-        )
-    if "name" not in content:
-        raise SettingsError(
-            f"{path}: a study that extends another needs a `name:` of its own, "
-            f"or it would overwrite the plan and the report of `{base.get('name')}`."
-        )
-    return _merge(base, content), [path, base_path]
-
-
-def _merge(base: dict, over: dict) -> dict:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if both and key != "models" else value
-    return merged
-
-
-def _place(keys: tuple, files: list[Path]) -> str:
-    """File and line of the file that holds most of the keys; the one that extends comes first."""
-    lines = [(settings_file.line_of(file, keys), file) for file in files]
-    (_, line), file = max(lines, key=lambda place: place[0][0])
-    return f"{file}, line {line}" if line else str(file)
 
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
     location = fault.keys if isinstance(fault, KeyFault) else error["loc"]
     keys = tuple(key for key in location if key != "[key]")
-    place = _place(keys, files)
+    place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
         near = closest(str(keys[-1]), list(known) or _siblings(keys))

@@ -1,106 +1,86 @@
-"""Reading a settings file strictly: duplicate keys and YAML 1.1's surprises are refused, with the line.
+"""Reading a settings file strictly: YAML 1.2, so that `1e-5` is a number and `no` is text.
 
-YAML 1.1 reads `1e-5` as text and `no` as False; both have silently changed studies before.
+Whatever is wrong is told with file, line and key. Lines come from YAML's own nodes, read again
+only when there is something to tell.
 """
 
 import difflib
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import YAMLError
 
-EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?[0-9]*\.[0-9]*[eE][0-9]+")
-SWITCH = re.compile(r"yes|no|on|off|y|n", re.IGNORECASE)
-
-
-class SettingsError(ValueError):
-    """A wrong request, worded for the person who made it."""
+LARGEST_FILE = 1_000_000  # bytes
+TEXT = "tag:yaml.org,2002:str"
 
 
-class StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses what YAML would read differently from what was meant."""
+class SettingsError(Exception):
+    """A wrong request, worded for the person who made it.
+
+    No ValueError: pydantic would blame it on the value that was being validated.
+    """
 
 
-def _where(node: yaml.Node) -> str:
-    return f"{node.start_mark.name}, line {node.start_mark.line + 1}"
-
-
-def _mapping(loader: StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise SettingsError(
-                f"{_where(key_node)}: the key `{key}` stands twice (first in line {seen[key]}). Keep one."
-            )
-        seen[key] = key_node.start_mark.line + 1
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-def _scalar(loader: StrictLoader, node: yaml.ScalarNode) -> Any:
-    if node.style is None and SWITCH.fullmatch(node.value):
-        raise SettingsError(
-            f"{_where(node)}: `{node.value}` would be read as true or false. "
-            f'Write "{node.value}" in quotes for text (the language code), or true/false for a switch.'
-        )
-    if node.style is None and EXPONENT.fullmatch(node.value):
-        raise SettingsError(
-            f"{_where(node)}: `{node.value}` would be read as text, not as a number. Write {_with_point(node.value)}."
-        )
-    return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
-
-
-def _with_point(text: str) -> str:
-    mantissa, exponent = re.split("[eE]", text)
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
-
-
-StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
-for _tag in ("bool", "str", "int", "float"):
-    StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _scalar)
-
-
-def load(path: Path) -> dict:
-    """One settings file as a dict; a SettingsError names file and line of whatever is wrong."""
+def load(path: Path) -> dict[str, Any]:
+    """One settings file; a SettingsError names file and line of whatever is wrong."""
+    text, yaml = _read(path), _yaml()
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file.{_nearest_file(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-    try:
-        loader = StrictLoader(text)
-        loader.name = str(path)
-        content = loader.get_single_data()
-    except yaml.YAMLError as error:
+        root = yaml.compose(text)
+        if not isinstance(root, MappingNode):
+            raise SettingsError(f"{path}: a settings file is a list of `key: value` lines.")
+        _check(root, path, set())
+        return yaml.constructor.construct_document(root)
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise SettingsError(f"{path}{line}: not valid YAML ({problem}).") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deeply.") from None
+    except (ValueError, ArithmeticError) as error:
+        raise SettingsError(f"{path}: a value cannot be read ({error}).") from None
+
+
+def extended(path: Path) -> tuple[dict[str, Any], list[Path]]:
+    """A file's content over that of the file it `extends:`, and the files it came from.
+
+    It needs a `name:` of its own: under the other's name it would overwrite its plan and report.
+    """
+    content = load(path)
+    base_name = content.pop("extends", None)
+    if base_name is None:
+        return content, [path]
+    base_path = path.parent / str(base_name)
+    base = load(base_path)
+    if "extends" in base:
         raise SettingsError(
-            f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)})."
-        ) from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: a settings file is a list of `key: value` lines.")
-    return content
+            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
+        )
+    if "name" not in content:
+        raise SettingsError(
+            f"{path}: the key `name` is missing. A study that extends {base_name} needs a name of "
+            f"its own, such as `name: {path.stem}`; otherwise it overwrites the other's report."
+        )
+    return _merge(base, content), [path, base_path]
 
 
 def line_of(path: Path, keys: tuple) -> tuple[int, int | None]:
-    """How many of some nested keys stand in a file, and the line of the last of those."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = None
+    """How many of some nested keys are in a file, and the line of the last of those."""
+    node, line = _yaml().compose(path.read_text(encoding="utf-8")), None
     for depth, key in enumerate(keys):
-        if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(key)]
-            if not found:
-                return depth, line
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-        else:
+        pair = _child(node, key)
+        if pair is None:
             return depth, line
+        line, node = pair[0].start_mark.line + 1, pair[1]
     return len(keys), line
+
+
+def place(keys: tuple, files: list[Path]) -> str:
+    """File and line of the file that holds most of the keys; of equal ones, the first."""
+    lines = [(*line_of(file, keys), file) for file in files]
+    _, line, file = max(lines, key=lambda row: row[0])
+    return f"{file}, line {line}" if line else str(file)
 
 
 def closest(word: str, known: list[str]) -> str:
@@ -111,6 +91,62 @@ def closest(word: str, known: list[str]) -> str:
     return f" Known: {', '.join(known)}." if len(known) <= 45 else ""
 
 
-def _nearest_file(path: Path) -> str:
-    siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    return closest(path.name, siblings) if siblings else ""
+def _yaml() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder; name a file in it.")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise SettingsError(f"{path} is larger than a settings file can be (1 MB).")
+        return content.decode("utf-8")
+    except FileNotFoundError:
+        siblings = sorted(file.name for file in path.parent.glob("*.yaml"))
+        raise SettingsError(f"{path}: no such file.{closest(path.name, siblings)}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+
+
+def _check(node: Node, path: Path, seen: set[int]) -> None:
+    """Keys are text and differ; no section is an alias, since aliases of aliases never end."""
+    if isinstance(node, ScalarNode):
+        return
+    line = node.start_mark.line + 1
+    if id(node) in seen:
+        raise SettingsError(f"{path}, line {line}: `*` repeats this section; write its lines out.")
+    seen.add(id(node))
+    lines: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, MappingNode) else []:
+        line = key.start_mark.line + 1
+        if key.tag != TEXT:
+            raise SettingsError(f"{path}, line {line}: a key is text; put this one in quotes.")
+        if key.value in lines:
+            raise SettingsError(
+                f"{path}, line {line}: the key `{key.value}` is already in line {lines[key.value]}."
+                " Keep one of them."
+            )
+        lines[key.value] = line
+    for child in node.value:
+        _check(child[1] if isinstance(child, tuple) else child, path, seen)
+
+
+def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:
+    """The node on a key's line and the node of its value; None where there is no such key."""
+    if isinstance(node, MappingNode):
+        return next((pair for pair in node.value if pair[0].value == str(key)), None)
+    if isinstance(node, SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key], node.value[key]
+    return None
+
+
+def _merge(base: dict, over: dict) -> dict:
+    """Section by section; `models` is one value, so that a study does not inherit models."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both and key != "models" else value
+    return merged
