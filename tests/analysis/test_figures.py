@@ -9,31 +9,8 @@ import pytest
 from xfer_utils.analysis import figures, tables
 from xfer_utils.study.languages import languages
 
-COLUMNS = [
-    *(
-        "model",
-        "intermediate",
-        "target",
-        "score",
-        "base",
-        "gain",
-        "low",
-        "high",
-        "interval",
-        "n_seeds",
-    ),
-    *(
-        "n_base_seeds",
-        "n_items",
-        "p",
-        "p_adjusted",
-        "same_data",
-        "above_chance",
-        "chance",
-        "split",
-        "stale",
-    ),
-]
+COLUMNS = """model intermediate target score base gain low high interval n_seeds n_base_seeds n_items p
+p_adjusted same_data above_chance chance split stale""".split()
 
 
 @pytest.fixture
@@ -58,14 +35,12 @@ def scores():
 
 @pytest.fixture
 def table():
-    none = dict.fromkeys(COLUMNS, 1) | {
-        "model": "m",
-        "intermediate": "none",
-        "target": "xnli",
-        "split": "dev",
-    }
+    head = {"model": "m", "intermediate": "none", "target": "xnli", "split": "dev"}
+    none = dict.fromkeys(COLUMNS, 1) | head
     mnli = none | {"intermediate": "mnli", "gain": 2.0, "above_chance": False, "same_data": True}
-    return tables.main_table(pd.DataFrame([none, mnli]), {("ccg", "xnli"): "licensed $1$ <b>"})
+    gains = pd.DataFrame([none, mnli])
+    arms = {"none": "none", "mnli": "MNLI", "ccg": "CCG"}
+    return tables.main_table(gains, arms, {("ccg", "xnli"): "licensed $1$ <b>"}, "Gains")
 
 
 def texts(figure):
@@ -90,7 +65,7 @@ def test_of_two_splits_only_the_one_that_tables_show_counts(scores):
 
 
 def test_missing_rows_and_two_models_are_refused(scores):
-    with pytest.raises(ValueError, match="no rows for the intermediate task 'squad'"):
+    with pytest.raises(ValueError, match="no rows for the arm 'squad'"):
         figures.by_language(scores, languages(), "squad")
     with pytest.raises(ValueError, match="2 models"):
         figures.by_language(pd.concat([scores, scores.assign(model="n")]), languages())
