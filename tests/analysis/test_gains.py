@@ -20,9 +20,10 @@ class Study:
         self.rows, self.tables = [], {}
 
     def add(
-        self, intermediate, target, seed, correct, value=None, same_data=False, cluster=None, chance=0.0
+        self, intermediate, target, seed, correct, value=None, same_data=False, cluster=None,
+        chance=0.0,
     ):  # fmt: skip
-        """`correct`: 0 or 1 [languages, items] of parallel items; `value` stands in for the scores."""
+        """`correct`: 0 or 1 [languages, items] of parallel items; `value` stands in for scores."""
         run = f"{intermediate}-{target}-{seed}"
         frames = []
         for language, right in zip("abcdef", correct, strict=False):
@@ -200,7 +201,7 @@ def test_what_is_refused():
 
 
 def test_item_intervals_cover_with_clusters_and_translations():
-    """Items of a paragraph, and translations of an item, are alike; both systems find the same items hard."""
+    """Items of a paragraph and translations are alike; both systems find the same items hard."""
     rng = np.random.default_rng(5)
     paragraphs, each, languages, trials = 60, 4, 3, 150
     cluster = np.repeat([f"p{i}" for i in range(paragraphs)], each)

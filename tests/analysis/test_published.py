@@ -26,7 +26,7 @@ def test_retrieval_means_are_the_means_of_their_languages():
 
 
 def test_group_means_agree_with_the_task_scores():
-    """72.7 is the printed mean of X-STILTs over seven tasks; question answering counts (F1 + EM) / 2."""
+    """72.7 is the printed mean of X-STILTs over seven tasks; answers count (F1 + EM) / 2."""
     own = published.figures().query(
         "panel == 'xtreme_test' and system == 'X-STILTs, best per task'"
     )

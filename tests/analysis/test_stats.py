@@ -1,4 +1,4 @@
-"""Intervals, tests and bootstrap against scipy and statsmodels, and their promises when repeated."""
+"""Intervals, tests and bootstrap against scipy and statsmodels, and what they promise."""
 
 import math
 
@@ -127,7 +127,7 @@ def test_seed_intervals_cover_and_a_a_tests_reject_as_promised(seeds, base_seeds
 
 
 def test_a_a_studies_find_nothing_after_correction():
-    """Eight cells without a true gain: some corrected p is below 0.05 in about 5% of the studies, not in 30%."""
+    """Of eight cells without a gain some corrected p is below 0.05 in 5% of the studies, not 30%."""
     rng = np.random.default_rng(7)
     found = uncorrected = 0
     for _ in range(400):

@@ -6,8 +6,8 @@ import pytest
 
 from xfer_utils.analysis import table_files, tables
 
-COLUMNS = """model intermediate target score base gain low high interval n_seeds n_base_seeds n_items p
-p_adjusted same_data above_chance chance split stale""".split()
+COLUMNS = ["model", "intermediate", "target", "score", "base", "gain", "chance", "split"]
+COLUMNS += [*tables.DETAILS, *tables.MARKS]
 ARMS = {"none": "none", "anli_plus": "ANLI+", "mnli": "MNLI", "qqp": "QQP", "ccg": "CCG"}
 ARMS |= {"multi": "multi-task"}
 HOSTILE = (

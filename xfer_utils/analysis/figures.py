@@ -1,4 +1,4 @@
-"""Figures: a heat map of gains; scores and gains by language. The same data gives the same bytes."""
+"""A heat map of gains; scores and gains by language. The same data gives the same bytes."""
 
 from pathlib import Path
 
@@ -125,8 +125,8 @@ def scatter(
 ) -> Figure:
     """Small multiples, one target each: value against a feature of the languages.
 
-    `baseline` draws the line of no gain. Each target has its own languages, so panels do not share y
-    and values are never averaged over targets.
+    `baseline` draws the line of no gain. Each target has its own languages, so panels do not share
+    y and values are never averaged over targets.
     """
     if feature not in FEATURES:
         raise ValueError(f"unknown feature {feature!r}; known: {', '.join(FEATURES)}.")

@@ -15,15 +15,15 @@ from xfer_utils.analysis.tables import bounds, number
 
 FILE = "findings.json"
 PHRASES = {
-    "gain": "a gain that holds after Holm's correction",
-    "loss": "a loss that holds after Holm's correction",
-    "not shown": "which is no claim: it cannot be told from the noise between seeds",
-    "one run": "one run, which speaks for no other training",
+    "gain": "a gain that holds after correction for all comparisons",
+    "loss": "a loss that holds after correction for all comparisons",
+    "not shown": "which cannot be told from the noise between seeds",
+    "one run": "one run, so another training may give another sign",
 }
 
 
 class Finding(BaseModel):
-    """One estimate and what may be said of it; the interval is over seeds, or missing (`one run`)."""
+    """One estimate and what may be said of it; the interval is over seeds, if there are any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     summary: str
@@ -45,7 +45,7 @@ class Finding(BaseModel):
 
 
 def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
-    """The finding of one row of stats.gains; `title` says what was trained and measured."""
+    """The finding of one row of stats.gains; `title` says whose gain it is."""
     reach = (gain["low"], gain["high"]) if gain["interval"] == SEEDS else None
     sign = "gain" if gain["gain"] > 0 else "loss"
     verdict = "one run" if reach is None else sign if gain["p_adjusted"] < 0.05 else "not shown"
@@ -53,7 +53,7 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     over = f" {bounds(*reach)} over {gain['n_seeds']} seeds" if reach else ""
     return Finding(
         summary=summary, estimand=estimand, estimate=gain["gain"], interval=reach, verdict=verdict,
-        sentence=f"{title}: {points}{over}, {PHRASES[verdict]}.",
+        sentence=f"{title}, {estimand}: {points}{over}, {PHRASES[verdict]}.",
     )  # fmt: skip
 
 

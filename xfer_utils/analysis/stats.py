@@ -136,14 +136,13 @@ def gains(
 ) -> pd.DataFrame:
     """One row per model, arm and target with the gain over the baseline; and rows for the means.
 
-    A task's score is the mean over its languages, the base the mean over the baseline's seeds.
+    A task's score is the mean over its languages, the base the mean over the baseline's seeds. A
+    pair without a score or without a baseline has no row, a mean only where no target is missing.
     `interval` says what low and high cover. `test items`: one seed on a side, a paired bootstrap
-    over clusters that all languages share. `seeds`: two or more on both sides, or a baseline without
-    randomness, a t interval with p. Rows of the baseline bound its own score. p is adjusted by
-    Holm's rule within a model, for single targets and for either mean apart. A pair without a score
-    or without a baseline has no row; a mean has one only where no target is missing. `above_chance`
-    is False where the one-sided 95% bound of the score, over test items, is not above chance (an
-    unknown chance counts as 0).
+    over clusters that all languages share. `seeds`: several on both sides, or a baseline without
+    randomness, a t interval with p. Rows of the baseline bound its own score. Holm's rule adjusts p
+    within a model, for single targets and for either mean apart. `above_chance`: the one-sided 95%
+    bound of the score, over test items, is above chance (an unknown chance counts as 0).
     """
     lines = []
     for model, own in main_rows(scores).groupby("model", sort=False):
