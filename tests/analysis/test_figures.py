@@ -97,6 +97,12 @@ def test_the_heat_map_marks_chance_same_data_and_missing(table):
     assert len(hatched) == 1
 
 
+def test_dollar_signs_in_names_are_no_formulas(scores):
+    points = figures.by_language(scores, languages())
+    figure = figures.scatter(points, "distance", {"xnli": "costs $1$ or $x^{2$"}, "score $_")
+    assert "costs $1$ or $x^{2$" in texts(figure)
+
+
 def test_files_are_the_same_bytes_each_time(table, tmp_path):
     for name in ("a", "b"):
         figures.save(figures.heat_map(table), tmp_path / name, "map", "What it shows.")

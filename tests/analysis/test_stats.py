@@ -127,7 +127,7 @@ def test_seed_intervals_cover_and_a_a_tests_reject_as_promised(seeds, base_seeds
 
 
 def test_a_a_studies_find_nothing_after_correction():
-    """Of eight cells without a gain some corrected p is below 0.05 in 5% of the studies, not 30%."""
+    """Of eight cells without a gain some corrected p is below 0.05 in 5% of studies, not 30%."""
     rng = np.random.default_rng(7)
     found = uncorrected = 0
     for _ in range(400):

@@ -25,12 +25,8 @@ STYLE = {
     "axes.edgecolor": "#8a8f98",
     "svg.hashsalt": "xfer",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # names from data may hold dollar signs
 }
-
-
-def _text(value: object) -> str:
-    """Text from data with the dollar signs that matplotlib would read as formulas made plain."""
-    return str(value).replace("$", r"\$")
 
 
 def heat_map(table: MainTable) -> Figure:
@@ -50,10 +46,10 @@ def heat_map(table: MainTable) -> Figure:
         )  # fmt: skip
         for cell in cells.to_dict("records"):
             _write(axes, columns.index(cell["column"]), rows.index(cell["row"]), cell, limit)
-        names = [_text(name).replace(" without ", " without\n") for name in columns]
+        names = [name.replace(" without ", " without\n") for name in columns]
         axes.set(xlabel="", ylabel="")
         axes.set_xticks(axes.get_xticks(), names, rotation=40, ha="right")
-        axes.set_yticks(axes.get_yticks(), [_text(name) for name in rows], rotation=0)
+        axes.set_yticks(axes.get_yticks(), rows, rotation=0)
         means = cells["target"].isin(MEANS)
         axes.axvline(cells.loc[~means, "target"].nunique(), color="white", linewidth=5)
     return figure
@@ -110,7 +106,7 @@ def _panel(axes: Axes, points: pd.DataFrame, feature: str) -> None:
     for point in known.to_dict("records"):
         place = (point[feature], point["value"])
         shift = {"xytext": (offset, offset), "textcoords": "offset points", "fontsize": letters}
-        axes.annotate(_text(point["language"]), place, **shift)
+        axes.annotate(point["language"], place, **shift)
     note = f"n = {len(others)}"
     if len(others) > 2 and others[feature].nunique() > 1 and others["value"].nunique() > 1:
         fit = linregress(others[feature], others["value"])
@@ -146,10 +142,10 @@ def scatter(
             if baseline:
                 axes.axhline(0, color="#d5d8dd", linewidth=1, zorder=0)
             _panel(axes, points[points["target"] == targets[place]], feature)
-            axes.set_title(_text(titles[targets[place]]), loc="left")
+            axes.set_title(titles[targets[place]], loc="left")
             axes.tick_params(labelbottom=place + across >= len(targets))
         figure.supxlabel(FEATURES[feature], fontsize=10)
-        figure.supylabel(_text(label), fontsize=10)
+        figure.supylabel(label, fontsize=10)
     return figure
 
 

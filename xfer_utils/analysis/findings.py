@@ -35,9 +35,10 @@ class Finding(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Finding":
+        low, high = self.interval or (self.estimate, self.estimate)
         if (self.interval is None) != (self.verdict == "one run"):
             raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
-        if self.interval and not self.interval[0] <= self.estimate <= self.interval[1]:
+        if not low <= self.estimate <= high:
             raise ValueError("the estimate lies outside its interval")
         if number(abs(self.estimate)) not in self.sentence:
             raise ValueError("the sentence does not give the estimate")

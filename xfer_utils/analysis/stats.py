@@ -79,11 +79,6 @@ def min_detectable_gain(sd: float, seeds: int, base_seeds: int, power: float = 0
 # ----- bootstrap over clusters -----
 
 
-def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The bounds between which `level` of the draws lie."""
-    return tuple(np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)]).tolist())
-
-
 def _ratios(sums: csr_matrix, draws: int, seed: int) -> np.ndarray:
     """Draws [draws, pairs] of the ratio of neighbouring columns of `sums` [clusters, 2 * pairs]."""
     rng, n = np.random.default_rng(seed), sums.shape[0]
@@ -280,7 +275,7 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     n, n_base, p = len(cell.by_seed), len(base.by_seed), math.nan
     over_seeds = n > 1 and (own or n_base > 1 or FIXED in base.by_seed)
     if not over_seeds:
-        low, high = percentiles(cell.draws if own else cell.draws - base.draws)
+        low, high = np.nanpercentile(cell.draws if own else cell.draws - base.draws, [2.5, 97.5])
     elif own:
         _, low, high, _ = t_interval(list(cell.by_seed.values()))
     else:
@@ -289,10 +284,7 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     numbers = {"score": cell.score, "base": base.score, "gain": cell.score - base.score}
     bounds = {"low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS}
     counts = {"n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items}
-    marks = {
-        "same_data": cell.same_data,
-        "above_chance": bool(np.nanpercentile(cell.draws, 5) > chance),
-        "stale": cell.stale,
-    }
-    more = {"p": p, "p_adjusted": math.nan, "chance": cell.chance, "split": cell.split}
+    above = bool(np.nanpercentile(cell.draws, 5) > chance)
+    marks = {"same_data": cell.same_data, "above_chance": above, "stale": cell.stale}
+    more = {"p": p, "chance": cell.chance, "split": cell.split}
     return numbers | bounds | counts | marks | more

@@ -11,7 +11,7 @@ from great_tables import GT, loc, style
 
 from xfer_utils.analysis.published import NOT_AVAILABLE
 from xfer_utils.analysis.stats import ARM
-from xfer_utils.analysis.tables import NOT_RUN, MainTable, colours, great_table, plain
+from xfer_utils.analysis.tables import NOT_RUN, MainTable, colours, framed, great_table, plain
 
 LATEX = {
     "\\": "\\textbackslash{}",
@@ -65,9 +65,7 @@ def latex(table: MainTable) -> str:
         frame.iloc[place] = rf"\cellcolor[HTML]{{{light[1:].upper()}}}{frame.iloc[place]}"
     shown = GT(frame, rowname_col="intermediate task", id="main-table")
     shown = shown.fmt_passthrough(columns=list(frame.columns), escape=False)
-    shown = shown.tab_header(title=table.title, subtitle=table.subtitle or None)
-    for note in table.notes:
-        shown = shown.tab_source_note(note)
+    shown = framed(shown, table.title, table.subtitle, table.notes)
     return "% \\usepackage{booktabs,caption} \\usepackage[table]{xcolor}\n" + shown.as_latex()
 
 
@@ -92,14 +90,13 @@ def save_plain(
 ) -> GT:
     """Write a frame of ready text as HTML and CSV, its first column as row labels; the table."""
     labels, *columns = frame.columns
-    shown = GT(frame, rowname_col=labels, id=stem.replace("_", "-")).tab_header(title=title)
+    shown = GT(frame, rowname_col=labels, id=stem.replace("_", "-"))
     shown = shown.cols_align("right", columns=columns).tab_options(table_font_size="14px")
     for column in columns:
         rows = np.flatnonzero(frame[column].isin([NOT_RUN, NOT_AVAILABLE])).tolist()
         grey = style.css("color: #767b84; font-size: 80%;")
         shown = shown.tab_style(grey, loc.body(columns=column, rows=rows))
-    for note in notes:
-        shown = shown.tab_source_note(note)
+    shown = framed(shown, title, "", notes)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.html").write_text(_page(title, shown), encoding="utf-8")
     frame.to_csv(folder / f"{stem}.csv", index=False)

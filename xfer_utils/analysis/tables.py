@@ -127,9 +127,11 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
         "‡ made by an older version of the code.": cells["stale"].any(),
     }  # fmt: skip
     first = "The row none shows scores (0 to 100); every other row its gain over none, in points."
-    return [first, *_seeds_note(cells), *(note for note in marked if marked[note])] + [
-        f"Not run: {'; '.join(rows)}. Reason: {reason.rstrip('.')}."
-        for reason, rows in _missing(cells).items()
+    return [
+        first,
+        *_seeds_note(cells),
+        *(note for note in marked if marked[note]),
+        *_missing(cells),
     ]
 
 
@@ -143,8 +145,8 @@ def _seeds_note(cells: pd.DataFrame) -> list[str]:
     return [f"Seeds: {groups}."] if groups else []
 
 
-def _missing(cells: pd.DataFrame) -> dict[str, list[str]]:
-    """Rows that were not run, or the columns of a row that were not, by reason."""
+def _missing(cells: pd.DataFrame) -> list[str]:
+    """By reason, the rows that were not run, or the columns of a row that were not."""
     own = cells[~cells["target"].isin(MEANS)]
     width = own["target"].nunique()
     by_reason: dict[str, list[str]] = {}
@@ -152,7 +154,10 @@ def _missing(cells: pd.DataFrame) -> dict[str, list[str]]:
     for (reason, row), part in missing.groupby(["reason", "row"], sort=False):
         where = "" if len(part) == width else f" on {', '.join(part['column'])}"
         by_reason.setdefault(reason, []).append(row + where)
-    return by_reason
+    return [
+        f"Not run: {'; '.join(rows)}. Reason: {reason.rstrip('.')}."
+        for reason, rows in by_reason.items()
+    ]
 
 
 def number(value: float, signed: bool = False) -> str:
@@ -168,26 +173,20 @@ def bounds(low: float, high: float) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f"[{number(low)}, {number(high)}]"
 
 
-def _value(cell: pd.Series) -> str:
-    return number(cell["value"], signed=cell["state"] == "gain")
-
-
-def _marks(cell: pd.Series) -> str:
-    return "†" * bool(cell["same_data"]) + "‡" * bool(cell["stale"])
-
-
-def _is_clear(cell: pd.Series) -> bool:
-    """Whether the gain's p value is below 0.05 after correction (missing ones are not)."""
-    return bool(cell["p_adjusted"] < 0.05)
+def _parts(cell: pd.Series) -> tuple[str, str, bool, str]:
+    """Value, marks, whether its corrected p value is below 0.05, and bounds."""
+    value = number(cell["value"], signed=cell["state"] == "gain")
+    marks = "†" * cell["same_data"] + "‡" * cell["stale"]
+    return value, marks, bool(cell["p_adjusted"] < 0.05), bounds(cell["low"], cell["high"])
 
 
 def plain(cell: pd.Series) -> str:
     """A cell as plain text: value, marks and interval."""
     if cell["state"] == NOT_RUN:
         return "–" if cell["target"] in MEANS else NOT_RUN
-    text = _value(cell) + "*" * _is_clear(cell) + _marks(cell)
+    value, marks, is_clear, reach = _parts(cell)
     chance = "" if cell["above_chance"] else "(chance)"
-    return " ".join(part for part in (text, bounds(cell["low"], cell["high"]), chance) if part)
+    return " ".join(part for part in (value + "*" * is_clear + marks, reach, chance) if part)
 
 
 def shade(value: float, limit: float) -> tuple[str, str]:
@@ -213,9 +212,8 @@ def _html_cell(cell: pd.Series) -> str:
     if cell["state"] == NOT_RUN:
         reason = html.escape(cell["reason"], quote=True)
         return f'<span class="not-run" title="{reason}">{plain(cell)}</span>'
-    value = _value(cell) + _marks(cell)
-    strong = f"<b>{value}</b>" if _is_clear(cell) else value
-    reach = bounds(cell["low"], cell["high"])
+    value, marks, is_clear, reach = _parts(cell)
+    strong = f"<b>{value}{marks}</b>" if is_clear else value + marks
     return strong + (f"<br><small>{reach}</small>" if reach else "")
 
 
@@ -236,11 +234,16 @@ def great_table(table: MainTable) -> GT:
     heads = {head["target"]: raw_html(_html_head(head)) for _, head in table.heads.iterrows()}
     shown = GT(body, rowname_col="row", id="main-table")
     shown = shown.fmt_passthrough(columns=columns, escape=False).cols_label(**heads)
-    shown = shown.tab_header(title=table.title, subtitle=table.subtitle or None)
     shown = shown.cols_align("right", columns=columns).tab_options(table_font_size="14px")
     for (arm, column), (light, dark) in colours(table).items():
         css = f"background-color: {light}; background-color: light-dark({light}, {dark});"
         shown = shown.tab_style(style.css(css), loc.body(columns=column, rows=[order.index(arm)]))
-    for note in table.notes:
+    return framed(shown, table.title, table.subtitle, table.notes)
+
+
+def framed(shown: GT, title: str, subtitle: str, notes: Sequence[str]) -> GT:
+    """A table with its title above and its notes beneath."""
+    shown = shown.tab_header(title=title, subtitle=subtitle or None)
+    for note in notes:
         shown = shown.tab_source_note(note)
     return shown
