@@ -229,7 +229,7 @@ def explore(monkeypatch):
             "main": True,
             "seed": 0,
         }
-        scores = pd.DataFrame(scores).assign(language="de", value=50.0, model="m")
+        scores = pd.DataFrame(scores).assign(language="de", split="dev", value=50.0, model="m")
         monkeypatch.setattr(results, "scores", lambda folder: scores)
         monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
         names = {}
@@ -255,4 +255,4 @@ def test_exploring_says_what_it_cannot_compare(explore):
     with pytest.raises(ValueError, match="Choose another target"):
         explore("bucc2018")
     with pytest.raises(ValueError, match="not evaluated after none and after qqp"):
-        explore("xnli", intermediate="qqp")
+        explore("xnli", arm="qqp")

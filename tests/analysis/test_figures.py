@@ -9,36 +9,13 @@ import pytest
 from xfer_utils.analysis import figures, tables
 from xfer_utils.study.languages import languages
 
-COLUMNS = [
-    *(
-        "model",
-        "intermediate",
-        "target",
-        "score",
-        "base",
-        "gain",
-        "low",
-        "high",
-        "interval",
-        "n_seeds",
-    ),
-    *(
-        "n_base_seeds",
-        "n_items",
-        "p",
-        "p_adjusted",
-        "same_data",
-        "above_chance",
-        "chance",
-        "split",
-        "stale",
-    ),
-]
+COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
+COLUMNS += [*tables.DETAILS, *tables.MARKS]
 
 
 @pytest.fixture
 def scores():
-    """Scores that fall by 50 points a unit of distance; MNLI adds 2, and 1 more for each of two seeds."""
+    """Scores that fall by 50 points a unit of distance; MNLI adds 2, and its second seed 1 more."""
     rows = []
     for language, distance in languages().distance[["en", "de", "fr", "ru", "sw", "hi"]].items():
         for intermediate, seeds in (("none", (0, 1, 2)), ("mnli", (0, 1))):
@@ -46,7 +23,7 @@ def scores():
                 value = 80 - 50 * distance + (2 + seed if intermediate == "mnli" else seed - 1)
                 row = {
                     "model": "m",
-                    "intermediate": intermediate,
+                    "arm": intermediate,
                     "target": "xnli",
                     "language": language,
                 }
@@ -58,14 +35,12 @@ def scores():
 
 @pytest.fixture
 def table():
-    none = dict.fromkeys(COLUMNS, 1) | {
-        "model": "m",
-        "intermediate": "none",
-        "target": "xnli",
-        "split": "dev",
-    }
-    mnli = none | {"intermediate": "mnli", "gain": 2.0, "above_chance": False, "same_data": True}
-    return tables.main_table(pd.DataFrame([none, mnli]), {("ccg", "xnli"): "licensed $1$ <b>"})
+    head = {"model": "m", "arm": "none", "target": "xnli", "split": "dev"}
+    none = dict.fromkeys(COLUMNS, 1) | head
+    mnli = none | {"arm": "mnli", "gain": 2.0, "above_chance": False, "same_data": True}
+    gains = pd.DataFrame([none, mnli])
+    arms = {"none": "none", "mnli": "MNLI", "ccg": "CCG"}
+    return tables.main_table(gains, arms, {("ccg", "xnli"): "licensed $1$ <b>"}, "Gains")
 
 
 def texts(figure):
@@ -90,7 +65,7 @@ def test_of_two_splits_only_the_one_that_tables_show_counts(scores):
 
 
 def test_missing_rows_and_two_models_are_refused(scores):
-    with pytest.raises(ValueError, match="no rows for the intermediate task 'squad'"):
+    with pytest.raises(ValueError, match="no rows for the arm 'squad'"):
         figures.by_language(scores, languages(), "squad")
     with pytest.raises(ValueError, match="2 models"):
         figures.by_language(pd.concat([scores, scores.assign(model="n")]), languages())
@@ -120,6 +95,12 @@ def test_the_heat_map_marks_chance_same_data_and_missing(table):
     assert "+2.0†" in texts(figure) and "not run" in texts(figure)
     hatched = [patch for patch in figure.findobj(plt.Rectangle) if patch.get_hatch()]
     assert len(hatched) == 1
+
+
+def test_dollar_signs_in_names_are_no_formulas(scores):
+    points = figures.by_language(scores, languages())
+    figure = figures.scatter(points, "distance", {"xnli": "costs $1$ or $x^{2$"}, "score $_")
+    assert "costs $1$ or $x^{2$" in texts(figure)
 
 
 def test_files_are_the_same_bytes_each_time(table, tmp_path):

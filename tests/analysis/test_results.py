@@ -18,7 +18,7 @@ COLUMNS = {
         "study",
         "run",
         "model",
-        "intermediate",
+        "arm",
         "target",
         "train_task",
         "seed",
@@ -26,7 +26,7 @@ COLUMNS = {
         "split",
         "metric",
     ),
-    *("value", "n", "chance", "main", "same_data", "stale", "layer", "pooling", "metric_code"),
+    *("value", "n", "chance", "main", "same_data", "layer", "pooling", "metric_code"),
 }
 
 
@@ -62,14 +62,14 @@ def test_one_main_score_per_run_task_and_language(folder):
     main = results.scores(folder).query("main")
     assert not main.duplicated(["run", "target", "language"]).any()
     assert set(main["target"]) == {"xnli", "udpos", "xquad", "tatoeba"}
-    assert set(main["intermediate"]) == {"none", "mnli", "squad", "multi"}
+    assert set(main["arm"]) == {"none", "mnli", "squad", "multi"}
     assert all(
         row.metric == metrics.main_metric(task(row.target).metric) for row in main.itertuples()
     )
 
 
 def test_same_data(folder):
-    pairs = results.scores(folder).query("same_data")[["intermediate", "target"]].drop_duplicates()
+    pairs = results.scores(folder).query("same_data")[["arm", "target"]].drop_duplicates()
     assert set(pairs.itertuples(index=False, name=None)) == {
         ("mnli", "xnli"),
         ("squad", "xquad"),

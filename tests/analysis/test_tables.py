@@ -6,99 +6,47 @@ import pytest
 
 from xfer_utils.analysis import table_files, tables
 
-COLUMNS = [
-    *(
-        "model",
-        "intermediate",
-        "target",
-        "score",
-        "base",
-        "gain",
-        "low",
-        "high",
-        "interval",
-        "n_seeds",
-    ),
-    *(
-        "n_base_seeds",
-        "n_items",
-        "p",
-        "p_adjusted",
-        "same_data",
-        "above_chance",
-        "chance",
-        "split",
-        "stale",
-    ),
-]
+COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
+COLUMNS += [*tables.DETAILS, *tables.MARKS]
+ARMS = {"none": "none", "anli_plus": "ANLI+", "mnli": "MNLI", "qqp": "QQP", "ccg": "CCG"}
+ARMS |= {"multi": "multi-task"}
 HOSTILE = (
     '<script>alert("x")</script> | 100% of $x_1$ & {\\input{secret}} **b** [l](http://e.example)'
 )
 
 
+def table_of(gains, reasons=()):
+    return tables.main_table(gains, ARMS, dict(reasons), "Gains")
+
+
 def line(intermediate, target, **more):
-    own = {
-        "model": "m",
-        "intermediate": intermediate,
-        "target": target,
-        "score": 50.0,
-        "base": 48.0,
-        "gain": 2.0,
-    }
-    own |= {
-        "low": 0.5,
-        "high": 3.5,
-        "interval": "test items",
-        "n_seeds": 1,
-        "n_base_seeds": 3,
-        "n_items": 1200,
-    }
-    own |= {
-        "same_data": False,
-        "above_chance": True,
-        "chance": 33.3,
-        "split": "dev",
-        "stale": False,
-    }
-    return own | more
+    head = {"model": "m", "arm": intermediate, "target": target}
+    values = {"score": 50.0, "base": 48.0, "gain": 2.0, "low": 0.5, "high": 3.5}
+    counts = {"interval": "test items", "n_seeds": 1, "n_base_seeds": 3, "n_items": 1200}
+    marks = {"same_data": False, "above_chance": True}
+    return head | values | counts | marks | {"chance": 33.3, "split": "dev"} | more
 
 
 @pytest.fixture
 def gains():
     none = {"gain": 0.0, "interval": "seeds", "n_seeds": 3}
+    reach = {"low": -2.0, "high": -0.04}
+    chance = {"chance": 0.5, "above_chance": False}
     rows = [
         line("none", "tatoeba", score=20.0, low=19.0, high=21.0, chance=0.5, **none),
         line("none", "xnli", score=48.0, low=46.0, high=50.0, **none),
         line("none", "mean", score=34.0, low=33.0, high=35.0, split="", **none),
         line("none", "mean_other", score=34.0, low=33.0, high=35.0, split="", **none),
-        line(
-            "mnli",
-            "xnli",
-            same_data=True,
-            gain=-1.25,
-            low=-2.0,
-            high=-0.04,
-            p=0.01,
-            p_adjusted=0.04,
-        ),
-        line(
-            "mnli",
-            "tatoeba",
-            gain=4.0,
-            low=1.0,
-            high=7.0,
-            chance=0.5,
-            above_chance=False,
-            stale=True,
-        ),
+        line("mnli", "xnli", same_data=True, gain=-1.25, **reach, p=0.01, p_adjusted=0.04),
+        line("mnli", "tatoeba", gain=4.0, low=1.0, high=7.0, **chance),
         line("mnli", "mean", gain=1.4),
         line("mnli", "mean_other", gain=4.0),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def test_rows_and_columns_stand_in_the_papers_order(gains):
-    table = tables.main_table(
+def test_rows_stand_in_the_studys_order_and_columns_in_the_registrys(gains):
+    table = table_of(
         gains, {("anli_plus", "xnli"): "r", ("multi", "panx"): "r", ("multi", "xnli"): "r"}
     )
     assert list(dict.fromkeys(table.cells.row)) == ["none", "ANLI+", "MNLI", "multi-task"]
@@ -107,7 +55,7 @@ def test_rows_and_columns_stand_in_the_papers_order(gains):
 
 
 def test_none_shows_scores_and_the_others_gains(gains):
-    text = table_files.wide(tables.main_table(gains)).set_index("intermediate task")
+    text = table_files.wide(table_of(gains)).set_index("intermediate task")
     assert text.loc["none", "XNLI"] == "48.0 [46.0, 50.0]"
     assert text.loc["MNLI", "XNLI"] == "−1.2*† [−2.0, 0.0]"
     assert text.loc["MNLI", "Tatoeba"] == "+4.0‡ [1.0, 7.0] (chance)"
@@ -116,28 +64,26 @@ def test_none_shows_scores_and_the_others_gains(gains):
 
 
 def test_cells_that_did_not_run_say_so_with_the_reason(gains):
-    table = tables.main_table(
+    table = table_of(
         gains, {("ccg", "xnli"): "CCGbank is licensed.", ("ccg", "tatoeba"): "CCGbank is licensed."}
     )
     cells = table.cells[table.cells.intermediate == "ccg"].set_index("target")
     assert cells.loc[["xnli", "tatoeba"], "state"].eq("not run").all()
     assert "Not run: CCG. Reason: CCGbank is licensed." in table.notes
     assert 'title="CCGbank is licensed."' in tables.great_table(table).as_raw_html()
-    one = tables.main_table(gains, {("qqp", "xnli"): "the run failed"})
+    one = table_of(gains, {("qqp", "xnli"): "the run failed"})
     assert "Not run: QQP on XNLI. Reason: the run failed." in one.notes
     assert "Not run: QQP on Tatoeba. Reason: not in the study." in one.notes
 
 
 def test_a_result_counts_more_than_a_reason(gains):
-    table = tables.main_table(gains, {("mnli", "xnli"): "a second seed is not run yet"})
-    assert (
-        table.cells.set_index(["intermediate", "target"]).loc[("mnli", "xnli"), "state"] == "gain"
-    )
+    table = table_of(gains, {("mnli", "xnli"): "a second seed is not run yet"})
+    assert table.cells.set_index(["arm", "target"]).loc[("mnli", "xnli"), "state"] == "gain"
     assert not any(note.startswith("Not run") for note in table.notes)
 
 
 def test_colour_follows_the_gain_and_grey_means_chance(gains):
-    found = tables.colours(tables.main_table(gains))
+    found = tables.colours(table_of(gains))
     assert found["mnli", "tatoeba"][0] == tables.GREY
     assert ("none", "xnli") not in found
     red, _, blue = (int(found["mnli", "mean_other"][0][i : i + 2], 16) for i in (1, 3, 5))
@@ -149,29 +95,40 @@ def test_colour_follows_the_gain_and_grey_means_chance(gains):
 
 
 def test_only_what_survives_correction_is_bold(gains):
-    markup = tables.great_table(tables.main_table(gains)).as_raw_html()
+    markup = tables.great_table(table_of(gains)).as_raw_html()
     body = markup[markup.index("<tbody") :]
     assert re.findall(r"<b>(.*?)</b>", body) == ["−1.2†"]
 
 
 def test_notes_say_what_the_marks_mean_only_where_they_stand(gains):
-    notes = " ".join(tables.main_table(gains).notes)
+    notes = " ".join(table_of(gains).notes)
     assert "†" in notes and "‡" in notes and "Grey" in notes and "Bold" in notes
     assert "Seeds: 3 for none; 1 for MNLI." in notes
-    clean = gains.assign(same_data=False, stale=False, above_chance=True, p_adjusted=1.0)
-    notes = " ".join(tables.main_table(clean).notes)
+    clean = gains.assign(same_data=False, above_chance=True, p_adjusted=1.0)
+    notes = " ".join(table_of(clean).notes)
     assert not any(mark in notes for mark in ("†", "‡", "Grey", "Bold"))
 
 
 def test_two_models_or_two_scores_for_a_cell_are_refused(gains):
     with pytest.raises(ValueError, match="2 models"):
-        tables.main_table(pd.concat([gains, gains.assign(model="n")]))
-    with pytest.raises(ValueError, match="2 rows for none -> tatoeba"):
-        tables.main_table(pd.concat([gains, gains.head(1)]))
+        table_of(pd.concat([gains, gains.assign(model="n")]))
+    with pytest.raises(ValueError, match="two rows for none -> tatoeba"):
+        table_of(pd.concat([gains, gains.head(1)]))
+
+
+def test_arms_stand_in_the_plans_order_and_are_called_as_the_scores_say():
+    scores = pd.DataFrame({"arm": ["mnli", "none"], "title": ["MNLI, shuffled", "none"]})
+    assert list(tables.arm_titles(scores)) == ["mnli", "none"]
+    titles = tables.arm_titles(scores, ["none", "ccg", "multi", "mnli"])
+    assert list(titles.items()) == [
+        ("none", "none"), ("ccg", "CCG"), ("multi", "multi-task"), ("mnli", "MNLI, shuffled"),
+    ]  # fmt: skip
+    untitled = tables.arm_titles(scores.drop(columns="title"))
+    assert untitled == {"mnli": "MNLI", "none": "none"}
 
 
 def test_nothing_done_yet_is_a_table_of_not_run():
-    table = tables.main_table(pd.DataFrame(columns=COLUMNS), {("none", "xnli"): "not run yet"})
+    table = table_of(pd.DataFrame(columns=COLUMNS), {("none", "xnli"): "not run yet"})
     assert table_files.wide(table).set_index("intermediate task").loc["none", "XNLI"] == "not run"
     assert "not run" in tables.great_table(table).as_raw_html()
 
@@ -192,9 +149,11 @@ def test_numbers(value, signed, text):
 
 def hostile(gains):
     own = gains.replace(
-        {"intermediate": {"mnli": HOSTILE}, "target": {"xnli": HOSTILE}, "split": {"dev": HOSTILE}}
+        {"arm": {"mnli": HOSTILE}, "target": {"xnli": HOSTILE}, "split": {"dev": HOSTILE}}
     )
-    return tables.main_table(own, {("qqp", "tatoeba"): HOSTILE}, HOSTILE, HOSTILE, [HOSTILE])
+    arms = {"none": "none", HOSTILE: HOSTILE, "qqp": "QQP"}
+    reasons = {("qqp", "tatoeba"): HOSTILE}
+    return tables.main_table(own, arms, reasons, HOSTILE, HOSTILE, [HOSTILE])
 
 
 def test_hostile_text_is_escaped_in_html(gains):
@@ -219,7 +178,7 @@ def test_hostile_text_does_nothing_in_latex(gains):
 
 
 def test_all_forms_are_written_and_are_the_same_each_time(gains, tmp_path):
-    table = tables.main_table(gains)
+    table = table_of(gains)
     first = {
         form: path.read_bytes() for form, path in table_files.save(table, tmp_path / "a").items()
     }
@@ -228,7 +187,7 @@ def test_all_forms_are_written_and_are_the_same_each_time(gains, tmp_path):
     }
     assert first == again and set(first) == {"html", "md", "tex", "tidy", "wide"}
     tidy = list(csv.DictReader((tmp_path / "a" / "main.tidy.csv").open(encoding="utf-8")))
-    own = next(row for row in tidy if (row["intermediate"], row["target"]) == ("mnli", "xnli"))
+    own = next(row for row in tidy if (row["arm"], row["target"]) == ("mnli", "xnli"))
     assert float(own["value"]) == -1.25 and own["same_data"] == "True" and own["split"] == "dev"
 
 

@@ -72,7 +72,7 @@ def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
         run
         for run in plan.runs.values()
         if run.kind == "target"
-        and (run.labels["train_task"], run.labels["intermediate"]) == (train_task, intermediate)
+        and (run.labels["train_task"], run.labels["arm"]) == (train_task, intermediate)
     )
 
 
@@ -204,7 +204,7 @@ def test_a_plan_can_be_read_where_nothing_can_be_written(tmp_path, monkeypatch):
 def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
     encoder, run = next(iter(plan.runs)), target(plan)
     runs = [run for run in plan.runs.values() if run.kind == "target"]
-    others = [run.id for run in runs if run.labels["intermediate"] == "none"]
+    others = [run.id for run in runs if run.labels["arm"] == "none"]
     seconds = {encoder: 10.0, **dict.fromkeys(others, 6.0)}
     assert len(others) == 3
     assert cost.wall_seconds(plan, seconds, 1) == 28.0

@@ -168,13 +168,13 @@ def test_pools_without_distractors_are_not_mined(data, encoder, tmp_path):
     row = {
         "run": "r",
         "model": "m",
-        "intermediate": "none",
+        "arm": "none",
         "target": name,
         "seed": 0,
         "same_data": False,
     }
     gains = stats.gains(pd.DataFrame([{**row, **main[0]}]), lambda run, name: frame, draws=20)
-    table = tables.main_table(gains)
+    table = tables.main_table(gains, {"none": "none"}, {}, "Gains")
     assert "BUCC (accuracy, gold pairs only)" in list(table.heads["column"]) and "BUCC" not in list(
         table.heads["column"]
     )

@@ -303,7 +303,7 @@ def test_a_study_of_what_xtreme_r_adds(tmp_path, monkeypatch):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     monkeypatch.setenv("XFER_OUTPUTS", str(outputs))
     frame = results.scores(outputs / "extra").query("main")
-    assert set(frame["intermediate"]) == {"none", "squad"} and frame["value"].between(0, 100).all()
+    assert set(frame["arm"]) == {"none", "squad"} and frame["value"].between(0, 100).all()
     found = frame.groupby("target").agg(
         {"metric": "first", "language": set, "train_task": "first", "n": "first"}
     )
@@ -315,9 +315,9 @@ def test_a_study_of_what_xtreme_r_adds(tmp_path, monkeypatch):
     ]  # English is not one of XCOPA's languages
     assert found.loc["lareqa"].tolist() == ["map_at_20", {"en", "de"}, "squad_answers", 6]
     assert found.loc["mewslix"].tolist() == ["map_at_20", {"en", "de"}, "mewslix_pairs", 5]
-    assert set(
-        frame.query("same_data")[["intermediate", "target"]].itertuples(index=False, name=None)
-    ) == {("squad", "lareqa")}
+    assert set(frame.query("same_data")[["arm", "target"]].itertuples(index=False, name=None)) == {
+        ("squad", "lareqa")
+    }
     assert set(results.intermediate_scores(outputs / "extra")["trained on"]) == {"squad"}
     read = results.examples(outputs / "extra")
     for target, run in frame.groupby("target")["run"].first().items():

@@ -17,8 +17,6 @@ from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
 
-ARM = "intermediate"  # the column of the scores table that names a run's arm
-
 
 def plan(study_dir: Path) -> dict:
     """The study's plan as it was last made: settings, runs, and what cannot be run."""
@@ -49,8 +47,10 @@ def scores(study_dir: Path) -> pd.DataFrame:
         if not _belongs(score, content["study"]):
             continue
         labels = {key: run["labels"][key] for key in ("model", "train_task", "seed", "same_data")}
-        labels |= {ARM: run["labels"]["arm"], "study": content["study"]["name"], "run": run["id"]}
-        rows.append({**labels, "stale": False, **score})
+        arm = run["labels"]["arm"]
+        labels |= {"arm": arm, "title": content["arms"][arm]["title"]}
+        labels |= {"study": content["study"]["name"], "run": run["id"]}
+        rows.append({**labels, **score})
     if not rows:
         raise SettingsError(
             f"{study_dir}: no run of this study is done yet. `xfer run` makes them."

@@ -1,36 +1,34 @@
-"""The main table as Markdown, LaTeX, CSV and HTML files. Text is escaped for the format it is written in."""
+"""The main table as Markdown, LaTeX, CSV and HTML files. Text is escaped for its format."""
 
 import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from great_tables import GT, loc, style
 
 from xfer_utils.analysis.published import NOT_AVAILABLE
-from xfer_utils.analysis.tables import NOT_RUN, MainTable, colours, great_table, plain
+from xfer_utils.analysis.stats import ARM
+from xfer_utils.analysis.tables import NOT_RUN, MainTable, colours, framed, great_table, plain
 
 LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
     "−": "$-$",
 }
 
 
 def wide(table: MainTable) -> pd.DataFrame:
-    """The table as text: a row for each intermediate task, above them what each column was measured on."""
-    names = dict(zip(table.heads.target, table.heads.column, strict=True))
-    heads = [
-        {"row": label} | dict(zip(table.heads.column, table.heads[key], strict=True))
-        for label, key in (("split", "split"), ("items", "items"), ("chance", "chance"))
-    ]
-    body = [
-        {"row": own.row.iloc[0]} | {names[cell.target]: plain(cell) for _, cell in own.iterrows()}
-        for _, own in table.cells.groupby("intermediate", sort=False)
-    ]
-    return pd.DataFrame(heads + body).rename(columns={"row": "intermediate task"})
+    """The table as text: a row for each arm, above them what each column was measured on."""
+    heads = table.heads.set_index("column")[["split", "items", "chance"]].T
+    cells = table.cells.assign(text=table.cells.apply(plain, axis=1))
+    body = cells.pivot(index=ARM, columns="column", values="text")
+    order = cells.drop_duplicates(ARM)
+    body = body.loc[order[ARM], heads.columns].set_axis(order["row"])
+    return pd.concat([heads, body]).rename_axis("intermediate task").reset_index()
 
 
 def markdown(table: MainTable) -> str:
@@ -48,7 +46,7 @@ def markdown(table: MainTable) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Markup in the text is shown, not obeyed. Brackets of intervals are left alone, `](` is not."""
+    """Markup is shown, not obeyed: `](` is broken up, brackets of intervals are left alone."""
     text = re.sub(r"([\\`*_|#])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
     return text.replace("](", r"]\(")
 
@@ -61,62 +59,50 @@ def latex_text(text: str) -> str:
 def latex(table: MainTable) -> str:
     """A table that needs the packages booktabs, caption and xcolor (option table)."""
     frame = wide(table).map(latex_text)
-    names = dict(zip(table.heads.target, table.heads.column, strict=True))
-    for (row, column), (light, _) in colours(table).items():
-        position = 3 + list(dict.fromkeys(table.cells.intermediate)).index(row)
-        here = (position, frame.columns.get_loc(names[column]))
-        frame.iloc[here] = rf"\cellcolor[HTML]{{{light[1:].upper()}}}{frame.iloc[here]}"
-    built = GT(frame, rowname_col="intermediate task", id="main-table")
-    built = built.fmt_passthrough(columns=list(frame.columns), escape=False)
-    built = built.tab_header(title=table.title, subtitle=table.subtitle or None)
-    for note in table.notes:
-        built = built.tab_source_note(note)
-    return "% \\usepackage{booktabs,caption} \\usepackage[table]{xcolor}\n" + built.as_latex()
+    rows, columns = list(dict.fromkeys(table.cells[ARM])), list(table.heads["target"])
+    for (arm, column), (light, _) in colours(table).items():
+        place = (3 + rows.index(arm), 1 + columns.index(column))
+        frame.iloc[place] = rf"\cellcolor[HTML]{{{light[1:].upper()}}}{frame.iloc[place]}"
+    shown = GT(frame, rowname_col="intermediate task", id="main-table")
+    shown = shown.fmt_passthrough(columns=list(frame.columns), escape=False)
+    shown = framed(shown, table.title, table.subtitle, table.notes)
+    return "% \\usepackage{booktabs,caption} \\usepackage[table]{xcolor}\n" + shown.as_latex()
 
 
 def save(table: MainTable, folder: Path, stem: str = "main") -> dict[str, Path]:
     """Write the table in every form; the paths by form: html, md, tex, tidy and wide (both CSV)."""
     folder.mkdir(parents=True, exist_ok=True)
+    tidy = table.cells.merge(table.heads, on=["target", "column"])
     texts = {
-        "html": (f"{stem}.html", _page(table.title, great_table(table))),
-        "md": (f"{stem}.md", markdown(table)),
-        "tex": (f"{stem}.tex", latex(table)),
-        "tidy": (
-            f"{stem}.tidy.csv",
-            table.cells.merge(table.heads, on=["target", "column"]).to_csv(index=False),
-        ),
-        "wide": (f"{stem}.wide.csv", wide(table).to_csv(index=False)),
+        "html": _page(table.title, great_table(table)),
+        "md": markdown(table),
+        "tex": latex(table),
+        "tidy.csv": tidy.to_csv(index=False),
+        "wide.csv": wide(table).to_csv(index=False),
     }
-    for name, text in texts.values():
-        (folder / name).write_text(text, encoding="utf-8")
-    return {form: folder / name for form, (name, _) in texts.items()}
+    for ending, text in texts.items():
+        (folder / f"{stem}.{ending}").write_text(text, encoding="utf-8")
+    return {ending.removesuffix(".csv"): folder / f"{stem}.{ending}" for ending in texts}
 
 
 def save_plain(
     frame: pd.DataFrame, folder: Path, stem: str, title: str, notes: Sequence[str] = ()
 ) -> GT:
-    """Write a frame of ready text as HTML and CSV, its first column as row labels; the table, to be shown."""
-    built = GT(frame, rowname_col=frame.columns[0], id=stem.replace("_", "-")).tab_header(
-        title=title
-    )
-    built = built.cols_align("right", columns=list(frame.columns[1:])).tab_options(
-        table_font_size="14px"
-    )
-    for column in frame.columns[1:]:
-        rows = [
-            place for place, text in enumerate(frame[column]) if text in (NOT_RUN, NOT_AVAILABLE)
-        ]
-        built = built.tab_style(
-            style.css("color: #767b84; font-size: 80%;"), loc.body(columns=column, rows=rows)
-        )
-    for note in notes:
-        built = built.tab_source_note(note)
+    """Write a frame of ready text as HTML and CSV, its first column as row labels; the table."""
+    labels, *columns = frame.columns
+    shown = GT(frame, rowname_col=labels, id=stem.replace("_", "-"))
+    shown = shown.cols_align("right", columns=columns).tab_options(table_font_size="14px")
+    for column in columns:
+        rows = np.flatnonzero(frame[column].isin([NOT_RUN, NOT_AVAILABLE])).tolist()
+        grey = style.css("color: #767b84; font-size: 80%;")
+        shown = shown.tab_style(grey, loc.body(columns=column, rows=rows))
+    shown = framed(shown, title, "", notes)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{stem}.html").write_text(_page(title, built), encoding="utf-8")
+    (folder / f"{stem}.html").write_text(_page(title, shown), encoding="utf-8")
     frame.to_csv(folder / f"{stem}.csv", index=False)
-    return built
+    return shown
 
 
 def _page(title: str, table: GT) -> str:
-    head = f'<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-    return head + table.as_raw_html() + "\n</html>\n"
+    head = '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8">'
+    return f"{head}<title>{html.escape(title)}</title>\n{table.as_raw_html()}\n</html>\n"

@@ -1,0 +1,74 @@
+"""What a study's summary notebooks conclude, in numbers, each with a sentence made from them.
+
+`findings.json` in the study's folder is a list of findings; the report opens with their sentences.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+
+from xfer_utils.analysis.stats import SEEDS
+from xfer_utils.analysis.tables import bounds, number
+
+FILE = "findings.json"
+PHRASES = {
+    "gain": "a gain that holds after correction for all comparisons",
+    "loss": "a loss that holds after correction for all comparisons",
+    "not shown": "which cannot be told from the noise between seeds",
+    "one run": "one run, so another training may give another sign",
+}
+
+
+class Finding(BaseModel):
+    """One estimate and what may be said of it; the interval is over seeds, if there are any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    summary: str
+    estimand: str
+    estimate: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat] | None
+    verdict: Literal["gain", "loss", "equivalent", "not shown", "one run"]
+    sentence: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Finding":
+        low, high = self.interval or (self.estimate, self.estimate)
+        if (self.interval is None) != (self.verdict == "one run"):
+            raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
+        if not low <= self.estimate <= high:
+            raise ValueError("the estimate lies outside its interval")
+        if number(abs(self.estimate)) not in self.sentence:
+            raise ValueError("the sentence does not give the estimate")
+        return self
+
+
+def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
+    """The finding of one row of stats.gains; `title` says whose gain it is."""
+    reach = (gain["low"], gain["high"]) if gain["interval"] == SEEDS else None
+    sign = "gain" if gain["gain"] > 0 else "loss"
+    verdict = "one run" if reach is None else sign if gain["p_adjusted"] < 0.05 else "not shown"
+    points = number(gain["gain"], signed=True) + " points"
+    over = f" {bounds(*reach)} over {gain['n_seeds']} seeds" if reach else ""
+    return Finding(
+        summary=summary, estimand=estimand, estimate=gain["gain"], interval=reach, verdict=verdict,
+        sentence=f"{title}, {estimand}: {points}{over}, {PHRASES[verdict]}.",
+    )  # fmt: skip
+
+
+def write(folder: Path, summary: str, findings: Sequence[Finding]) -> list[Finding]:
+    """Put a summary's findings in place of its earlier ones; others' stay. All of the study's."""
+    others = [finding for finding in read(folder) if finding.summary != summary]
+    whole = sorted([*others, *findings], key=lambda finding: finding.summary)
+    text = json.dumps([finding.model_dump() for finding in whole], indent=1, ensure_ascii=False)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    return whole
+
+
+def read(folder: Path) -> list[Finding]:
+    """The study's findings, checked; none where no summary has written any."""
+    path = folder / FILE
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return [Finding(**row) for row in rows]
