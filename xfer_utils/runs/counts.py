@@ -5,7 +5,6 @@ official release's row counts and the registry's mean lengths stand in for them.
 """
 
 import gzip
-import math
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,16 +12,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from xfer_utils.formats import base
 from xfer_utils.sources.raw import find_table
 from xfer_utils.study.tasks import Hub, Task, task, training_parts
 
-BYTES_PER_TOKEN = (
-    4.7  # of UTF-8 text: measured 4.4 to 4.9 for English in XLM-R's vocabulary and the toy world's
-)
-SPECIAL_TOKENS = 3
 SAMPLE = 300
 UNKNOWN_ITEMS = 1000
-TEXT = ("text_a", "text_b", "question", "passage", "tokens", "text")
 
 
 class Counts:
@@ -30,7 +25,7 @@ class Counts:
 
     def __init__(self, source: Any = None) -> None:
         self.source = source if hasattr(source, "path") else None
-        self._lengths: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self._samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def train(self, name: str) -> int:
         """English training rows of a task."""
@@ -41,21 +36,18 @@ class Counts:
         row = task(name)
         if self.source is None:
             return official_rows(row, role)
-        sides = 2 if row.format == "sentence" else 1
+        sides = base.of(row.format).inputs_per_item
         codes = self.source.languages(name, role)
         return {code: sides * (self._stored(name, role, code) or UNKNOWN_ITEMS) for code in codes}
 
     def row_tokens(self, name: str, role: str, given: dict[str, Any]) -> float:
         """Mean tokens of an example, all its choices or windows together, as far as the model reads them."""
         row, longest = task(name), given["max_length"]
-        lengths = self._sampled(name, role)
-        if not lengths:
+        rows = self._sampled(name, role)
+        if not rows:
             return min(row.mean_tokens, longest * max(1, row.choices))
-        if row.format == "span":
-            return sum(
-                _in_windows(*pair, longest, given.get("doc_stride", 0)) for pair in lengths
-            ) / len(lengths)
-        return sum(min(sum(pair), longest) for pair in lengths) * max(1, row.choices) / len(lengths)
+        estimate, stride = base.of(row.format).estimated_tokens, given.get("doc_stride", 0)
+        return sum(estimate(row, longest, stride) for row in rows) / len(rows)
 
     def line_tokens(self, longest: int) -> float:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""
@@ -66,22 +58,19 @@ class Counts:
             for code in self.source.text_languages()
             for line in islice(self.source.text(code), 50)
         ]
-        return (
-            sum(min(_tokens(line), longest) for line in lines) / max(1, len(lines)) or longest / 2
-        )
+        total = sum(min(base.tokens_in(line), longest) for line in lines)
+        return total / max(1, len(lines)) or longest / 2
 
-    def _sampled(self, name: str, role: str) -> list[tuple[float, float]]:
-        """Tokens of some examples, their context apart, in English or else the first language that is there."""
+    def _sampled(self, name: str, role: str) -> list[dict[str, Any]]:
+        """Some rows, in English or else the first language that is there."""
         if self.source is None:
             return []
-        if (name, role) not in self._lengths:
+        if (name, role) not in self._samples:
             codes = ["en"] if role == "train" else self.source.languages(name, role)[:1]
             there = codes and self.source.has(name, role, codes[0])
             rows = self.source.sample(name, role, codes[0], SAMPLE) if there else []
-            self._lengths[name, role] = [
-                (_row_length(row), _tokens(row.get("context") or "")) for row in rows
-            ]
-        return self._lengths[name, role]
+            self._samples[name, role] = rows
+        return self._samples[name, role]
 
     def _stored(self, name: str, role: str, language: str) -> int:
         if self.source is None:
@@ -147,7 +136,7 @@ def official_rows(row: Task, role: str) -> dict[str, int]:
     """Rows to encode per language in the official release."""
     splits = row.splits.get(role, ())
     splits = [splits] if isinstance(splits, str) else splits
-    sides = 2 if row.format == "sentence" else 1
+    sides = base.of(row.format).inputs_per_item
     found = {}
     for code in (*row.languages, *row.xtreme_r_languages):
         entry = row.hub_for(code)
@@ -163,7 +152,7 @@ def stored_rows(row: Task, entry: Hub) -> int:
         role: {names} if isinstance(names, str) else set(names)
         for role, names in row.splits.items()
     }
-    sides = 2 if row.format == "sentence" else 1
+    sides = base.of(row.format).inputs_per_item
     rows = 0
     for split in set(entry.rows).union(*named.values()):
         guess = row.train_rows if split in named.get("train", ()) else UNKNOWN_ITEMS
@@ -184,27 +173,3 @@ def _rows(file: Path) -> int:
         return pq.ParquetFile(file).metadata.num_rows
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         return sum(1 for _ in lines)
-
-
-def _row_length(row: dict[str, Any]) -> float:
-    """Tokens of an example but for its context; of a multiple choice, with its mean answer."""
-    choices = row.get("choices") or []
-    answer = sum(map(_tokens, choices)) / len(choices) if choices else 0
-    texts = [row.get(key) or "" for key in TEXT]
-    return (
-        SPECIAL_TOKENS
-        + answer
-        + sum(_tokens(" ".join(t) if isinstance(t, list) else t) for t in texts)
-    )
-
-
-def _tokens(text: str) -> float:
-    return len(text.encode()) / BYTES_PER_TOKEN
-
-
-def _in_windows(question: float, context: float, longest: int, stride: int) -> float:
-    """Tokens read of a context in windows: each repeats the question, and all but the first `stride` tokens."""
-    question = min(question, longest / 3)
-    room = longest - question
-    windows = 1 + max(0, math.ceil((context - room) / max(1, room - min(stride, room / 2))))
-    return context + windows * question + (windows - 1) * min(stride, room / 2)

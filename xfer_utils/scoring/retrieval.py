@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
-from xfer_utils.formats import heads
+from xfer_utils.formats import base, heads
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, models
 from xfer_utils.learning.origins import ModelProblem
@@ -28,7 +28,7 @@ STATES_BYTES = 8e9
 
 
 @dataclass(frozen=True)
-class Reading:
+class VectorSettings:
     """How sentences become vectors."""
 
     pooling: str
@@ -42,53 +42,51 @@ def default_layer(layers: int) -> int:
 
 
 def evaluate(
-    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: Reading
+    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: VectorSettings
 ) -> list[dict]:  # fmt: skip
     """Scores one retrieval task in every language and keeps what was retrieved.
 
     Nearest neighbour also reports every other layer (main=False): the choice of layer is part of the result.
     """
-    row, scores, frames, last = task(name), [], [], encoder.config.num_hidden_layers
+    row, last, results = task(name), encoder.config.num_hidden_layers, {}
     if not 0 <= layer <= last:
         raise ModelProblem(
-            f"layer {layer} is not one of this model's, 0 to {last}: correct `layer:` in the study file"
+            f"layer {layer} is not one of this model's, 0 to {last}: "
+            "correct `layer:` in the study file"
         )
     if row.gold_only and _gold_only(data, name, role):
         row = task(row.gold_only)
     for language in data.source.languages(name, role):
-        rows = data.rows(name, role, language)
+        where = (encoder, data, name, role, language)
         if row.metric == "mining_f1":
-            found = {layer: _mined(encoder, data, name, role, language, layer, how)}
+            frames = {layer: _mined(*where, layer, how)}
         else:
-            found = _nearest(encoder, data, name, role, language, list(range(last + 1)), how)
-        chance = 100 / max(1, sum(side == "target" for side in rows["side"]))
-        for number, frame in found.items():
-            frame.insert(0, "language", language)
-            frame.insert(1, "split", data.split_name(name, role))
-            shown = language_scores(row, frame, chance, layer=number, pooling=how.pooling)
-            scores += shown if number == layer else [{**score, "main": False} for score in shown]
-        frames.append(found[layer])
-    save_predictions(
-        run_dir / "predictions" / f"{row.name}.parquet", pd.concat(frames, ignore_index=True)
-    )
+            frames = _nearest(*where, list(range(last + 1)), how)
+        alternatives = base.of(row.format).alternatives(row, data.rows(name, role, language))
+        for number, frame in frames.items():
+            results.setdefault(number, []).append((language, frame, 100 / alternatives))
+    scores, split = [], data.split_name(name, role)
+    for number, parts in results.items():
+        shown, whole = language_scores(row, split, parts, layer=number, pooling=how.pooling)
+        if number == layer:
+            save_predictions(run_dir, row.name, whole)
+        scores += [score | {"main": score["main"] and number == layer} for score in shown]
     return scores
 
 
 def _gold_only(data: Data, name: str, role: str) -> bool:
     """Whether every sentence of the pools has a partner: without distractors a mining F1 means nothing."""
-    whole = [
-        None not in data.rows(name, role, code)["match"]
-        for code in data.source.languages(name, role)
-    ]
-    if len(set(whole)) > 1:
+    codes = data.source.languages(name, role)
+    whole = {None not in data.rows(name, role, code)["match"] for code in codes}
+    if len(whole) > 1:
         raise MissingData(
             f"{name}: pools of some languages lack distractors: leave those out, or complete them."
         )
-    return any(whole)
+    return True in whole
 
 
 def embed(
-    encoder: Any, features: Features, layers: list[int], pad: int, how: Reading
+    encoder: Any, features: Features, layers: list[int], pad: int, how: VectorSettings
 ) -> dict[int, np.ndarray]:
     """Normalised sentence vectors of each asked layer from one pass; the mean covers all unmasked positions."""
     if how.pooling == "first" and getattr(encoder.config, "xfer_attention", "") == "causal":
@@ -100,17 +98,15 @@ def embed(
     vectors = {layer: np.zeros(shape, np.float32) for layer in layers}
     encoder.eval()
     with torch.inference_mode():
-        for _, rows in sorted_batches(
-            [features.lengths], _tokens_per_batch(encoder.config, device.type)
-        ):
-            batch = {
-                key: value.to(device) for key, value in batches.padded(features, rows, pad).items()
-            }
+        most = _tokens_per_batch(encoder.config, device.type)
+        for _, rows in sorted_batches([features.lengths], most):
+            batch = batches.padded(features.take(rows), pad)
+            batch = {key: value.to(device) for key, value in batch.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=models.in_bf16(how.precision)):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
             for layer in layers:
-                pooled = heads.pooled(states[layer].float(), batch["attention_mask"], how.pooling)
-                vectors[layer][rows] = pooled.cpu().numpy()
+                padded = heads.Padded(states[layer].float(), batch["attention_mask"])
+                vectors[layer][rows] = padded.vectors(how.pooling).cpu().numpy()
     return {layer: search.normalise(vector) for layer, vector in vectors.items()}
 
 
@@ -121,7 +117,7 @@ def _tokens_per_batch(config: Any, device: str) -> int:
 
 
 def _sides(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict, dict]:  # fmt: skip
     """The two sides of a task as tables, and their vectors per layer."""
     rows = data.rows(name, role, language).to_pandas()
@@ -137,53 +133,51 @@ def _sides(
 
 
 def _nearest(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
 ) -> dict[int, pd.DataFrame]:  # fmt: skip
     """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
     source, target, ours, english = _sides(encoder, data, name, role, language, layers, how)
     frames = {}
     for layer in layers:
-        found = source["id"].to_numpy()[
-            search.nearest(english[layer], ours[layer], device=_device())
-        ]
-        columns = {key: target[key] for key in ("id", "item", "cluster", "text")}
+        places = search.nearest(english[layer], ours[layer], device=_device())
+        found = source["id"].to_numpy()[places]
         correct = (target["match"].to_numpy() == found).astype(int)
-        frames[layer] = pd.DataFrame(
-            {**columns, "gold": target["match"], "prediction": found, "correct": correct}
-        )
+        columns = {"gold": target["match"], "prediction": found, "correct": correct}
+        frames[layer] = target[["id", "item", "cluster", "text"]].assign(**columns)
     return frames
 
 
 def _mined(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
 ) -> pd.DataFrame:  # fmt: skip
     """Mined pairs against the gold pairs; the threshold comes from dev, or is cross-fitted where dev is scored."""
-    pairs, margins, gold = _candidates(encoder, data, name, role, language, layer, how)
+    mined = _candidates(encoder, data, name, role, language, layer, how)
     if role == "test" and data.source.has(name, "dev", language):
-        dev_pairs, dev_margins, dev_gold = _candidates(
-            encoder, data, name, "dev", language, layer, how
-        )
-        right = np.array([pair in dev_gold for pair in dev_pairs])
-        passed = margins >= search.best_threshold(dev_margins, right, len(dev_gold))
+        dev = _candidates(encoder, data, name, "dev", language, layer, how)
+        correct = np.array([pair in dev.gold for pair in dev.pairs])
+        passed = mined.margins >= search.best_threshold(dev.margins, correct, len(dev.gold))
     else:
-        passed, _ = search.cross_fit(pairs, margins, gold)
-    kept = [pair for pair, ok in zip(pairs, passed, strict=True) if ok]
-    counts = metrics.mining_counts(kept, gold)
-    partner = dict(gold)
-    ids = counts["source_id"]
+        passed, _ = search.cross_fit(mined.pairs, mined.margins, mined.gold)
+    kept = [pair for pair, ok in zip(mined.pairs, passed, strict=True) if ok]
+    counts = metrics.mining_counts(kept, mined.gold)
+    partner, ids = dict(mined.gold), counts["source_id"]
     return counts.drop(columns=["source_id", "target_id"]).assign(
-        id=ids,
-        item=ids,
-        cluster=ids,
-        gold=[partner.get(i, "") for i in ids],
+        id=ids, item=ids, cluster=ids, gold=[partner.get(name, "") for name in ids],
         prediction=counts["target_id"],
-    )
+    )  # fmt: skip
+
+
+class Mined(NamedTuple):
+    """All mined pairs with their margins, and the gold pairs."""
+
+    pairs: list[tuple[str, str]]
+    margins: np.ndarray
+    gold: set[tuple[str, str]]
 
 
 def _candidates(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: Reading
-) -> tuple[list[tuple[str, str]], np.ndarray, set[tuple[str, str]]]:  # fmt: skip
-    """All mined pairs with their margins, and the gold pairs."""
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
+) -> Mined:  # fmt: skip
     source, target, ours, english = _sides(encoder, data, name, role, language, [layer], how)
     gold = {(row.id, row.match) for row in source.itertuples() if isinstance(row.match, str)}
     keep, repeated = search.unique_texts(source["text"].tolist())
@@ -192,7 +186,7 @@ def _candidates(
     clean = ~(repeated[mined.source] | repeated_en[mined.target])
     ids, ids_en = source["id"].to_numpy()[keep], target["id"].to_numpy()[keep_en]
     pairs = list(zip(ids[mined.source[clean]], ids_en[mined.target[clean]], strict=True))
-    return pairs, mined.margin[clean], gold
+    return Mined(pairs, mined.margin[clean], gold)
 
 
 def _device() -> str:

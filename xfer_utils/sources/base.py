@@ -7,11 +7,13 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from xfer_utils.sources import retrieval
+from xfer_utils.formats.columns import Conversion, Reading
+from xfer_utils.sources.pools import pool
 from xfer_utils.sources.raw import MissingData, Raw
-from xfer_utils.sources.schema import FEATURES, Converter, Reading, dataset
+from xfer_utils.sources.schema import converted, dataset
 from xfer_utils.study.tasks import Task, task, training_parts
 
+VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
 Splits = dict[str, dict[str, str | list[str]]]
 
 
@@ -76,7 +78,7 @@ class TableSource:
             splits = self.splits(part, role)
             if not splits:
                 raise MissingData(self._no_role(task(part), role, language))
-            converter = Converter(task(part), language, self.label_names(part))
+            converter = Conversion(task(part), language, self.label_names(part))
             for split in splits:
                 several = [part] * (part != name) + [split] * (len(splits) > 1)
                 converter.rows = 0
@@ -94,10 +96,11 @@ class TableSource:
             batch = next(tables["source"].read(["sentence"]), ({"sentence": []}, []))[0]
             return [{"text": text} for text in batch["sentence"][:count]]
         reading = Reading(row.name, role, split, language, tables["rows"].where)
-        batches = Converter(row, language, self.label_names(part)).batches(tables["rows"], reading)
+        table = Conversion(row, language, self.label_names(part))
+        batches = converted(table, tables["rows"], reading)
         return next((batch.slice(0, count).to_pylist() for batch in batches), [])
 
-    def _read_split(self, converter: Converter, role: str, split: str) -> list[pa.RecordBatch]:
+    def _read_split(self, converter: Conversion, role: str, split: str) -> list[pa.RecordBatch]:
         row, language = converter.task, converter.language
         tables = self.tables(row, split, language)
         entry = row.hub_for(language)
@@ -107,11 +110,9 @@ class TableSource:
         reading = Reading(row.name, role, split, language, where, expected)
         self._readings[row.name, role, split, language] = reading
         if "rows" in tables:
-            found = list(converter.batches(tables["rows"], reading))
+            found = list(converted(converter, tables["rows"], reading))
         else:
-            found = [
-                retrieval.pool(tables, reading, FEATURES[row.format].arrow_schema, converter.prefix)
-            ]
+            found = [pool(tables, reading, converter.prefix)]
         if row.aligned and converter.numbered:
             rows = self.aligned_rows(row, split, language)
             if rows is not None and rows != reading.rows:

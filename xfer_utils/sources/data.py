@@ -11,8 +11,7 @@ from datasets import Dataset
 
 from xfer_utils.formats import features
 from xfer_utils.formats.features import Features
-from xfer_utils.runs import codehash
-from xfer_utils.sources import leaks
+from xfer_utils.sources import base, leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import paths
@@ -20,12 +19,6 @@ from xfer_utils.study.tasks import task, training_parts
 
 # What the registry says about reading a data set; the rest of a row does not change canonical rows.
 READING = {"format", "columns", "variants", "labels", "choices", "questions", "layout", "aligned"}
-
-# Taken as this module is imported: a process goes on with the code that it began with, whatever is edited meanwhile.
-ROWS_VERSION = [
-    codehash.of_package(name) for name in ("xfer_utils.sources", "xfer_utils.sources.data")
-]
-FEATURES_VERSION = codehash.of_package("xfer_utils.formats.features")
 
 
 class Data:
@@ -45,7 +38,7 @@ class Data:
         self.tokenizer, self.held_out, self.spare = tokenizer, held_out or {}, spare
         self.cache = paths.outputs() / "cache"
         self._readings: list[dict] = []
-        self._features_version = [FEATURES_VERSION, _short(_content(tokenizer))]
+        self._words = _short(_content(tokenizer))
 
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
@@ -83,7 +76,8 @@ class Data:
         if own_dev_is_evaluated:
             spare = min(self.spare, len(kept) // 2)
             last = np.arange(len(kept) - spare, len(kept))
-            apart = last if task(name).format == "span" else spread(len(kept), spare)
+            from_end = leaks.format_of(name).spare_from_end
+            apart = last if from_end else spread(len(kept), spare)
             kept = kept.select(
                 np.setdiff1d(np.arange(len(kept)), apart) if role == "train" else apart
             )
@@ -101,8 +95,8 @@ class Data:
 
     def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
         parts = training_parts(name)
-        found = [row for row in self.source.report() if row["task"] in parts]
-        return [row for row in found if (row["role"], row["language"]) == (role, language)]
+        readings = [row for row in self.source.report() if row["task"] in parts]
+        return [row for row in readings if (row["role"], row["language"]) == (role, language)]
 
     def _note(self, path: Path) -> None:
         """Keeps for the report how some rows were read, whether by this run or an earlier one."""
@@ -122,12 +116,8 @@ class Data:
             raise ValueError(
                 f"max_length {max_length} is more than this model reads: {self.tokenizer.model_max_length} tokens."
             )
-        key = [
-            *self._key(name, role, language, most, clean),
-            *self._features_version,
-            max_length,
-            doc_stride,
-        ]
+        rows_key = self._key(name, role, language, most, clean)
+        key = [*rows_key, self._words, max_length, doc_stride]
 
         def make() -> Features:
             rows = self.rows(name, role, language, most, clean)
@@ -137,40 +127,31 @@ class Data:
                 task(name).format, rows, self.tokenizer, max_length, doc_stride
             )
 
-        found = features.cached(self.cache / "features" / f"{_short(key)}.safetensors", make)
+        part = features.cached(self.cache / "features" / f"{_short(key)}.safetensors", make)
         if (path := self._rows_file(name, role, language, most, clean)).exists():
             self._note(path)
-        return found
+        return part
 
     def _nothing_left(self, name: str, role: str, language: str) -> str:
-        dropped = max(
-            (reading.get("dropped_as_evaluated", 0) for reading in self._readings), default=0
-        )
+        counts = [reading.get("dropped_as_evaluated", 0) for reading in self._readings]
         message = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
-        why = f": {dropped} were dropped because the study evaluates them. Evaluate its targets on another split"
-        return f"{message}{why if dropped else ''}."
+        why = (
+            f": {max(counts, default=0)} were dropped because the study evaluates them. "
+            "Evaluate its targets on another split"
+        )
+        return f"{message}{why if any(counts) else ''}."
 
     def _rows_file(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
-        return (
-            self.cache / "rows" / f"{_short(self._key(name, role, language, most, clean))}.parquet"
-        )
+        key = _short(self._key(name, role, language, most, clean))
+        return self.cache / "rows" / f"{key}.parquet"
 
     def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
         """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
         parts = [self._stored(part, role) for part in training_parts(name)]
-        kept_out = (
-            [self.spare, [self._stored(*one) for one in self.held_out.items()]] if clean else []
-        )
-        return [
-            ROWS_VERSION,
-            self.source.label_names(name),
-            parts,
-            name,
-            role,
-            language,
-            most,
-            kept_out,
-        ]
+        kept_out = [self.spare, [self._stored(*held) for held in self.held_out.items()]]
+        versions = [base.VERSION, leaks.format_of(name).VERSION]
+        which = [name, role, language, most, kept_out if clean else []]
+        return [versions, self.source.label_names(name), parts, *which]
 
     def _stored(self, name: str, role: str) -> list:
         """A data set's content and splits, and what the registry says about reading it."""
@@ -178,10 +159,8 @@ class Data:
         return [name, role, self.source.revision(name), self.source.splits(name, role), row]
 
     def labels(self, name: str) -> int:
-        """How many labels a task has (0 where its format needs no number)."""
-        return (
-            len(self.source.label_names(name)) if task(name).format in ("sequence", "token") else 0
-        )
+        """How many labels a task has, for heads whose size depends on it."""
+        return len(self.source.label_names(name))
 
     def split_name(self, name: str, role: str) -> str:
         """The split as its data set calls it, for the tables."""

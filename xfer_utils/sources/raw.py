@@ -28,14 +28,6 @@ class MalformedRow(ValueError):
     """A row, or a whole table, that cannot be read; the message names file, line (or row) and column."""
 
 
-class BadValue(ValueError):
-    """A value that does not fit, by its position in a batch; the reader turns it into a MalformedRow."""
-
-    def __init__(self, index: int, column: str, problem: str):
-        super().__init__(problem)
-        self.index, self.column, self.problem = index, column, problem
-
-
 @dataclass
 class Raw:
     """A table as it is stored. `read(columns)` yields (batch, numbers): number i is the line of row i."""
