@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer_utils.formats import features
-from xfer_utils.formats.features import IGNORE
+from xfer_utils.formats.columns import IGNORE
 
 SOME = "the day was good fine nice poor awful weird queer Anna Ulm king , . saw"
 WORD = st.sampled_from(SOME.split())

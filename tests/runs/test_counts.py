@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from xfer_utils.formats import base
 from xfer_utils.runs import counts
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import Counts
@@ -99,24 +100,13 @@ def test_lengths_are_those_of_the_text(tmp_path):
     ), "not there"
 
 
-def test_windows_read_the_question_and_their_overlap_again():
-    """A question of 20 tokens leaves 80 of 100 for the context, and each further window brings 50 new ones."""
-    assert counts._in_windows(20, 80, 100, 30) == 100
-    assert counts._in_windows(20, 81, 100, 30) == 81 + 2 * 20 + 30
-    assert counts._in_windows(20, 130, 100, 30) == 130 + 2 * 20 + 30 == 2 * 100
-    assert counts._in_windows(20, 131, 100, 30) == 131 + 3 * 20 + 2 * 30
-
-
 def test_estimated_lengths_are_near_the_real_ones(smoke):
     """Within a quarter of what an independent count says: one token per word or mark, and the special ones."""
     for name, extra in (("mnli", 3), ("squad", 3), ("udpos", 2)):
         rows = smoke.read(name, "train")
-        texts = [
-            " ".join(v if isinstance(v, list) else [v])
-            for r in rows
-            for k, v in r.items()
-            if k in (*counts.TEXT, "context")
-        ]
+        form = base.of(task(name).format)
+        spaced = [row | {"tokens": [f"{word} " for word in row.get("tokens", ())]} for row in rows]
+        texts = [" ".join(form.texts(row)) for row in spaced]
         words = sum(len(re.findall(r"\w+|[^\w\s]", text)) for text in texts) / len(rows) + extra
         assert Counts(smoke).row_tokens(name, "train", {"max_length": 256}) == pytest.approx(
             words, rel=0.25

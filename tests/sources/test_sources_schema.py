@@ -11,9 +11,10 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfer_utils.sources import values
+from xfer_utils.formats import columns
+from xfer_utils.formats.columns import BadValue
 from xfer_utils.sources.folder import FolderSource
-from xfer_utils.sources.raw import BadValue, MalformedRow
+from xfer_utils.sources.raw import MalformedRow
 from xfer_utils.study.tasks import task
 
 TEXT = Value("string")
@@ -87,7 +88,7 @@ def test_classes_of_another_task_are_refused(tmp_path):
 @given(st.permutations(["entailment", "neutral", "contradiction"]))
 def test_whatever_the_stored_order_labels_go_by_name(order):
     ours = ["entailment", "neutral", "contradiction"]
-    assert [ours[n] for n in values.labels([0, 1, 2], "label", ours, order)] == list(order)
+    assert [ours[n] for n in columns.labels([0, 1, 2], "label", ours, order)] == list(order)
 
 
 def test_xnli_in_the_schema_of_google_xtreme(tmp_path):
@@ -401,14 +402,14 @@ def test_numbers_run_on_from_batch_to_batch(tmp_path):
 @pytest.mark.parametrize("bad", [3, 1.0, True, "maybe", [0]])
 def test_what_is_no_label_is_refused(bad):
     with pytest.raises(BadValue, match="is not one of"):
-        values.labels([0, bad], "label", ["a", "b", "c"])
+        columns.labels([0, bad], "label", ["a", "b", "c"])
 
 
 @given(st.lists(st.integers(0, 3), min_size=1))
 def test_labels_survive_as_numbers_digits_and_names(numbers):
     names = ["w", "x", "y", "z"]
     for stored in (numbers, [str(n) for n in numbers], [names[n] for n in numbers]):
-        assert values.labels(stored, "label", names) == numbers
+        assert columns.labels(stored, "label", names) == numbers
 
 
 MEASURE = """
