@@ -150,7 +150,7 @@ def test_gold_predictions_give_100_and_others_do_not(data, tokenizer, name):
 
     def scored(output):
         frame = evaluation.item_frame(row, rows[:], part, output, names, "en")
-        scores, _ = evaluation.language_scores(row, "dev", [("en", frame, 1.0)])
+        scores, _ = evaluation.score_languages(row, "dev", [("en", frame, 1.0)])
         return {score["metric"]: score["value"] for score in scores}
 
     assert set(scored(output).values()) == {100.0}

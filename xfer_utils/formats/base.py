@@ -1,4 +1,4 @@
-"""What a format of task decides. Each format is one file beside this one; a new format is a new file."""
+"""What a format of task decides. Each is one file beside this one; a new format is a new file."""
 
 import importlib
 import random
@@ -26,6 +26,10 @@ SPECIAL_TOKENS = 3
 
 Arrays = dict[str, np.ndarray]
 Rows = Mapping[str, Sequence]  # canonical rows, column by column
+Names = Sequence[str]  # of labels
+Nearest = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # (queries, candidates) -> places, best first
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Format:
     def targets(
         self, features: "Features", rows: np.ndarray, units: Sequence[int], masking: Any = None
     ) -> Arrays:
-        """`labels` of some units; `wanted`, a mask of these rows' tokens, where labels are per token.
+        """`labels` of some units; where they are per token, `wanted`: a mask of the rows' tokens.
 
         `ids` replace the rows' token ids. `masking` says how masked LM hides tokens.
         """
@@ -128,7 +132,7 @@ class Format:
 
     # ----- models -----
     def head(self, encoder: Any, labels: int) -> "torch.nn.Module":
-        """A new head: forward(states) gives logits, loss(logits, labels) a number."""
+        """A new head, with the methods that heads.Tagger has."""
         raise NotImplementedError
 
     def empty_outputs(self, features: "Features", width: int) -> np.ndarray:
@@ -142,15 +146,14 @@ class Format:
         return logits.cpu().numpy()
 
     # ----- gold and predictions, one per item; lists are stored as JSON -----
-    def gold(self, rows: Rows, names: Sequence[str]) -> list:
+    def gold(self, rows: Rows, names: Names) -> list:
         """The right answer of each item: here the label's name."""
         return [label_name(names, number) for number in rows["label"]]
 
     def predictions(
-        self, rows: Rows, features: "Features", outputs: np.ndarray, names: Sequence[str],
-        nearest: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    ) -> list:  # fmt: skip
-        """The model's answer for each item; nearest(queries, candidates) gives places, best first."""
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
+        """The model's answer for each item."""
         raise NotImplementedError
 
     def alternatives(self, row: Task, rows: Rows) -> int:
@@ -181,18 +184,16 @@ def tokens_in(text: str) -> float:
     return len(text.encode()) / BYTES_PER_TOKEN
 
 
-def label_name(names: Sequence[str], number: int) -> str:
+def label_name(names: Names, number: int) -> str:
     """A label as predictions are stored: its name, or its number where it has none."""
     return names[number] if len(names) else str(number)
 
 
 def encoded(
-    tokenizer: Any, *texts: Any, max_length: int, example: Iterable[int] | None = None, **options: Any
-) -> Arrays:  # fmt: skip
+    tokenizer: Any, *texts: Any, max_length: int, example: Iterable[int] | None = None
+) -> Arrays:
     """Flat arrays of what the tokenizer makes of texts, or pairs of texts, cut at the end."""
-    coded = tokenizer(
-        *texts, truncation=True, max_length=max_length, return_attention_mask=False, **options
-    )
+    coded = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
     return flat(coded, example)
 
 

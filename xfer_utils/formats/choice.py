@@ -1,13 +1,13 @@
 """A text and several choices, of which one is right."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Marks, Rows
+from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import NO_LABEL, BadValue, Batch, Conversion, normal
 from xfer_utils.formats.sequence import pairs
 from xfer_utils.study.tasks import Task
@@ -77,8 +77,8 @@ class Choice(Format):
         return heads.Classifier(encoder.config, 1)
 
     def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Sequence[str], nearest: Callable
-    ) -> list:  # fmt: skip
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
         bounds = itertools.pairwise(features.units)
         return [base.label_name(names, outputs[a:b, 0].argmax()) for a, b in bounds]
 

@@ -1,4 +1,4 @@
-"""Stored columns on their way to canonical ones: texts, labels, answers; names of rows; the report."""
+"""Stored columns on their way to canonical ones: texts, labels, answers, names of rows."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ class BadValue(ValueError):
 class Reading:
     """How one table was read: rows there, kept, dropped and why, against the expected number.
 
-    `odd` counts what is kept but strange: tags that are ignored, answers that are not where they say.
+    `odd` counts what is kept but strange: ignored tags, answers that are not where they say.
     """
 
     task: str
@@ -59,7 +59,7 @@ class Reading:
 
 
 class Conversion:
-    """One task, role and language being converted: what runs on from table to table, batch to batch.
+    """One task, role and language being converted: what runs on from batch to batch.
 
     `columns` says which stored column is which, `stored` which class names came with them.
     """

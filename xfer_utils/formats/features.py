@@ -25,9 +25,9 @@ CHUNK = 1000
 class Features:
     """Rows of one task as flat arrays.
 
-    `ids` (and `types`, `labels` of token tasks, `words`, `offsets`) hold all rows end to end; `starts`
-    cuts them; `example` says which example a row belongs to. `target` holds what is learnt per row:
-    a class, the right choice's class per example, or start and end.
+    `ids` (and `types`, `labels` of token tasks, `words`, `offsets`) hold all rows end to end;
+    `starts` cuts them; `example` says which example a row belongs to. `target` holds what is learnt
+    per row: a class, the number of the right choice, or start and end.
     """
 
     format: str
@@ -93,7 +93,7 @@ def _chunks(lines: Iterator[str]) -> Iterator[dict[str, list[str]]]:
 
 
 def cached(path: Path, make: Callable[[], Features]) -> Features:
-    """The features stored in a file, made and stored where they are not there yet, or where the file is broken."""
+    """The features in a file, made and stored where it is not there yet, or broken."""
     try:
         arrays = load_file(path)
     except (FileNotFoundError, SafetensorError):

@@ -1,4 +1,4 @@
-"""What stands on top of the encoder: thin heads that formats share, and the states that they read."""
+"""What stands on top of the encoder: thin heads that formats share, and the states they read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +43,8 @@ class Padded:
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over labels; the scores of one example's choices, one per row, are laid side by side."""
-    return F.cross_entropy(logits.view(len(labels), -1).float(), labels)
+    """The usual loss, in full precision."""
+    return F.cross_entropy(logits.float(), labels)
 
 
 class Tagger(nn.Module):
@@ -67,6 +67,12 @@ class Tagger(nn.Module):
         """Logits of each token."""
         return self.out(self.dropout(states.tokens()))
 
+    @staticmethod
+    def decisions(outputs: torch.Tensor, labels: int) -> torch.Tensor:
+        """What forward gave, as so many labels are compared with it."""
+        del labels
+        return outputs
+
 
 class Classifier(Tagger):
     """The usual dense layer and a linear one over each row's pooled vector."""
@@ -79,6 +85,11 @@ class Classifier(Tagger):
         """Logits of each row."""
         vectors = self.dropout(states.vectors(self.pooling))
         return self.out(self.dropout(torch.tanh(self.dense(vectors))))
+
+    @staticmethod
+    def decisions(outputs: torch.Tensor, labels: int) -> torch.Tensor:
+        """One row per label: the scores of an example's choices, one per row, side by side."""
+        return outputs.view(labels, -1)
 
 
 class SpanHead(Tagger):
@@ -98,7 +109,9 @@ class SpanHead(Tagger):
 
 
 class PairHead(nn.Module):
-    """A dual encoder's head, without parameters: the pooled vector of each row, scaled to length 1."""
+    """A dual encoder's head, without parameters: each row's pooled vector, scaled to length 1."""
+
+    loss = staticmethod(cross_entropy)
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -109,11 +122,11 @@ class PairHead(nn.Module):
         return F.normalize(states.vectors(self.pooling).float(), dim=-1)
 
     @staticmethod
-    def loss(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of scaled cosines [questions, passages]; the two alternate row by row."""
+    def decisions(vectors: torch.Tensor, labels: int) -> torch.Tensor:
+        """Scaled cosines [questions, passages] of vectors that alternate between the two."""
+        del labels
         with torch.autocast(vectors.device.type, enabled=False):
-            similarities = SCALE * vectors[0::2] @ vectors[1::2].T
-        return cross_entropy(similarities, labels)
+            return SCALE * vectors[0::2] @ vectors[1::2].T
 
 
 def pooling_of(config: Any) -> str:

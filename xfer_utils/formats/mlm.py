@@ -1,4 +1,4 @@
-"""Masked language modelling of plain lines: no registry row has this format, encoders are made by it."""
+"""Masked language modelling of plain lines: how encoders are made; no registry row has it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from xfer_utils.formats.base import Arrays, Format, Rows
 
 @dataclass(frozen=True)
 class Masking:
-    """How tokens are hidden: `share` of them become the mask (80%), another token (10%) or stay (10%)."""
+    """How `share` of the tokens are hidden: by the mask (80%), another token (10%) or not (10%)."""
 
     share: float
     mask_id: int
@@ -32,7 +32,7 @@ class Masking:
         return cls(share, tokenizer.mask_token_id, ordinary)
 
     def hide(self, ids: np.ndarray) -> Arrays:
-        """New ids, the places that are to be predicted, and what stood there: a function of the seed."""
+        """New ids, the places to be predicted, and what stood there: a function of the seed."""
         rng = np.random.default_rng(self.seed)
         candidates = np.flatnonzero(np.isin(ids, self.ordinary))
         count = max(1, round(len(candidates) * self.share))
@@ -66,13 +66,13 @@ class Mlm(Format):
 
 
 class MlmHead(nn.Module):
-    """The masked-LM head of the encoder's own architecture: its whole model with the encoder taken out.
+    """The masked-LM head of the encoder's own architecture: its model with the encoder taken out.
 
     The output layer shares the encoder's word embeddings. A published head comes with its weights;
     one that the checkpoint does not have starts anew.
     """
 
-    loss = staticmethod(heads.cross_entropy)
+    decisions, loss = staticmethod(heads.Tagger.decisions), staticmethod(heads.cross_entropy)
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()

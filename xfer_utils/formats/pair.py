@@ -1,12 +1,12 @@
 """A question and the passage that answers it: a dual encoder learns to bring the two together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Marks, Rows
+from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import (
     Batch,
     Conversion,
@@ -68,12 +68,12 @@ class Pair(Format):
 
         return heads.PairHead(encoder.config)
 
-    def gold(self, rows: Rows, names: Sequence[str]) -> list:
+    def gold(self, rows: Rows, names: Names) -> list:
         return [[name] for name in _passage_names(rows)]
 
     def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Sequence[str], nearest: Callable
-    ) -> list:  # fmt: skip
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
         """Passages, best first."""
         return _passage_names(rows)[nearest(outputs[0::2], outputs[1::2])].tolist()
 

@@ -1,4 +1,4 @@
-"""Sentences to be matched: translations, mining pools, answers to questions, mentions of entities."""
+"""Sentences to be matched: translations, mining pools, answers to questions, mentions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ OTHER_SIDE = {"source": "target", "target": "source"}
 
 
 class Sentence(Format):
-    """Two sides in one table: `match` is the id on the other side. Encoded and searched, never trained."""
+    """Two sides in one table: `match` is the id on the other side. Searched, never trained on."""
 
     columns: Mapping[str, Any] = dict.fromkeys(FIELDS[3:], base.TEXT)
     inputs_per_item = 2
@@ -91,9 +91,10 @@ def _pairs(batch: Batch, table: Conversion) -> Batch:
 
 
 def _answers(batch: Batch, table: Conversion) -> Batch:
-    """Questions (source) and the sentences of their paragraphs (target); a match holds the answer's start.
+    """Questions (source) and the sentences of their paragraphs (target).
 
-    Where the data has no sentence breaks, paragraphs are split after sentence-final punctuation.
+    A question's match is the sentence that holds the answer's start. Where the data has no sentence
+    breaks, paragraphs are split after sentence-final punctuation.
     """
     questions, contexts = table.texts(batch, "question"), table.texts(batch, "context")
     answers, ids = table.answers(batch, contexts), table.ids(batch, "id")

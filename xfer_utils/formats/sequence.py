@@ -1,12 +1,12 @@
 """A text, or a pair of texts, with one label."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Marks, Rows
+from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
 
@@ -48,8 +48,8 @@ class Sequence_(Format):
         return heads.Classifier(encoder.config, labels)
 
     def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Sequence[str], nearest: Callable
-    ) -> list:  # fmt: skip
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
         return [base.label_name(names, number) for number in outputs.argmax(1)]
 
     def alternatives(self, row: Task, rows: Rows) -> int:

@@ -3,13 +3,13 @@
 import math
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base, windows
-from xfer_utils.formats.base import Arrays, Format, Marks, Rows
+from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
 
@@ -17,7 +17,7 @@ ANSWERS = {"text": base.TEXTS, "answer_start": base.datasets.List(base.NUMBER)}
 
 
 class Span(Format):
-    """Windows slide over a long context; each token is scored as the answer's start and as its end."""
+    """Windows slide over the context; each token is scored as the answer's start and as its end."""
 
     columns: Mapping[str, Any] = {"question": base.TEXT, "context": base.TEXT, "answers": ANSWERS}
     required = ("question", "context", "answers")
@@ -71,12 +71,12 @@ class Span(Format):
         block = logits.cpu().numpy()
         return [scores[:length] for scores, length in zip(block, lengths, strict=True)]
 
-    def gold(self, rows: Rows, names: Sequence[str]) -> list:
+    def gold(self, rows: Rows, names: Names) -> list:
         return [answer["text"] for answer in rows["answers"]]
 
     def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Sequence[str], nearest: Callable
-    ) -> list:  # fmt: skip
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
         """The best span; the empty answer competes where some questions have none."""
         lengths, offsets = features.lengths, features.arrays["offsets"]
         real = np.arange(lengths.max()) < lengths[:, None]
@@ -93,7 +93,7 @@ class Span(Format):
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
         """Random spans, each as long (in words) as the gold answer of some random question.
 
-        Words are what stands between spaces; where a text has hardly any (Thai, Chinese), characters.
+        Words are what stands between spaces; in Thai or Chinese, which have hardly any, characters.
         """
         texts = []
         for context in rows["context"]:
@@ -109,7 +109,7 @@ class Span(Format):
 
 
 def in_windows(question: float, context: float, longest: int, stride: int) -> float:
-    """Tokens read of a context in windows: each repeats the question and all but the first `stride`."""
+    """Tokens of all windows: each repeats the question, and all but the first `stride` tokens."""
     question = min(question, longest / 3)
     room = longest - question
     overlap = min(stride, room / 2)
@@ -129,7 +129,7 @@ def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
 
 
 def _answer_tokens(offsets: np.ndarray, answers: dict) -> tuple[int, int]:
-    """First and last token of the first answer, or (0, 0) where the window does not hold all of it."""
+    """First and last token of the first answer, or (0, 0) where the window lacks part of it."""
     if not answers["text"]:
         return 0, 0
     begin = answers["answer_start"][0]

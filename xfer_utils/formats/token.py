@@ -2,19 +2,19 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Rows
+from xfer_utils.formats.base import Arrays, Format, Names, Nearest, Rows
 from xfer_utils.formats.columns import IGNORE, BadValue, Batch, Conversion
 from xfer_utils.study.tasks import Task
 
 
 class Token(Format):
-    """A word's tag is read from its first subword; what has no tag is neither trained nor scored."""
+    """A word's tag is read from its first subword; words without a tag do not count."""
 
     columns: Mapping[str, Any] = {"tokens": base.TEXTS, "tags": base.datasets.List(base.NUMBER)}
     required = ("tokens", "tags")
@@ -80,12 +80,12 @@ class Token(Format):
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(logits.argmax(-1).int().cpu().numpy(), np.cumsum(lengths)[:-1])
 
-    def gold(self, rows: Rows, names: Sequence[str]) -> list:
+    def gold(self, rows: Rows, names: Names) -> list:
         return [[names[tag] for tag in sentence if tag >= 0] for sentence in rows["tags"]]
 
     def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Sequence[str], nearest: Callable
-    ) -> list:  # fmt: skip
+        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
+    ) -> list:
         arrays = features.arrays
         tagged = (arrays["words"] >= 0) & (arrays["labels"] >= 0)
         example = np.repeat(arrays["example"], features.lengths)
@@ -95,7 +95,7 @@ class Token(Format):
         return sentences
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
-        """By someone who knows how common tags are: the commonest, or for F1 the gold ones shuffled."""
+        """Only how common tags are is known: the commonest one, or for F1 all of them shuffled."""
         pool = [tag for sentence in gold for tag in sentence]
         if row.metric == "accuracy":
             pool = Counter(pool).most_common(1)[0][:1] * len(pool)
@@ -129,9 +129,8 @@ def _tag_table(column: str, names: Sequence[str], stored: Sequence[str]) -> dict
     table |= {number: table.get(name, IGNORE) for number, name in enumerate(stored or names)}
     for number, name in enumerate(stored):
         if name not in table and name != "_":
-            raise ValueError(
-                f"column {column}: the stored tag {name!r} (number {number}) is none of {list(names)}"
-            )
+            where = f"column {column}: the stored tag {name!r} (number {number})"
+            raise ValueError(f"{where} is none of {list(names)}")
     return table | {"_": IGNORE}
 
 
@@ -158,7 +157,7 @@ def _words(sentences: list[list[str]], tokenizer: Any) -> list[list[str]]:
 
 
 def _runs_words_together(tokenizer: Any) -> bool:
-    """Whether words given one by one are read as one, as byte-level tokenizers do without a space."""
+    """Whether words given one by one are read as one, as by byte-level tokenizers."""
 
     def ids(words: list[str]) -> list[int]:
         return tokenizer(words, is_split_into_words=True, add_special_tokens=False)["input_ids"]

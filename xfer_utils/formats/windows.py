@@ -9,10 +9,9 @@ PAIRS_AT_ONCE = 4_000_000  # start-end pairs held in memory, about 16 MB of scor
 
 
 class Answers(NamedTuple):
-    """One answer per example: characters [start, end) of its context, empty (0, 0) where there is none.
+    """One answer per example: characters [start, end) of its context, (0, 0) where there is none.
 
-    `score` is the best span's score, also where the empty answer won; `null_score` is NaN unless `null` was
-    asked.
+    `score` is the best span's, also where the empty answer won; `null_score` may be NaN.
     """
 
     start: np.ndarray
@@ -36,14 +35,15 @@ def best_spans(
 ) -> Answers:
     """The best span of each example over all its windows.
 
-    start, end: scores [windows, length]. window_example: example (0..n-1) of each window. offsets_start,
-    offsets_end: where each token begins and ends in the context, in characters. context_mask: which tokens
-    are context.
+    start, end: scores [windows, length]. window_example: the example (0..n-1) of each window.
+    offsets_start, offsets_end: where each token begins and ends in the context, in characters.
+    context_mask: which tokens are context.
 
-    As in the reference scripts, a span's score is the sum of its two scores, and spans are made of the
-    `n_best` starts and `n_best` ends of a window (here: of its context), so an example may end up without
-    any. The first of equal spans wins. With `null` the empty answer, scored at each window's first token,
-    wins where its lowest score over the windows is above the best span's by more than `null_threshold`.
+    As in the reference scripts, a span's score is the sum of its two scores, and spans are made of
+    the `n_best` starts and `n_best` ends of a window (here: of its context), so an example may end
+    up without any. The first of equal spans wins. With `null` the empty answer, scored at each
+    window's first token, wins where its lowest score over the windows is above the best span's by
+    more than `null_threshold`.
     """
     window_example = np.asarray(window_example)
     n = n_examples if n_examples is not None else int(window_example.max(initial=-1)) + 1

@@ -1,4 +1,4 @@
-"""Batches: one task each, their order a pure function of seed and epoch, rows of similar length together."""
+"""Batches: one task each, their order a pure function of seed and epoch."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,13 @@ from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
 
-POOL = 50  # batches whose rows are sorted by length together: enough to save padding, few enough to stay random
+# Batches whose rows are sorted by length together: enough to save padding, few enough to be random.
+POOL = 50
 POOLS = 4  # an epoch has this many pools at least, or its batches would be the same ones again
 
 
 class Batches(torch.utils.data.Sampler):
-    """Yields lists of (task number, unit) indices; one epoch visits min(units, cap) x weight units of each task."""
+    """Lists of (task number, unit); an epoch visits min(units, cap) x weight units of each task."""
 
     def __init__(
         self, tasks: list[Features], batch_size: int, seed: int, batching: str = "random",

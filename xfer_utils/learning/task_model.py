@@ -15,7 +15,8 @@ class TaskModel(nn.Module):
     """One encoder with a head per task; a batch names its task."""
 
     def __init__(
-        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int], precision: str = "auto"
+        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int],
+        precision: str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, models.in_bf16(precision)
@@ -31,16 +32,18 @@ class TaskModel(nn.Module):
         labels: torch.Tensor | None = None, positions: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:  # fmt: skip
-        """Logits, and the loss where labels are given; heads over tokens read those at `positions`."""
+        """Logits, and the loss where labels are given; `positions` are the tokens to be read."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types)
         head = self.heads[task]
-        logits = head(heads.Padded(output.last_hidden_state, attention_mask, positions))
-        loss = {} if labels is None else {"loss": head.loss(logits, labels)}
-        return {**loss, "logits": logits}
+        outputs = head(heads.Padded(output.last_hidden_state, attention_mask, positions))
+        if labels is None:
+            return {"logits": outputs}
+        logits = head.decisions(outputs, len(labels))
+        return {"loss": head.loss(logits, labels), "logits": logits}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        """Every tensor once: a masked-LM head shares the word embeddings, and safetensors refuses twins."""
+        """Every tensor once: a masked-LM head shares the word embeddings."""
         seen, state = set(), super().state_dict(*args, **kwargs)
         for name in list(state):
             place = (state[name].data_ptr(), state[name].shape)

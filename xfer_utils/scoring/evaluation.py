@@ -24,15 +24,20 @@ TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 65536}
 
 
 def evaluate(
-    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int,
-    doc_stride: int = 128, most: int = 0,
+    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *,
+    max_length: int, doc_stride: int = 128, most: int = 0, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Predicts a task in every language of the source, keeps the predictions, and scores each language."""
-    languages = data.source.languages(name, role)
+    """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
+    codes = chosen(data.source.languages(name, role), languages)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
-    scores, frame = score(model, head, data, name, role, languages, **settings)
+    scores, frame = score(model, head, data, name, role, codes, **settings)
     save_predictions(run_dir, name, frame)
     return scores
+
+
+def chosen(available: list[str], languages: Sequence[str]) -> list[str]:
+    """The available languages that a study evaluates; all where it names none."""
+    return [code for code in available if not languages or code in languages]
 
 
 def score(
@@ -48,11 +53,11 @@ def score(
         rows = data.rows(name, role, code, most, clean)[:]
         frame = item_frame(row, rows, part, output, names, code)
         parts.append((code, frame, chance(row, rows, names, code)))
-    return language_scores(row, data.split_name(name, role), parts)
+    return score_languages(row, data.split_name(name, role), parts)
 
 
 def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> list[np.ndarray]:
-    """Raw outputs of several features in one pass over length-sorted batches, per row or per token."""
+    """Raw outputs of several features, per row or per token, in one pass over sorted batches."""
     device = next(model.parameters()).device
     form = base.of(parts[0].format)
     width = getattr(model.heads[head], "outputs", 0)
@@ -88,7 +93,7 @@ def sorted_batches(lengths: list[np.ndarray], tokens: int) -> Iterator[tuple[int
 def item_frame(
     row: Task, rows: base.Rows, part: Features, output: np.ndarray, names: list[str], language: str
 ) -> pd.DataFrame:
-    """The examples table of one language: ids, gold, prediction, and the counts that scores are made of."""
+    """The examples of one language: ids, gold, prediction, and the counts scores are made of."""
     form = base.of(row.format)
     gold = form.gold(rows, names)
     predictions = form.predictions(rows, part, output, names, nearest)
@@ -102,7 +107,7 @@ def nearest(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def item_columns(row: Task, gold: list, predictions: list, language: str) -> dict[str, list]:
-    """Gold and prediction of each item as they are stored, lists as JSON, and the metric's counts."""
+    """Gold and prediction of each item as stored, lists as JSON, and the metric's counts."""
     counts = [
         _counts(row, right, answer, language)
         for right, answer in zip(gold, predictions, strict=True)
@@ -138,20 +143,29 @@ def chance(row: Task, rows: base.Rows, names: Sequence[str], language: str) -> f
     return metrics.scores(row.metric, frame)[metrics.main_metric(row.metric)]
 
 
-def language_scores(
+def score_languages(
     row: Task, split: str, parts: Iterable[tuple[str, pd.DataFrame, float]], **factors: Any
 ) -> tuple[list[dict], pd.DataFrame]:
-    """Score rows of a task and its whole examples table, from (language, examples, chance)."""
-    scores, frames, main = [], [], metrics.main_metric(row.metric)
+    """Scores of a task and its whole examples table, from (language, examples, chance)."""
+    scores, frames = [], []
     for language, frame, by_chance in parts:
-        known = {"task": row.name, "language": language, "split": split, "n": len(frame)}
-        for metric, value in metrics.scores(row.metric, frame).items():
-            shown = by_chance if metric == main and np.isfinite(by_chance) else None
-            score = {"metric": metric, "value": value, "main": metric == main, "chance": shown}
-            scores.append({**known, **score, **factors})
-        frames.append(frame.assign(language=language, split=split))
-    whole = pd.concat(frames, ignore_index=True)
-    return scores, whole[["language", "split", *whole.columns.drop(["language", "split"])]]
+        frame.insert(0, "language", language)
+        frame.insert(1, "split", split)
+        scores += language_scores(row, frame, by_chance, **factors)
+        frames.append(frame)
+    return scores, pd.concat(frames, ignore_index=True)
+
+
+def language_scores(row: Task, frame: pd.DataFrame, chance: float, **factors: Any) -> list[dict]:
+    """Score rows of one task in one language and split; `factors` are what else sets them apart."""
+    first, main = frame.iloc[0], metrics.main_metric(row.metric)
+    known = {"task": row.name, "language": first["language"], "split": first["split"]}
+    scores = []
+    for metric, value in metrics.scores(row.metric, frame).items():
+        guessed = chance if metric == main and np.isfinite(chance) else None
+        score = {"metric": metric, "value": value, "main": metric == main, "chance": guessed}
+        scores.append({**known, "n": len(frame), **score, **factors})
+    return scores
 
 
 def save_predictions(run_dir: Path, name: str, frame: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
-"""Targets that are searched by a trained dual encoder: each query ranks the candidates of all languages."""
+"""Targets that a trained dual encoder searches, among the candidates of all languages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import metrics, search
 from xfer_utils.scoring.evaluation import (
     TOP,
+    chosen,
     item_columns,
-    language_scores,
     predict,
     save_predictions,
+    score_languages,
 )
 from xfer_utils.sources.data import Data, spread
 from xfer_utils.sources.folder import ENTITIES
@@ -26,14 +27,15 @@ NAMES = ["id", "item", "cluster", "side", "match"]
 
 
 def rank(
-    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int,
-    most: int = 0,
+    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *,
+    max_length: int, most: int = 0, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Scores a task whose queries look for their candidates among those of all languages, by a trained dual encoder.
+    """Scores a task whose queries look for their candidates among those of all languages.
 
-    Right are the candidates of the query and of its translations: all that an item matches in any language.
+    Right is whatever an item matches in any language: a query's candidates and its translations'.
     """
-    codes, pad = data.source.languages(name, role), data.tokenizer.pad_token_id
+    codes = chosen(data.source.languages(name, role), languages)
+    pad = data.tokenizer.pad_token_id
     pools = [*codes, ENTITIES] if task(name).layout == "entities" else codes
     tables = {code: data.rows(name, role, code).select_columns(NAMES).to_pandas() for code in pools}
     parts = {code: data.features(name, role, code, max_length=max_length) for code in pools}
@@ -53,7 +55,7 @@ def rank(
         frame = frame.assign(**item_columns(task(name), golds, ranked.tolist(), code))
         chances = [metrics.random_precision(len(gold), len(candidates)) for gold in golds]
         results.append((code, frame, float(np.mean(chances))))
-    scores, whole = language_scores(task(name), data.split_name(name, role), results)
+    scores, whole = score_languages(task(name), data.split_name(name, role), results)
     save_predictions(run_dir, name, whole)
     return scores
 

@@ -1,5 +1,6 @@
-"""The two targets without training: sentence vectors from one layer, nearest neighbours, mined pairs."""
+"""The two targets without training: nearest neighbours and mined pairs of sentence vectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +16,9 @@ from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.scoring import metrics, search
 from xfer_utils.scoring.evaluation import (
     TOKENS_PER_BATCH,
-    language_scores,
+    chosen,
     save_predictions,
+    score_languages,
     sorted_batches,
 )
 from xfer_utils.sources.catalogue import MissingData
@@ -37,16 +39,17 @@ class VectorSettings:
 
 
 def default_layer(layers: int) -> int:
-    """The paper's choice, layer 14 of 24, at the same relative depth (layer 0 is the embeddings)."""
+    """The paper's layer, 14 of 24, at the same relative depth (layer 0 is the embeddings)."""
     return max(1, round(layers * 14 / 24))
 
 
 def evaluate(
-    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: VectorSettings
+    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int,
+    how: VectorSettings, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
     """Scores one retrieval task in every language and keeps what was retrieved.
 
-    Nearest neighbour also reports every other layer (main=False): the choice of layer is part of the result.
+    Nearest neighbour also reports every other layer (main=False): which one is chosen matters.
     """
     row, last, results = task(name), encoder.config.num_hidden_layers, {}
     if not 0 <= layer <= last:
@@ -56,7 +59,7 @@ def evaluate(
         )
     if row.gold_only and _gold_only(data, name, role):
         row = task(row.gold_only)
-    for language in data.source.languages(name, role):
+    for language in chosen(data.source.languages(name, role), languages):
         where = (encoder, data, name, role, language)
         if row.metric == "mining_f1":
             frames = {layer: _mined(*where, layer, how)}
@@ -67,7 +70,7 @@ def evaluate(
             results.setdefault(number, []).append((language, frame, 100 / alternatives))
     scores, split = [], data.split_name(name, role)
     for number, parts in results.items():
-        shown, whole = language_scores(row, split, parts, layer=number, pooling=how.pooling)
+        shown, whole = score_languages(row, split, parts, layer=number, pooling=how.pooling)
         if number == layer:
             save_predictions(run_dir, row.name, whole)
         scores += [score | {"main": score["main"] and number == layer} for score in shown]
@@ -75,7 +78,7 @@ def evaluate(
 
 
 def _gold_only(data: Data, name: str, role: str) -> bool:
-    """Whether every sentence of the pools has a partner: without distractors a mining F1 means nothing."""
+    """Whether every sentence has a partner: without distractors a mining F1 means nothing."""
     codes = data.source.languages(name, role)
     whole = {None not in data.rows(name, role, code)["match"] for code in codes}
     if len(whole) > 1:
@@ -88,7 +91,7 @@ def _gold_only(data: Data, name: str, role: str) -> bool:
 def embed(
     encoder: Any, features: Features, layers: list[int], pad: int, how: VectorSettings
 ) -> dict[int, np.ndarray]:
-    """Normalised sentence vectors of each asked layer from one pass; the mean covers all unmasked positions."""
+    """Sentence vectors of length 1, of each asked layer, from one pass."""
     if how.pooling == "first" and getattr(encoder.config, "xfer_attention", "") == "causal":
         raise ModelProblem(
             "This encoder is causal: its first token sees nothing. Use `pooling:` last or mean."
@@ -117,7 +120,8 @@ def _tokens_per_batch(config: Any, device: str) -> int:
 
 
 def _sides(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int],
+    how: VectorSettings,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict, dict]:  # fmt: skip
     """The two sides of a task as tables, and their vectors per layer."""
     rows = data.rows(name, role, language).to_pandas()
@@ -133,7 +137,8 @@ def _sides(
 
 
 def _nearest(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int],
+    how: VectorSettings,
 ) -> dict[int, pd.DataFrame]:  # fmt: skip
     """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
     source, target, ours, english = _sides(encoder, data, name, role, language, layers, how)
@@ -150,7 +155,7 @@ def _nearest(
 def _mined(
     encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
 ) -> pd.DataFrame:  # fmt: skip
-    """Mined pairs against the gold pairs; the threshold comes from dev, or is cross-fitted where dev is scored."""
+    """Mined pairs and gold pairs; the threshold is dev's, or cross-fitted where dev is scored."""
     mined = _candidates(encoder, data, name, role, language, layer, how)
     if role == "test" and data.source.has(name, "dev", language):
         dev = _candidates(encoder, data, name, "dev", language, layer, how)

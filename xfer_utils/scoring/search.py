@@ -1,7 +1,7 @@
 """Exact nearest neighbours in blocks, and mining of sentence pairs by ratio margin.
 
-Vectors are float arrays (NumPy, also memory-mapped, or torch). Products are float32 by torch's matrix
-multiply, on `device`. Beyond its inputs and its results, a search holds one block of similarities.
+Vectors are float arrays (NumPy, also memory-mapped, or torch). Products are float32 by torch's
+matrix multiply, on `device`. Beyond inputs and results, a search holds one block of similarities.
 """
 
 import zlib
@@ -41,7 +41,7 @@ def normalise(vectors: Vectors) -> np.ndarray:
 def top_k(
     queries: Vectors, keys: Vectors, k: int, block: tuple[int, int] = BLOCK, device: str = "cpu"
 ) -> Neighbours:
-    """The k keys (fewer where there are fewer) with the highest inner product with each query. Exact."""
+    """The k keys (fewer where there are fewer) with the highest inner product with each query."""
     return _scan(queries, keys, k, block, device, both=False)[0]
 
 
@@ -63,7 +63,7 @@ def nearest(
 def _scan(
     queries: Vectors, keys: Vectors, k: int, block: tuple[int, int], device: str, both: bool
 ) -> list[Neighbours]:
-    """Walks over blocks of queries and keys, keeping the best k of each row (and of each column)."""
+    """Walks over blocks of queries and keys; keeps the best k of each row (and of each column)."""
     if not len(queries) or not len(keys):
         raise ValueError(f"nothing to search: {len(queries)} queries and {len(keys)} keys.")
     sizes = [len(queries)] + [len(keys)] * both
@@ -96,7 +96,7 @@ def _keep(
     places: torch.Tensor,
     shift: int,
 ) -> None:
-    """Merges a block's best into those of rows `at` on, in place; the earlier of equals stays first."""
+    """Merges a block's best into those from row `at` on; the earlier of equals stays first."""
     rows = slice(at, at + len(values))
     both = torch.cat([best[0][rows], values.cpu()], dim=1)
     where = torch.cat([best[1][rows], places.cpu() + shift], dim=1)
@@ -107,7 +107,7 @@ def _keep(
 def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """`topk` of each row by way of groups: the k best lie in the k groups with the highest maxima.
 
-    Several times faster than a plain `topk` over long rows on a CPU, since maxima are read at memory speed.
+    Several times faster than a plain `topk` over long rows on a CPU: maxima need one read.
     """
     rows, width = values.shape
     groups = width // GROUP
@@ -123,7 +123,7 @@ def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _top_down(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`_top` of each column: group maxima are taken down the rows, so the block is never transposed."""
+    """`_top` of each column: group maxima are taken down the rows, without a transposed block."""
     height, columns = values.shape
     groups = height // GROUP
     if groups <= 2 * k:
@@ -150,11 +150,12 @@ def mine(
     block: tuple[int, int] = BLOCK,
     device: str = "cpu",
 ) -> Candidates:
-    """Pairs of sentences by ratio margin over k neighbours both ways, matched one to one, best first.
+    """Pairs of sentences by ratio margin over k neighbours both ways, one to one, best first.
 
-    The margin of a pair is its cosine over the mean of both sentences' mean cosine to their k neighbours.
-    Each sentence proposes its best neighbour by margin; proposals are accepted greedily from the highest
-    margin on ("max" retrieval). Rows must have length 1. Margins of 0 and below are left out, as in XTREME.
+    The margin of a pair is its cosine over the mean of both sentences' mean cosine to their k
+    neighbours. Each sentence proposes its best neighbour by margin; proposals are accepted greedily
+    from the highest margin on ("max" retrieval). Rows must have length 1. Margins of 0 and below
+    are left out, as in XTREME.
     """
     forward, backward = both_ways(source, target, k, block, device)
     mean_out, mean_back = forward.similarity.mean(axis=1), backward.similarity.mean(axis=1)
@@ -174,7 +175,7 @@ def mine(
 
 
 def _one_to_one(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> Candidates:
-    """Greedy matching: from the highest margin on, a pair is taken if neither sentence is taken yet."""
+    """From the highest margin on, a pair is taken if neither sentence is taken yet."""
     order = np.argsort(-margins, kind="stable")
     order = order[margins[order] > 0]
     free_source, free_target = (
@@ -192,7 +193,7 @@ def _one_to_one(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -
 
 
 def unique_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the first occurrence of each text, and of those the ones (a mask) whose text occurs again.
+    """Places where each text occurs first, and a mask of those whose text occurs again.
 
     XTREME mines over unique sentences and gives no id to a repeated one, so pairs with it are never
     extracted.
@@ -210,9 +211,9 @@ def unique_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> float:
-    """The threshold (pairs at or above it are extracted) with the highest F1; infinite if no pair is correct.
+    """The threshold (pairs at or above it are extracted) with the highest F1; else infinite.
 
-    It lies midway between the last margin extracted and the next one; pairs of equal margin stay together.
+    It lies midway between the last margin extracted and the next; equal margins stay together.
     """
     order = np.argsort(-np.asarray(margins), kind="stable")
     margins, correct = (
@@ -228,14 +229,14 @@ def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> flo
 
 
 def fold(source_id: str, folds: int = 2) -> int:
-    """The fold of a source sentence, by a hash of its id: a gold pair and its rivals lie in one fold."""
+    """The fold of a source sentence, by its id: a gold pair and its rivals lie in one fold."""
     return zlib.crc32(source_id.encode()) % folds
 
 
 def cross_fit(
     pairs: Sequence[tuple[str, str]], margins: np.ndarray, gold: Iterable[tuple[str, str]]
 ) -> tuple[np.ndarray, dict[int, float]]:
-    """Which pairs pass when each is judged by a threshold chosen on the other fold; and both thresholds.
+    """Which pairs pass the threshold chosen on the other fold, and both thresholds.
 
     For tasks with one labelled set: nothing is chosen on the pairs that it is scored on.
     """

@@ -24,13 +24,14 @@ READING = {"format", "columns", "variants", "labels", "choices", "questions", "l
 class Data:
     """A source and a tokenizer: canonical rows, and their features, both from the shared cache.
 
-    `held_out` maps targets to the role that the study evaluates: clean rows share no item, paragraph or original
-    with them. `spare` training rows are set aside for choosing a checkpoint where a task's own dev set is evaluated.
+    `held_out` maps targets to the roles that the study evaluates: clean rows share no item,
+    paragraph or original with them. `spare` training rows are set aside for choosing a checkpoint
+    where a task's own dev set is evaluated.
     """
 
     def __init__(
-        self, source: str, world: dict, splits: dict, tokenizer: Any, held_out: dict[str, str] | None = None,
-        spare: int = 0,
+        self, source: str, world: dict, splits: dict, tokenizer: Any,
+        held_out: dict[str, str | list[str]] | None = None, spare: int = 0,
     ) -> None:  # fmt: skip
         self.source = open_source(
             source, world=world, data_dir=paths.outputs() / "data", splits=splits
@@ -43,9 +44,10 @@ class Data:
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
     ) -> Dataset:
-        """Canonical rows; with `most`, that many at equal distances: in row-aligned translations the same items.
+        """Canonical rows; with `most`, that many at equal distances.
 
-        Clean rows are for training and for choosing a checkpoint; the others are for evaluation.
+        So row-aligned translations have the same items. Clean rows are for training and choosing
+        a checkpoint; the others are for evaluation.
         """
         path = self._rows_file(name, role, language, most, clean)
         if not path.exists():
@@ -65,10 +67,11 @@ class Data:
         return self.source.read(name, role, language), self._readings_of(name, role, language)
 
     def _clean(self, name: str, role: str) -> tuple[Dataset, list[dict]]:
-        """Rows for training (`train`) or for choosing (`dev`), and how many were dropped for being evaluated.
+        """Rows for training (`train`) or choosing (`dev`), and the report with what was dropped.
 
-        Where a task's dev set is evaluated, some training rows are kept apart for choosing: the last ones of
-        tasks on paragraphs, so that few paragraphs are in both parts, else rows at equal distances.
+        Where a task's dev set is evaluated, some training rows are kept apart for choosing: the
+        last ones of tasks on paragraphs, so that few paragraphs are in both parts, else rows at
+        equal distances.
         """
         own_dev_is_evaluated = self.spare > 0 and self._dev_is_evaluated(name)
         read = "train" if own_dev_is_evaluated else role
@@ -85,11 +88,11 @@ class Data:
         return kept, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
 
     def _dev_is_evaluated(self, name: str) -> bool:
-        """Whether a task's own dev set is evaluated, or a target's that is its translation: COPA's by XCOPA's.
+        """Whether a task's own dev set is evaluated, or its translation: COPA's by XCOPA's.
 
-        Without English, such a target shares nothing with the original by which its rows could be found and dropped.
+        Without English, it shares nothing with the original by which rows could be dropped.
         """
-        chosen = [target for target, role in self.held_out.items() if role == "dev"]
+        chosen = [name for name in self.held_out if "dev" in leaks.roles(self.held_out, name)]
         translated = [target for target in chosen if not self.source.has(target, "dev", "en")]
         return name in chosen or any(task(target).train_on == name for target in translated)
 
@@ -103,18 +106,19 @@ class Data:
         self._readings += json.loads(pq.read_schema(path).metadata[b"readings"])
 
     def report(self) -> list[dict]:
-        """How each table was read, now or when it entered the cache: rows found and expected, rows dropped and why."""
+        """How each table was read, now or when it entered the cache."""
         unique = {json.dumps(reading, sort_keys=True): reading for reading in self._readings}
         return list(unique.values())
 
     def features(
-        self, name: str, role: str, language: str = "en", *, max_length: int, doc_stride: int = 128, most: int = 0,
-        clean: bool = False,
+        self, name: str, role: str, language: str = "en", *, max_length: int, doc_stride: int = 128,
+        most: int = 0, clean: bool = False,
     ) -> Features:  # fmt: skip
         """Features of some rows, made once for all runs that ask for the same."""
         if max_length > self.tokenizer.model_max_length:
+            longest = self.tokenizer.model_max_length
             raise ValueError(
-                f"max_length {max_length} is more than this model reads: {self.tokenizer.model_max_length} tokens."
+                f"max_length {max_length} is more than this model reads: {longest} tokens."
             )
         rows_key = self._key(name, role, language, most, clean)
         key = [*rows_key, self._words, max_length, doc_stride]
@@ -146,9 +150,14 @@ class Data:
         return self.cache / "rows" / f"{key}.parquet"
 
     def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
-        """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
+        """What canonical rows depend on: the files, the way they are read, and which are taken."""
         parts = [self._stored(part, role) for part in training_parts(name)]
-        kept_out = [self.spare, [self._stored(*held) for held in self.held_out.items()]]
+        held_out = [
+            self._stored(target, part)
+            for target in self.held_out
+            for part in leaks.roles(self.held_out, target)
+        ]
+        kept_out = [self.spare, held_out]
         versions = [base.VERSION, leaks.format_of(name).VERSION]
         which = [name, role, language, most, kept_out if clean else []]
         return [versions, self.source.label_names(name), parts, *which]
@@ -173,7 +182,7 @@ def spread(available: int, wanted: int) -> np.ndarray:
 
 
 def _content(tokenizer: Any) -> list:
-    """What a tokenizer does to a text; where its last call cut or padded is stored with it, but no part of that."""
+    """What a tokenizer does to a text, without where its last call cut or padded."""
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = [
         [key, value]

@@ -1,4 +1,4 @@
-"""What must not cross from evaluation into training, selection or text: searched, counted and dropped."""
+"""What must not cross from evaluation into training, selection or text."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,7 +10,7 @@ from xfer_utils.formats.columns import normal, split_sentences
 from xfer_utils.sources.catalogue import Source
 from xfer_utils.study.tasks import task
 
-Targets = Mapping[str, str] | Iterable[str]
+Targets = Mapping[str, str | list[str]] | Iterable[str]
 ROLES = ("dev", "test")
 # A shorter sentence inside a longer line is no evidence that the line came from an evaluation set;
 # scripts without spaces say more in as many characters.
@@ -56,21 +56,27 @@ def drop(form: Format, rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
 def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
     """(target, role) of every labelled set that counts as evaluated and that the source has.
 
-    `targets` maps each target to the role a study evaluates it on; names alone stand for `dev` and `test`.
+    `targets` maps each target to the roles a study evaluates; names alone stand for dev and test.
     """
     for name in targets:
-        for role in [targets[name]] if isinstance(targets, Mapping) else ROLES:
+        for role in roles(targets, name):
             if source.languages(name, role):
                 yield name, role
 
 
-def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
-    """English rows of a training or selection set without what the targets evaluate, and how many were dropped.
+def roles(targets: Targets, name: str) -> list[str]:
+    """The roles of a target that count: those the study evaluates, or both."""
+    chosen = targets[name] if isinstance(targets, Mapping) else ROLES
+    return [chosen] if isinstance(chosen, str) else list(chosen)
 
-    Evaluated sets are searched in English, the original of every translation; where there is none, the
-    first language stands in: ids are shared, texts are not. A target's own development set is not held
-    against itself: choosing on it is a matter of cross-fitting. XQuAD and LAReQA are made from SQuAD's
-    development set, so this is what makes early stopping on SQuAD clean.
+
+def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
+    """English rows for training or selection without what targets evaluate, and how many it cost.
+
+    Evaluated sets are read in English, the original of every translation; where there is none, the
+    first language stands in: ids are shared, texts are not. A target's own development set is not
+    held against itself: choosing on it is a matter of cross-fitting. XQuAD and LAReQA are made from
+    SQuAD's development set, so this is what makes early stopping on SQuAD clean.
     """
     rows, union = source.read(name, role), Marks()
     for target, split in evaluated(source, targets):
@@ -81,14 +87,14 @@ def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[
 
 
 def comparable(target: str, name: str) -> bool:
-    """Whether rows of two tasks can be the same item: one format, paragraphs under both, or one data set."""
+    """Whether rows of two tasks can be one item: same format, both on paragraphs, or same data."""
     ours, theirs = task(name), task(target)
     on_paragraphs = all("context" in row.columns for row in (ours, theirs))
     return ours.format == theirs.format or on_paragraphs or theirs.train_on == name
 
 
 def forbidden(source: Source, targets: Targets) -> set[str]:
-    """Every sentence of the targets' evaluated sets, in every language: an item's translations are among them."""
+    """Every sentence that the targets evaluate, in every language: translations are among them."""
     sentences: set[str] = set()
     for name, role in evaluated(source, targets):
         form = format_of(name)

@@ -1,4 +1,4 @@
-"""Mining pools: sentences on two sides, most of them without a partner, and the pairs that are right."""
+"""Mining pools: sentences on two sides, most without a partner, and the pairs that are right."""
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ GOLD = ["source_id", "target_id"]
 def pool(tables: dict[str, Raw], reading: Reading, prefix: str = "") -> pa.RecordBatch:
     """A mining pool from its tables `source`, `target` and `gold`.
 
-    A sentence without a gold partner keeps `match` empty; the two sentences of a pair share their item.
+    A sentence without a gold partner has no `match`; the two sentences of a pair share their item.
     """
     gold = _columns(tables["gold"], GOLD)
     partners = {
