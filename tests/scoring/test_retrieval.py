@@ -12,7 +12,7 @@ from xfer_utils.analysis import results, stats, tables
 from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.runs import plan as study
 from xfer_utils.runs import records
-from xfer_utils.scoring import metrics, retrieval
+from xfer_utils.scoring import evaluation, metrics, retrieval
 from xfer_utils.sources.catalogue import MissingData
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
@@ -75,7 +75,7 @@ def test_vectors_are_those_of_each_sentence_alone(data, encoder, pooling, monkey
             state = states[layer][0]
             alone = {"mean": state.mean(0), "first": state[0], "last": state[-1]}[pooling].numpy()
             assert vectors[layer][row] == pytest.approx(alone / np.linalg.norm(alone), abs=1e-5)
-    monkeypatch.setitem(retrieval.TOKENS_PER_BATCH, "cpu", 30)
+    monkeypatch.setitem(evaluation.TOKENS_PER_BATCH, "cpu", 30)
     small = retrieval.embed(encoder, part, layers, 1, retrieval.VectorSettings(pooling, 32))
     assert all(np.allclose(small[layer], vectors[layer], atol=1e-6) for layer in layers)
 
@@ -223,7 +223,9 @@ def test_a_batch_holds_the_states_of_all_layers(encoder):
     large = SimpleNamespace(hidden_size=4096, num_hidden_layers=32)
     tokens = retrieval._tokens_per_batch(large, "cuda")
     assert tokens > 1024 and 4 * tokens * 4096 * 33 <= 8e9
-    assert retrieval._tokens_per_batch(encoder.config, "cuda") == retrieval.TOKENS_PER_BATCH["cuda"]
+    assert (
+        retrieval._tokens_per_batch(encoder.config, "cuda") == evaluation.TOKENS_PER_BATCH["cuda"]
+    )
     assert retrieval._tokens_per_batch(large, "cpu") == 1024
 
 

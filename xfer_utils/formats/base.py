@@ -4,18 +4,13 @@ import importlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 import numpy as np
 
 from xfer_utils.formats.columns import SHARED, Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
-
-if TYPE_CHECKING:
-    import torch
-
-    from xfer_utils.formats.features import Features
 
 TEXT = datasets.Value("string")
 TEXTS = datasets.List(TEXT)
@@ -27,9 +22,7 @@ SPECIAL_TOKENS = 3
 Arrays = dict[str, np.ndarray]
 Rows = Mapping[str, Sequence]  # canonical rows, column by column
 Names = Sequence[str]  # of labels
-Nearest = Callable[
-    [np.ndarray, np.ndarray], np.ndarray
-]  # (queries, candidates) -> places, best first
+Nearest = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of queries among candidates, best first
 
 
 @dataclass
@@ -62,6 +55,8 @@ class Format:
     per_token = False  # whether raw outputs are kept per token, else per row
     spare_from_end = False  # rows set aside are the last ones: neighbours share a paragraph
     inputs_per_item = 1
+    head_class = "Classifier"  # of heads.py
+    head_outputs = 0  # 0: as many as there are labels
 
     @property
     def schema(self) -> datasets.Features:
@@ -79,14 +74,11 @@ class Format:
             if absent:
                 raise ValueError(f"format {row.format} needs the column {', '.join(absent)}")
             if unknown:
-                raise ValueError(
-                    f"format {row.format} knows no column {', '.join(unknown)}; "
-                    f"it has {', '.join(known)}"
-                )
+                problem = f"format {row.format} knows no column {', '.join(unknown)}"
+                raise ValueError(f"{problem}; it has {', '.join(known)}")
 
     def column_names(self, row: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Our names of the columns that a registry row must name, and of those that it may."""
-        del row
         return self.required, self.optional
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
@@ -104,7 +96,6 @@ class Format:
 
     def estimated_tokens(self, row: Mapping[str, Any], longest: int, stride: int) -> float:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
-        del stride
         return min(SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row))), longest)
 
     # ----- token ids and batches -----
@@ -114,35 +105,32 @@ class Format:
 
     def units(self, arrays: Arrays) -> np.ndarray:
         """First row of each training unit, and the end."""
-        example = arrays.get("example")
         if not self.rows_together:
             return np.arange(len(arrays["starts"]))
-        first = np.flatnonzero(np.r_[True, example[1:] != example[:-1]])
-        return np.r_[first, len(example)]
+        changes = np.flatnonzero(np.diff(arrays["example"], prepend=-1))
+        return np.r_[changes, len(arrays["example"])]
 
-    def targets(
-        self, features: "Features", rows: np.ndarray, units: Sequence[int], masking: Any = None
-    ) -> Arrays:
+    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         """`labels` of some units; where they are per token, `wanted`: a mask of the rows' tokens.
 
         `ids` replace the rows' token ids. `masking` says how masked LM hides tokens.
         """
-        del units, masking
         return {"labels": features.arrays["target"][rows]}
 
     # ----- models -----
-    def head(self, encoder: Any, labels: int) -> "torch.nn.Module":
+    def head(self, encoder: Any, labels: int) -> Any:
         """A new head, with the methods that heads.Tagger has."""
-        raise NotImplementedError
+        from xfer_utils.formats import heads
 
-    def empty_outputs(self, features: "Features", width: int) -> np.ndarray:
+        return getattr(heads, self.head_class)(encoder.config, self.head_outputs or labels)
+
+    def empty_outputs(self, features: Any, width: int) -> np.ndarray:
         """Where raw outputs go, `width` numbers per row or token."""
         size = len(features.arrays["ids"]) if self.per_token else len(features)
         return np.zeros((size, width), np.float32)
 
-    def row_outputs(self, logits: "torch.Tensor", lengths: np.ndarray) -> Sequence[np.ndarray]:
+    def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
         """What is kept of a batch's logits, row by row."""
-        del lengths
         return logits.cpu().numpy()
 
     # ----- gold and predictions, one per item; lists are stored as JSON -----
@@ -158,7 +146,6 @@ class Format:
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         """Equally likely answers of an item; 0 where chance is what `guesses` scores."""
-        del row, rows
         return 0
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:

@@ -1,7 +1,7 @@
 """A text and several choices, of which one is right."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,11 @@ from xfer_utils.study.tasks import Task
 class Choice(Format):
     """Each choice is a row of its own, `text_a` before it; the highest of their scores wins."""
 
-    columns: Mapping[str, Any] = {
-        "text_a": base.TEXT, "choices": base.TEXTS, "label": base.NUMBER
-    }  # fmt: skip
+    columns: Mapping[str, Any] = {"text_a": base.TEXT, "choices": base.TEXTS, "label": base.NUMBER}
     required = ("text_a", "choices", "label")
     optional = ("question",)
     rows_together = True
+    head_outputs = 1  # a score
 
     def check(self, row: Task) -> None:
         super().check(row)
@@ -64,17 +63,8 @@ class Choice(Format):
         arrays = pairs(first, second, tokenizer, max_length, example)
         return {**arrays, "target": np.repeat(np.asarray(chunk["label"], np.int64), counts)}
 
-    def targets(
-        self, features: Any, rows: np.ndarray, units: Sequence[int], masking: Any = None
-    ) -> Arrays:
-        first_rows = features.units[list(units)]
-        return {"labels": features.arrays["target"][first_rows]}
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        """One score per choice."""
-        from xfer_utils.formats import heads
-
-        return heads.Classifier(encoder.config, 1)
+    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
+        return {"labels": features.arrays["target"][features.units[units]]}
 
     def predictions(
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest

@@ -219,9 +219,3 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     """Spans of sentences by sentence-final punctuation: a stand-in for a data set's own breaks."""
     cuts = [0, *(end.end() for end in SENTENCE_END.finditer(text)), len(text)]
     return [(a, b) for a, b in pairwise(cuts) if text[a:b].strip()] or [(0, len(text))]
-
-
-def sentence_holding(sentences: list[tuple[int, int]], place: int) -> int:
-    """Which sentence holds a place of the text; the last one where none does."""
-    last = len(sentences) - 1
-    return next((n for n, (a, b) in enumerate(sentences) if a <= place < b), last)

@@ -70,7 +70,6 @@ class Tagger(nn.Module):
     @staticmethod
     def decisions(outputs: torch.Tensor, labels: int) -> torch.Tensor:
         """What forward gave, as so many labels are compared with it."""
-        del labels
         return outputs
 
 
@@ -113,7 +112,7 @@ class PairHead(nn.Module):
 
     loss = staticmethod(cross_entropy)
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, _outputs: int = 0) -> None:
         super().__init__()
         self.pooling, self.outputs = pooling_of(config), config.hidden_size
 
@@ -124,7 +123,6 @@ class PairHead(nn.Module):
     @staticmethod
     def decisions(vectors: torch.Tensor, labels: int) -> torch.Tensor:
         """Scaled cosines [questions, passages] of vectors that alternate between the two."""
-        del labels
         with torch.autocast(vectors.device.type, enabled=False):
             return SCALE * vectors[0::2] @ vectors[1::2].T
 

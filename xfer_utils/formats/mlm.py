@@ -1,6 +1,5 @@
 """Masked language modelling of plain lines: how encoders are made; no registry row has it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,9 +55,7 @@ class Mlm(Format):
         )  # fmt: skip
         return base.flat(coded, coded["overflow_to_sample_mapping"])
 
-    def targets(
-        self, features: Any, rows: np.ndarray, units: Sequence[int], masking: Masking | None = None
-    ) -> Arrays:
+    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         return masking.hide(features.take(rows).arrays["ids"])
 
     def head(self, encoder: Any, labels: int) -> nn.Module:

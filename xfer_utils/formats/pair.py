@@ -1,20 +1,14 @@
 """A question and the passage that answers it: a dual encoder learns to bring the two together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
-from xfer_utils.formats.columns import (
-    Batch,
-    Conversion,
-    normal,
-    sentence_holding,
-    split_sentences,
-)
-from xfer_utils.formats.sentence import within
+from xfer_utils.formats.columns import Batch, Conversion, normal
+from xfer_utils.formats.sentence import sentence_at, within
 from xfer_utils.formats.span import FORMAT as SPAN
 from xfer_utils.study.tasks import Task
 
@@ -24,6 +18,7 @@ class Pair(Format):
 
     columns: Mapping[str, Any] = dict.fromkeys(("question", "passage", "context"), base.TEXT)
     required = ("question",)
+    head_class = "PairHead"
     optional = ("passage", "context", "answers")
     rows_together = True
 
@@ -41,8 +36,8 @@ class Pair(Format):
         rows = SPAN.convert(batch, table)
         answered = [bool(answer["text"]) for answer in rows["answers"]]
         rows = table.keep(rows, answered, "no answer")
-        passages = map(_sentence_with, rows["context"], rows.pop("answers"))
-        return rows | {"passage": list(passages)}
+        places = [answer["answer_start"][0] for answer in rows.pop("answers")]
+        return rows | {"passage": list(map(sentence_at, rows["context"], places))}
 
     def texts(self, row: Mapping[str, Any]) -> list[str]:
         return [row["question"], row["passage"], row["context"]]
@@ -57,16 +52,9 @@ class Pair(Format):
         contexts = [text for context in chunk["context"] for text in ("", context)]
         return within(texts, contexts, tokenizer, max_length, np.repeat(np.arange(count), 2))
 
-    def targets(
-        self, features: Any, rows: np.ndarray, units: Sequence[int], masking: Any = None
-    ) -> Arrays:
+    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         """The right passage of each question is the one at its own place in the batch."""
         return {"labels": np.arange(len(units))}
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        from xfer_utils.formats import heads
-
-        return heads.PairHead(encoder.config)
 
     def gold(self, rows: Rows, names: Names) -> list:
         return [[name] for name in _passage_names(rows)]
@@ -86,12 +74,6 @@ def _passage_names(rows: Rows) -> np.ndarray:
     first: dict[tuple, str] = {}
     passages = zip(rows["passage"], rows["context"], rows["id"], strict=True)
     return np.array([first.setdefault((text, context), name) for text, context, name in passages])
-
-
-def _sentence_with(context: str, answer: dict) -> str:
-    sentences = split_sentences(context)
-    begin, end = sentences[sentence_holding(sentences, answer["answer_start"][0])]
-    return context[begin:end]
 
 
 FORMAT = Pair()

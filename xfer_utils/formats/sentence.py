@@ -5,14 +5,7 @@ from typing import Any
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Rows
-from xfer_utils.formats.columns import (
-    BadValue,
-    Batch,
-    Conversion,
-    normal,
-    sentence_holding,
-    split_sentences,
-)
+from xfer_utils.formats.columns import BadValue, Batch, Conversion, normal, split_sentences
 from xfer_utils.study.tasks import Task
 
 FIELDS = ("id", "item", "cluster", "side", "text", "match", "context")  # the canonical columns
@@ -111,9 +104,22 @@ def _answers(batch: Batch, table: Conversion) -> Batch:
         if paragraph == name:
             for key, (begin, end) in zip(keys, spans, strict=True):
                 rows.append((key, key, paragraph, "target", context[begin:end], None, context))
-        match = keys[sentence_holding(spans, answer["answer_start"][0])]
+        match = keys[_holding(spans, answer["answer_start"][0])]
         rows.append((name, name, paragraph, "source", question, match, None))
     return dict(zip(FIELDS, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _holding(sentences: list[tuple[int, int]], place: int) -> int:
+    """Which sentence holds a place of the text; the last one where none does."""
+    last = len(sentences) - 1
+    return next((n for n, (a, b) in enumerate(sentences) if a <= place < b), last)
+
+
+def sentence_at(text: str, place: int) -> str:
+    """The sentence of a text that holds a place."""
+    sentences = split_sentences(text)
+    begin, end = sentences[_holding(sentences, place)]
+    return text[begin:end]
 
 
 FORMAT = Sentence()

@@ -11,7 +11,7 @@ from xfer_utils.formats.columns import Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
 
 
-class Sequence_(Format):
+class TextLabel(Format):
     """Classification of `text_a`, alone or with `text_b`."""
 
     columns: Mapping[str, Any] = {"text_a": base.TEXT, "text_b": base.TEXT, "label": base.NUMBER}
@@ -38,14 +38,8 @@ class Sequence_(Format):
         return Marks(super().marks(row).items, {normal(row["text_a"])})
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
-        del doc_stride
         arrays = pairs(chunk["text_a"], chunk["text_b"], tokenizer, max_length)
         return {**arrays, "target": np.asarray(chunk["label"], np.int64)}
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        from xfer_utils.formats import heads
-
-        return heads.Classifier(encoder.config, labels)
 
     def predictions(
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
@@ -64,4 +58,4 @@ def pairs(
     return base.encoded(tokenizer, *texts, max_length=max_length, example=example)
 
 
-FORMAT = Sequence_()
+FORMAT = TextLabel()

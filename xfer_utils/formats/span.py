@@ -21,6 +21,8 @@ class Span(Format):
 
     columns: Mapping[str, Any] = {"question": base.TEXT, "context": base.TEXT, "answers": ANSWERS}
     required = ("question", "context", "answers")
+    head_class = "SpanHead"
+    head_outputs = 2
     per_token = True
     spare_from_end = True
 
@@ -61,11 +63,6 @@ class Span(Format):
             targets[row] = _answer_tokens(offsets[-1], chunk["answers"][sample])
         offsets = np.concatenate(offsets).astype(np.int32)
         return {**base.flat(coded, example), "offsets": offsets, "target": targets}
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        from xfer_utils.formats import heads
-
-        return heads.SpanHead(encoder.config, 2)
 
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
         block = logits.cpu().numpy()

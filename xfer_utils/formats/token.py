@@ -18,6 +18,7 @@ class Token(Format):
 
     columns: Mapping[str, Any] = {"tokens": base.TEXTS, "tags": base.datasets.List(base.NUMBER)}
     required = ("tokens", "tags")
+    head_class = "Tagger"
     per_token = True
 
     def check(self, row: Task) -> None:
@@ -62,16 +63,9 @@ class Token(Format):
             last_words[sample] = last
         return {**arrays, "labels": labels, "words": words}
 
-    def targets(
-        self, features: Any, rows: np.ndarray, units: Sequence[int], masking: Any = None
-    ) -> Arrays:
+    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         labels = np.concatenate([features.slice("labels", row) for row in rows])
         return {"labels": labels[labels >= 0].astype(np.int64), "wanted": labels >= 0}
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        from xfer_utils.formats import heads
-
-        return heads.Tagger(encoder.config, labels)
 
     def empty_outputs(self, features: Any, width: int) -> np.ndarray:
         """The best tag of each token is enough."""

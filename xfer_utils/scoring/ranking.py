@@ -9,15 +9,7 @@ import pandas as pd
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import models
 from xfer_utils.learning.task_model import TaskModel
-from xfer_utils.scoring import metrics, search
-from xfer_utils.scoring.evaluation import (
-    TOP,
-    chosen,
-    item_columns,
-    predict,
-    save_predictions,
-    score_languages,
-)
+from xfer_utils.scoring import evaluation, metrics, search
 from xfer_utils.sources.data import Data, spread
 from xfer_utils.sources.folder import ENTITIES
 from xfer_utils.study.tasks import task
@@ -34,7 +26,7 @@ def rank(
 
     Right is whatever an item matches in any language: a query's candidates and its translations'.
     """
-    codes = chosen(data.source.languages(name, role), languages)
+    codes = evaluation.chosen(data.source.languages(name, role), languages)
     pad = data.tokenizer.pad_token_id
     pools = [*codes, ENTITIES] if task(name).layout == "entities" else codes
     tables = {code: data.rows(name, role, code).select_columns(NAMES).to_pandas() for code in pools}
@@ -43,7 +35,9 @@ def rank(
         code: _capped(np.flatnonzero(tables[code]["side"] == "source"), most) for code in codes
     }
     sought = {code: np.flatnonzero(tables[code]["side"] == "target") for code in pools}
-    vectors = predict(model, head, [parts[code].take(asked[code]) for code in codes], pad)
+    vectors = evaluation.predict(
+        model, head, [parts[code].take(asked[code]) for code in codes], pad
+    )
     sides = [(parts[code], sought[code]) for code in pools]
     places = _ranked(model, head, np.concatenate(vectors), sides, pad)
     candidates = np.concatenate([tables[code]["id"].to_numpy()[sought[code]] for code in pools])
@@ -52,11 +46,11 @@ def rank(
     for code, ranked in zip(codes, np.split(candidates[places], ends), strict=True):
         frame = tables[code].iloc[asked[code]][["id", "item", "cluster"]].reset_index(drop=True)
         golds = [sorted(matches[item]) for item in frame["item"]]
-        frame = frame.assign(**item_columns(task(name), golds, ranked.tolist(), code))
+        frame = frame.assign(**evaluation.item_columns(task(name), golds, ranked.tolist(), code))
         chances = [metrics.random_precision(len(gold), len(candidates)) for gold in golds]
         results.append((code, frame, float(np.mean(chances))))
-    scores, whole = score_languages(task(name), data.split_name(name, role), results)
-    save_predictions(run_dir, name, whole)
+    scores, whole = evaluation.score_languages(task(name), data.split_name(name, role), results)
+    evaluation.save_predictions(run_dir, name, whole)
     return scores
 
 
@@ -83,10 +77,12 @@ def _ranked(
     at = 0
     for part, rows in parts:
         for begin in range(0, len(rows), POOL):
-            (vectors,) = predict(model, head, [part.take(rows[begin : begin + POOL])], pad)
-            near = search.top_k(queries, vectors, TOP, device=models.device().type)
+            (vectors,) = evaluation.predict(
+                model, head, [part.take(rows[begin : begin + POOL])], pad
+            )
+            near = search.top_k(queries, vectors, evaluation.TOP, device=models.device().type)
             best, places = np.hstack([best, near.similarity]), np.hstack([places, near.index + at])
-            order = np.argsort(-best, axis=1, kind="stable")[:, :TOP]
+            order = np.argsort(-best, axis=1, kind="stable")[:, : evaluation.TOP]
             best = np.take_along_axis(best, order, axis=1)
             places = np.take_along_axis(places, order, axis=1)
             at += len(vectors)

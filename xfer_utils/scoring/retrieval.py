@@ -1,7 +1,7 @@
 """The two targets without training: nearest neighbours and mined pairs of sentence vectors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,20 +13,14 @@ from xfer_utils.formats import base, heads
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, models
 from xfer_utils.learning.origins import ModelProblem
-from xfer_utils.scoring import metrics, search
-from xfer_utils.scoring.evaluation import (
-    TOKENS_PER_BATCH,
-    chosen,
-    save_predictions,
-    score_languages,
-    sorted_batches,
-)
+from xfer_utils.scoring import evaluation, metrics, search
 from xfer_utils.sources.catalogue import MissingData
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import task
 
 NEIGHBOURS = 4
 STATES_BYTES = 8e9
+Vectors = dict[int, np.ndarray]  # by layer
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,22 @@ def evaluate(
         )
     if row.gold_only and _gold_only(data, name, role):
         row = task(row.gold_only)
-    for language in chosen(data.source.languages(name, role), languages):
-        where = (encoder, data, name, role, language)
+    sentences = _Sentences(encoder, data, name, role, how)
+    for language in evaluation.chosen(data.source.languages(name, role), languages):
         if row.metric == "mining_f1":
-            frames = {layer: _mined(*where, layer, how)}
+            frames = {layer: sentences.mined(language, layer)}
         else:
-            frames = _nearest(*where, list(range(last + 1)), how)
+            frames = sentences.nearest(language, list(range(last + 1)))
         alternatives = base.of(row.format).alternatives(row, data.rows(name, role, language))
         for number, frame in frames.items():
             results.setdefault(number, []).append((language, frame, 100 / alternatives))
     scores, split = [], data.split_name(name, role)
     for number, parts in results.items():
-        shown, whole = score_languages(row, split, parts, layer=number, pooling=how.pooling)
+        shown, whole = evaluation.score_languages(
+            row, split, parts, layer=number, pooling=how.pooling
+        )
         if number == layer:
-            save_predictions(run_dir, row.name, whole)
+            evaluation.save_predictions(run_dir, row.name, whole)
         scores += [score | {"main": score["main"] and number == layer} for score in shown]
     return scores
 
@@ -102,7 +98,7 @@ def embed(
     encoder.eval()
     with torch.inference_mode():
         most = _tokens_per_batch(encoder.config, device.type)
-        for _, rows in sorted_batches([features.lengths], most):
+        for _, rows in evaluation.sorted_batches([features.lengths], most):
             batch = batches.padded(features.take(rows), pad)
             batch = {key: value.to(device) for key, value in batch.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=models.in_bf16(how.precision)):
@@ -116,82 +112,80 @@ def embed(
 def _tokens_per_batch(config: Any, device: str) -> int:
     """Tokens of one batch: the states of all its layers are held at once."""
     fitting = int(STATES_BYTES / (4 * config.hidden_size * (config.num_hidden_layers + 1)))
-    return min(TOKENS_PER_BATCH[device], max(1024, fitting))
+    return min(evaluation.TOKENS_PER_BATCH[device], max(1024, fitting))
 
 
-def _sides(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int],
-    how: VectorSettings,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict, dict]:  # fmt: skip
-    """The two sides of a task as tables, and their vectors per layer."""
-    rows = data.rows(name, role, language).to_pandas()
-    features = data.features(name, role, language, max_length=how.max_length)
-    vectors = embed(encoder, features, layers, data.tokenizer.pad_token_id, how)
-    source = rows["side"].to_numpy() == "source"
-    return (
-        rows[source].reset_index(drop=True),
-        rows[~source].reset_index(drop=True),
-        {layer: vector[source] for layer, vector in vectors.items()},
-        {layer: vector[~source] for layer, vector in vectors.items()},
-    )
+@dataclass(frozen=True)
+class _Sentences:
+    """The sentences of one task and role, as an encoder reads them."""
+
+    encoder: Any
+    data: Data
+    name: str
+    role: str
+    how: VectorSettings
+
+    def sides(
+        self, language: str, layers: list[int]
+    ) -> tuple[pd.DataFrame, pd.DataFrame, Vectors, Vectors]:
+        """The two sides as tables, and their vectors per layer."""
+        rows = self.data.rows(self.name, self.role, language).to_pandas()
+        part = self.data.features(self.name, self.role, language, max_length=self.how.max_length)
+        vectors = embed(self.encoder, part, layers, self.data.tokenizer.pad_token_id, self.how)
+        source = rows["side"].to_numpy() == "source"
+        tables = [rows[side].reset_index(drop=True) for side in (source, ~source)]
+        ours, english = (
+            {layer: v[side] for layer, v in vectors.items()} for side in (source, ~source)
+        )
+        return *tables, ours, english
+
+    def nearest(self, language: str, layers: list[int]) -> dict[int, pd.DataFrame]:
+        """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
+        source, target, ours, english = self.sides(language, layers)
+        frames = {}
+        for layer in layers:
+            places = search.nearest(english[layer], ours[layer], device=_device())
+            translations = source["id"].to_numpy()[places]
+            correct = (target["match"].to_numpy() == translations).astype(int)
+            columns = {"gold": target["match"], "prediction": translations, "correct": correct}
+            frames[layer] = target[["id", "item", "cluster", "text"]].assign(**columns)
+        return frames
+
+    def mined(self, language: str, layer: int) -> pd.DataFrame:
+        """Mined and gold pairs; the threshold is dev's, or cross-fitted where dev is scored."""
+        mined = self.candidates(language, layer)
+        if self.role == "test" and self.data.source.has(self.name, "dev", language):
+            dev = replace(self, role="dev").candidates(language, layer)
+            correct = np.array([pair in dev.gold for pair in dev.pairs])
+            passed = mined.margins >= search.best_threshold(dev.margins, correct, len(dev.gold))
+        else:
+            passed, _ = search.cross_fit(mined.pairs, mined.margins, mined.gold)
+        extracted = [pair for pair, ok in zip(mined.pairs, passed, strict=True) if ok]
+        counts = metrics.mining_counts(extracted, mined.gold)
+        partner, ids = dict(mined.gold), counts["source_id"]
+        gold = [partner.get(name, "") for name in ids]
+        names = {"id": ids, "item": ids, "cluster": ids}
+        frame = counts.drop(columns=["source_id", "target_id"])
+        return frame.assign(**names, gold=gold, prediction=counts["target_id"])
+
+    def candidates(self, language: str, layer: int) -> "_Mined":
+        """All mined pairs with their margins, and the gold pairs."""
+        source, target, ours, english = self.sides(language, [layer])
+        gold = {(row.id, row.match) for row in source.itertuples() if isinstance(row.match, str)}
+        first, repeated = search.unique_texts(source["text"].tolist())
+        first_en, repeated_en = search.unique_texts(target["text"].tolist())
+        vectors = ours[layer][first], english[layer][first_en]
+        mined = search.mine(*vectors, NEIGHBOURS, device=_device())
+        clean = ~(repeated[mined.source] | repeated_en[mined.target])
+        ids, ids_en = source["id"].to_numpy()[first], target["id"].to_numpy()[first_en]
+        pairs = zip(ids[mined.source[clean]], ids_en[mined.target[clean]], strict=True)
+        return _Mined(list(pairs), mined.margin[clean], gold)
 
 
-def _nearest(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int],
-    how: VectorSettings,
-) -> dict[int, pd.DataFrame]:  # fmt: skip
-    """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
-    source, target, ours, english = _sides(encoder, data, name, role, language, layers, how)
-    frames = {}
-    for layer in layers:
-        places = search.nearest(english[layer], ours[layer], device=_device())
-        found = source["id"].to_numpy()[places]
-        correct = (target["match"].to_numpy() == found).astype(int)
-        columns = {"gold": target["match"], "prediction": found, "correct": correct}
-        frames[layer] = target[["id", "item", "cluster", "text"]].assign(**columns)
-    return frames
-
-
-def _mined(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
-) -> pd.DataFrame:  # fmt: skip
-    """Mined pairs and gold pairs; the threshold is dev's, or cross-fitted where dev is scored."""
-    mined = _candidates(encoder, data, name, role, language, layer, how)
-    if role == "test" and data.source.has(name, "dev", language):
-        dev = _candidates(encoder, data, name, "dev", language, layer, how)
-        correct = np.array([pair in dev.gold for pair in dev.pairs])
-        passed = mined.margins >= search.best_threshold(dev.margins, correct, len(dev.gold))
-    else:
-        passed, _ = search.cross_fit(mined.pairs, mined.margins, mined.gold)
-    kept = [pair for pair, ok in zip(mined.pairs, passed, strict=True) if ok]
-    counts = metrics.mining_counts(kept, mined.gold)
-    partner, ids = dict(mined.gold), counts["source_id"]
-    return counts.drop(columns=["source_id", "target_id"]).assign(
-        id=ids, item=ids, cluster=ids, gold=[partner.get(name, "") for name in ids],
-        prediction=counts["target_id"],
-    )  # fmt: skip
-
-
-class Mined(NamedTuple):
-    """All mined pairs with their margins, and the gold pairs."""
-
+class _Mined(NamedTuple):
     pairs: list[tuple[str, str]]
     margins: np.ndarray
     gold: set[tuple[str, str]]
-
-
-def _candidates(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
-) -> Mined:  # fmt: skip
-    source, target, ours, english = _sides(encoder, data, name, role, language, [layer], how)
-    gold = {(row.id, row.match) for row in source.itertuples() if isinstance(row.match, str)}
-    keep, repeated = search.unique_texts(source["text"].tolist())
-    keep_en, repeated_en = search.unique_texts(target["text"].tolist())
-    mined = search.mine(ours[layer][keep], english[layer][keep_en], NEIGHBOURS, device=_device())
-    clean = ~(repeated[mined.source] | repeated_en[mined.target])
-    ids, ids_en = source["id"].to_numpy()[keep], target["id"].to_numpy()[keep_en]
-    pairs = list(zip(ids[mined.source[clean]], ids_en[mined.target[clean]], strict=True))
-    return Mined(pairs, mined.margin[clean], gold)
 
 
 def _device() -> str:
