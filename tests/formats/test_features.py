@@ -277,9 +277,11 @@ def test_words_are_not_run_together(tokenizer):
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
 def test_a_broken_cache_file_is_made_again(tokenizer, tmp_path, length):
-    make = lambda: features.of_examples(
-        "span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8
-    )
+    def make():
+        return features.of_examples(
+            "span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8
+        )
+
     path = tmp_path / "a.safetensors"
     first = features.cached(path, make)
     path.write_bytes(path.read_bytes()[:length])

@@ -1,6 +1,8 @@
 """A new format is one new file, and a single-sentence task one registry row: from a file to its score."""
 
 import json
+import subprocess
+import sys
 import textwrap
 
 import numpy as np
@@ -124,7 +126,22 @@ def test_a_new_format_is_one_new_file(rated, new_model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"unknown format 'rating': formats/rating.py would have"):
         base.of("rating")
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(folder)])
+    monkeypatch.setitem(sys.modules, "xfer_utils.formats.rating", None)
+    del sys.modules["xfer_utils.formats.rating"]  # gone again after the test
     data = rated("rating", {"text": "review", "label": "stars"})
     scores = trained_score(data, new_model, "rating", tmp_path)
     main = {score["language"]: score for score in scores if score["main"]}
     assert main["en"]["value"] > 60 and main["en"]["chance"] == pytest.approx(100 / 3)
+
+
+def test_a_registry_is_checked_without_loading_torch():
+    """Planning must not wait for libraries that only models need."""
+    code = """
+import sys
+from xfer_utils.formats import base
+from xfer_utils.study.tasks import registry
+for row in registry().values():
+    base.of(row.format).check(row)
+assert "torch" not in sys.modules and "transformers" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
