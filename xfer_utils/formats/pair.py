@@ -18,9 +18,9 @@ class Pair(Format):
 
     columns: Mapping[str, Any] = dict.fromkeys(("question", "passage", "context"), base.TEXT)
     required = ("question",)
-    head_class = "PairHead"
     optional = ("passage", "context", "answers")
     rows_together = True
+    head_class = "PairHead"
 
     def check(self, row: Task) -> None:
         super().check(row)

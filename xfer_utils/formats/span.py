@@ -96,8 +96,8 @@ class Span(Format):
         for context in rows["context"]:
             answers = draw.choice(gold)
             spaced = len(context.split()) * 15 > len(context)
-            found = re.finditer(r"\S+" if spaced else r"\S", context)
-            words = [word.span() for word in found] or [(0, 0)]
+            matches = re.finditer(r"\S+" if spaced else r"\S", context)
+            words = [word.span() for word in matches] or [(0, 0)]
             length = len(answers[0].split() if spaced else answers[0]) if len(answers) else 1
             first = draw.randrange(max(1, len(words) - length + 1))
             last = min(first + max(1, length), len(words)) - 1

@@ -40,9 +40,8 @@ class Batches(torch.utils.data.Sampler):
         batches = []
         for number, (lengths, count) in enumerate(zip(self.lengths, self.counts, strict=True)):
             units = self._chosen(rng, len(lengths), count)
-            batches += [
-                [(number, int(unit)) for unit in batch] for batch in self._cut(units, lengths)
-            ]
+            for batch in self._cut(units, lengths):
+                batches.append([(number, int(unit)) for unit in batch])
         order = rng.permutation(len(batches))
         yield from (batches[place] for place in order)
 
@@ -78,20 +77,16 @@ def collate(
     if "wanted" in targets:
         tokens = torch.nonzero(batch["attention_mask"].ravel()).ravel()
         targets["positions"] = tokens.numpy()[targets.pop("wanted")]
-    return {"task": task, **batch} | {
-        key: torch.from_numpy(value) for key, value in targets.items()
-    }
+    targets = {key: torch.from_numpy(value) for key, value in targets.items()}
+    return {"task": task, **batch, **targets}
 
 
 def padded(rows: Features, pad: int) -> dict[str, torch.Tensor]:
     """Rows of token ids, padded to the longest of them, with their attention mask."""
     mask = np.arange(rows.lengths.max()) < rows.lengths[:, None]
-    batch = {
-        "input_ids": np.full(mask.shape, pad, np.int64),
-        "attention_mask": mask.astype(np.int64),
-    }
-    batch["input_ids"][mask] = rows.arrays["ids"]
-    if "types" in rows.arrays:
-        batch["token_type_ids"] = np.zeros(mask.shape, np.int64)
-        batch["token_type_ids"][mask] = rows.arrays["types"]
+    batch = {"attention_mask": mask.astype(np.int64)}
+    for array, name, filler in (("ids", "input_ids", pad), ("types", "token_type_ids", 0)):
+        if array in rows.arrays:
+            batch[name] = np.full(mask.shape, filler, np.int64)
+            batch[name][mask] = rows.arrays[array]
     return {key: torch.from_numpy(value) for key, value in batch.items()}

@@ -71,9 +71,8 @@ def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> lis
             with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
                 logits = model(task=head, **batch)["logits"].float()
             starts = parts[number].arrays["starts"]
-            for row, output in zip(
-                rows, form.row_outputs(logits, lengths[number][rows]), strict=True
-            ):
+            rows_outputs = form.row_outputs(logits, lengths[number][rows])
+            for row, output in zip(rows, rows_outputs, strict=True):
                 place = slice(starts[row], starts[row + 1]) if form.per_token else row
                 outputs[number][place] = output
     return outputs
@@ -108,12 +107,9 @@ def nearest(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 def item_columns(row: Task, gold: list, predictions: list, language: str) -> dict[str, list]:
     """Gold and prediction of each item as stored, lists as JSON, and the metric's counts."""
-    counts = [
-        _counts(row, right, answer, language)
-        for right, answer in zip(gold, predictions, strict=True)
-    ]
-    stored = {"gold": [_stored(right) for right in gold],
-              "prediction": [_stored(answer) for answer in predictions]}  # fmt: skip
+    stored = {"gold": list(map(_stored, gold)), "prediction": list(map(_stored, predictions))}
+    pairs = zip(gold, predictions, strict=True)
+    counts = [_counts(row, right, answer, language) for right, answer in pairs]
     return stored | {key: [item[key] for item in counts] for key in counts[0]}
 
 

@@ -31,13 +31,10 @@ def rank(
     pools = [*codes, ENTITIES] if task(name).layout == "entities" else codes
     tables = {code: data.rows(name, role, code).select_columns(NAMES).to_pandas() for code in pools}
     parts = {code: data.features(name, role, code, max_length=max_length) for code in pools}
-    asked = {
-        code: _capped(np.flatnonzero(tables[code]["side"] == "source"), most) for code in codes
-    }
-    sought = {code: np.flatnonzero(tables[code]["side"] == "target") for code in pools}
-    vectors = evaluation.predict(
-        model, head, [parts[code].take(asked[code]) for code in codes], pad
-    )
+    asked = {code: _side(tables[code], "source", most) for code in codes}
+    sought = {code: _side(tables[code], "target") for code in pools}
+    queries = [parts[code].take(asked[code]) for code in codes]
+    vectors = evaluation.predict(model, head, queries, pad)
     sides = [(parts[code], sought[code]) for code in pools]
     places = _ranked(model, head, np.concatenate(vectors), sides, pad)
     candidates = np.concatenate([tables[code]["id"].to_numpy()[sought[code]] for code in pools])
@@ -54,7 +51,9 @@ def rank(
     return scores
 
 
-def _capped(rows: np.ndarray, most: int) -> np.ndarray:
+def _side(table: pd.DataFrame, side: str, most: int = 0) -> np.ndarray:
+    """Rows of one side, at most so many of them at equal distances."""
+    rows = np.flatnonzero(table["side"] == side)
     return rows[spread(len(rows), most)] if most and len(rows) > most else rows
 
 
@@ -77,9 +76,8 @@ def _ranked(
     at = 0
     for part, rows in parts:
         for begin in range(0, len(rows), POOL):
-            (vectors,) = evaluation.predict(
-                model, head, [part.take(rows[begin : begin + POOL])], pad
-            )
+            candidates = part.take(rows[begin : begin + POOL])
+            (vectors,) = evaluation.predict(model, head, [candidates], pad)
             near = search.top_k(queries, vectors, evaluation.TOP, device=models.device().type)
             best, places = np.hstack([best, near.similarity]), np.hstack([places, near.index + at])
             order = np.argsort(-best, axis=1, kind="stable")[:, : evaluation.TOP]

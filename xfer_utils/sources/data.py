@@ -75,26 +75,23 @@ class Data:
         """
         own_dev_is_evaluated = self.spare > 0 and self._dev_is_evaluated(name)
         read = "train" if own_dev_is_evaluated else role
-        kept, dropped = leaks.clean_rows(self.source, name, read, self.held_out)
+        rows, dropped = leaks.clean_rows(self.source, name, read, self.held_out)
         if own_dev_is_evaluated:
-            spare = min(self.spare, len(kept) // 2)
-            last = np.arange(len(kept) - spare, len(kept))
+            places, spare = np.arange(len(rows)), min(self.spare, len(rows) // 2)
             from_end = leaks.format_of(name).spare_from_end
-            apart = last if from_end else spread(len(kept), spare)
-            kept = kept.select(
-                np.setdiff1d(np.arange(len(kept)), apart) if role == "train" else apart
-            )
+            apart = places[len(rows) - spare :] if from_end else spread(len(rows), spare)
+            rows = rows.select(np.setdiff1d(places, apart) if role == "train" else apart)
         readings = self._readings_of(name, read, "en")
-        return kept, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
+        return rows, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
 
     def _dev_is_evaluated(self, name: str) -> bool:
         """Whether a task's own dev set is evaluated, or its translation: COPA's by XCOPA's.
 
         Without English, it shares nothing with the original by which rows could be dropped.
         """
-        chosen = [name for name in self.held_out if "dev" in leaks.roles(self.held_out, name)]
-        translated = [target for target in chosen if not self.source.has(target, "dev", "en")]
-        return name in chosen or any(task(target).train_on == name for target in translated)
+        on_dev = [target for target, role in leaks.listed(self.held_out) if role == "dev"]
+        translated = [target for target in on_dev if not self.source.has(target, "dev", "en")]
+        return name in on_dev or any(task(target).train_on == name for target in translated)
 
     def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
         parts = training_parts(name)
@@ -115,11 +112,8 @@ class Data:
         most: int = 0, clean: bool = False,
     ) -> Features:  # fmt: skip
         """Features of some rows, made once for all runs that ask for the same."""
-        if max_length > self.tokenizer.model_max_length:
-            longest = self.tokenizer.model_max_length
-            raise ValueError(
-                f"max_length {max_length} is more than this model reads: {longest} tokens."
-            )
+        if max_length > (longest := self.tokenizer.model_max_length):
+            raise ValueError(f"max_length {max_length} is more than this model reads: {longest}.")
         rows_key = self._key(name, role, language, most, clean)
         key = [*rows_key, self._words, max_length, doc_stride]
 
@@ -139,11 +133,10 @@ class Data:
     def _nothing_left(self, name: str, role: str, language: str) -> str:
         counts = [reading.get("dropped_as_evaluated", 0) for reading in self._readings]
         message = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
-        why = (
-            f": {max(counts, default=0)} were dropped because the study evaluates them. "
-            "Evaluate its targets on another split"
-        )
-        return f"{message}{why if any(counts) else ''}."
+        if not any(counts):
+            return f"{message}."
+        why = f"{max(counts)} were dropped because the study evaluates them"
+        return f"{message}: {why}. Evaluate its targets on another split."
 
     def _rows_file(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
         key = _short(self._key(name, role, language, most, clean))
@@ -152,20 +145,15 @@ class Data:
     def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
         """What canonical rows depend on: the files, the way they are read, and which are taken."""
         parts = [self._stored(part, role) for part in training_parts(name)]
-        held_out = [
-            self._stored(target, part)
-            for target in self.held_out
-            for part in leaks.roles(self.held_out, target)
-        ]
-        kept_out = [self.spare, held_out]
-        versions = [base.VERSION, leaks.format_of(name).VERSION]
-        which = [name, role, language, most, kept_out if clean else []]
-        return [versions, self.source.label_names(name), parts, *which]
+        held_out = [self._stored(*held) for held in leaks.listed(self.held_out)]
+        which = [name, role, language, most, [self.spare, held_out] if clean else []]
+        return [base.VERSION, self.source.label_names(name), parts, *which]
 
     def _stored(self, name: str, role: str) -> list:
         """A data set's content and splits, and what the registry says about reading it."""
         row = task(name).model_dump(mode="json", include=READING)
-        return [name, role, self.source.revision(name), self.source.splits(name, role), row]
+        source, version = self.source, leaks.format_of(name).VERSION
+        return [name, role, version, source.revision(name), source.splits(name, role), row]
 
     def labels(self, name: str) -> int:
         """How many labels a task has, for heads whose size depends on it."""
@@ -184,12 +172,8 @@ def spread(available: int, wanted: int) -> np.ndarray:
 def _content(tokenizer: Any) -> list:
     """What a tokenizer does to a text, without where its last call cut or padded."""
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
-    kept = [
-        [key, value]
-        for key, value in sorted(stored.items())
-        if key not in ("truncation", "padding")
-    ]
-    return [*kept, tokenizer.model_input_names, tokenizer.truncation_side]
+    settings = [[key, stored[key]] for key in sorted(stored.keys() - {"truncation", "padding"})]
+    return [*settings, tokenizer.model_input_names, tokenizer.truncation_side]
 
 
 def _short(key: list) -> str:

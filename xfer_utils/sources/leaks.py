@@ -53,21 +53,21 @@ def drop(form: Format, rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
     return (rows if len(clean) == len(rows) else rows.select(clean)), len(rows) - len(clean)
 
 
-def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
-    """(target, role) of every labelled set that counts as evaluated and that the source has.
+def listed(targets: Targets) -> list[tuple[str, str]]:
+    """(target, role) of all that counts as evaluated.
 
     `targets` maps each target to the roles a study evaluates; names alone stand for dev and test.
     """
+    pairs = []
     for name in targets:
-        for role in roles(targets, name):
-            if source.languages(name, role):
-                yield name, role
+        chosen = targets[name] if isinstance(targets, Mapping) else ROLES
+        pairs += [(name, role) for role in ([chosen] if isinstance(chosen, str) else chosen)]
+    return pairs
 
 
-def roles(targets: Targets, name: str) -> list[str]:
-    """The roles of a target that count: those the study evaluates, or both."""
-    chosen = targets[name] if isinstance(targets, Mapping) else ROLES
-    return [chosen] if isinstance(chosen, str) else list(chosen)
+def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
+    """(target, role) of every evaluated set that the source has."""
+    return ((name, role) for name, role in listed(targets) if source.languages(name, role))
 
 
 def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
