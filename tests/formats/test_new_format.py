@@ -1,4 +1,4 @@
-"""A new format is one new file, and a single-sentence task one registry row: from a file to its score."""
+"""A new format is one new file, and a single-sentence task one registry row."""
 
 import json
 import subprocess

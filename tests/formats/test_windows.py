@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xfer_utils.formats.span import in_windows
 from xfer_utils.formats.windows import answer_texts, best_spans
 
 
@@ -117,11 +116,3 @@ def test_thousands_of_windows_are_fast():
     found = best_spans(start, end, np.arange(4000) // 2, grid, grid + 1, np.ones(shape, bool))
     assert time.perf_counter() - begun < 5  # about 0.2 s on one core
     assert len(found.start) == 2000 and (found.end > found.start).all()
-
-
-def test_windows_read_the_question_and_their_overlap_again():
-    """A question of 20 tokens leaves 80 of 100 for the context, and each further window brings 50 new ones."""
-    assert in_windows(20, 80, 100, 30) == 100
-    assert in_windows(20, 81, 100, 30) == 81 + 2 * 20 + 30
-    assert in_windows(20, 130, 100, 30) == 130 + 2 * 20 + 30 == 2 * 100
-    assert in_windows(20, 131, 100, 30) == 131 + 3 * 20 + 2 * 30

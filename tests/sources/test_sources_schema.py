@@ -1,4 +1,4 @@
-"""From stored rows to canonical ones: names, answers and sentences, and a large set in little memory."""
+"""From stored rows to canonical ones: names, answers, sentences, and memory."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_rows_of_xnli_share_items_and_premises_are_clusters(tmp_path):
 
 
 def test_lost_rows_unshare_the_items(tmp_path):
-    """PAWS-X in google/xtreme has lost rows and has no ids: row numbers there name different items."""
+    """PAWS-X in google/xtreme has lost rows and has no ids: numbers there name other items."""
     rows = [{"sentence1": f"a{n}", "sentence2": "b", "label": "1"} for n in range(4)]
     store(tmp_path, "pawsx/en.validation", rows)
     source = store(tmp_path, "pawsx/es.validation", rows[:3])

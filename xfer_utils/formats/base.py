@@ -94,7 +94,7 @@ class Format:
         """What this row is recognised by where it stands in another data set."""
         return Marks({"\t".join(map(normal, self.texts(row)))})
 
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int, stride: int) -> float:
+    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
         return min(SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row))), longest)
 

@@ -48,7 +48,7 @@ class Choice(Format):
     def marks(self, row: Mapping[str, Any]) -> Marks:
         return Marks(super().marks(row).items, {normal(row["text_a"])})
 
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int, stride: int) -> float:
+    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """All choices together, each as long as their mean."""
         count = len(row["choices"])
         mean = sum(map(base.tokens_in, row["choices"])) / count

@@ -41,9 +41,9 @@ class Span(Format):
         items = super().marks(row).items
         return Marks(items, {normal(row["context"])}, {row["item"]}, {row["cluster"]})
 
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int, stride: int) -> float:
-        question = base.SPECIAL_TOKENS + base.tokens_in(row["question"])
-        return in_windows(question, base.tokens_in(row["context"]), longest, stride)
+    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
+        """Windows together read the whole context; what they repeat is left out."""
+        return super().estimated_tokens(row, math.inf)
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """The target is the answer's first and last token, or 0, 0 where the window lacks it."""
@@ -103,15 +103,6 @@ class Span(Format):
             last = min(first + max(1, length), len(words)) - 1
             texts.append(context[words[first][0] : words[last][1]])
         return texts
-
-
-def in_windows(question: float, context: float, longest: int, stride: int) -> float:
-    """Tokens of all windows: each repeats the question, and all but the first `stride` tokens."""
-    question = min(question, longest / 3)
-    room = longest - question
-    overlap = min(stride, room / 2)
-    count = 1 + max(0, math.ceil((context - room) / max(1, room - overlap)))
-    return context + count * question + (count - 1) * overlap
 
 
 def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:

@@ -40,7 +40,7 @@ class Token(Format):
     def marks(self, row: Mapping[str, Any]) -> base.Marks:
         return base.Marks({base.normal(" ".join(row["tokens"]))})
 
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int, stride: int) -> float:
+    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         return min(base.SPECIAL_TOKENS + base.tokens_in(" ".join(row["tokens"])), longest)
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:

@@ -16,6 +16,7 @@ from xfer_utils.formats import base
 from xfer_utils.sources.raw import find_table
 from xfer_utils.study.tasks import Hub, Task, task, training_parts
 
+BYTES_PER_TOKEN = base.BYTES_PER_TOKEN
 SAMPLE = 300
 UNKNOWN_ITEMS = 1000
 
@@ -46,8 +47,8 @@ class Counts:
         rows = self._sampled(name, role)
         if not rows:
             return min(row.mean_tokens, longest * max(1, row.choices))
-        estimate, stride = base.of(row.format).estimated_tokens, given.get("doc_stride", 0)
-        return sum(estimate(row, longest, stride) for row in rows) / len(rows)
+        estimate = base.of(row.format).estimated_tokens
+        return sum(estimate(example, longest) for example in rows) / len(rows)
 
     def line_tokens(self, longest: int) -> float:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""

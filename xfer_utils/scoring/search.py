@@ -14,6 +14,7 @@ import torch
 BLOCK = (2048, 16384)  # queries, keys: 128 MiB of similarities
 GROUP = 64
 Vectors = np.ndarray | torch.Tensor
+Best = tuple[torch.Tensor, torch.Tensor]  # similarities and places
 
 
 class Neighbours(NamedTuple):
@@ -89,13 +90,7 @@ def _block(vectors: Vectors, at: int, size: int, device: str) -> torch.Tensor:
     return part.to(device, torch.float32)
 
 
-def _keep(
-    best: tuple[torch.Tensor, torch.Tensor],
-    at: int,
-    values: torch.Tensor,
-    places: torch.Tensor,
-    shift: int,
-) -> None:
+def _keep(best: Best, at: int, values: torch.Tensor, places: torch.Tensor, shift: int) -> None:
     """Merges a block's best into those from row `at` on; the earlier of equals stays first."""
     rows = slice(at, at + len(values))
     both = torch.cat([best[0][rows], values.cpu()], dim=1)
@@ -104,7 +99,7 @@ def _keep(
     best[0][rows], best[1][rows] = both.gather(1, order), where.gather(1, order)
 
 
-def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _top(values: torch.Tensor, k: int) -> Best:
     """`topk` of each row by way of groups: the k best lie in the k groups with the highest maxima.
 
     Several times faster than a plain `topk` over long rows on a CPU: maxima need one read.
@@ -122,7 +117,7 @@ def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return top.values, places.gather(1, top.indices)
 
 
-def _top_down(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _top_down(values: torch.Tensor, k: int) -> Best:
     """`_top` of each column: group maxima are taken down the rows, without a transposed block."""
     height, columns = values.shape
     groups = height // GROUP
@@ -178,14 +173,11 @@ def _one_to_one(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -
     """From the highest margin on, a pair is taken if neither sentence is taken yet."""
     order = np.argsort(-margins, kind="stable")
     order = order[margins[order] > 0]
-    free_source, free_target = (
-        bytearray(b"\1") * (sources.max() + 1),
-        bytearray(b"\1") * (targets.max() + 1),
-    )
+    free_source = bytearray(b"\1") * (sources.max() + 1)
+    free_target = bytearray(b"\1") * (targets.max() + 1)
     taken = []
-    for place, i, j in zip(
-        order.tolist(), sources[order].tolist(), targets[order].tolist(), strict=True
-    ):
+    pairs = zip(order.tolist(), sources[order].tolist(), targets[order].tolist(), strict=True)
+    for place, i, j in pairs:
         if free_source[i] and free_target[j]:
             free_source[i] = free_target[j] = 0
             taken.append(place)
@@ -216,10 +208,8 @@ def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> flo
     It lies midway between the last margin extracted and the next; equal margins stay together.
     """
     order = np.argsort(-np.asarray(margins), kind="stable")
-    margins, correct = (
-        np.asarray(margins, dtype=float)[order],
-        np.asarray(correct, dtype=bool)[order],
-    )
+    margins = np.asarray(margins, dtype=float)[order]
+    correct = np.asarray(correct, dtype=bool)[order]
     if not correct.any():
         return float("inf")
     f1 = 2 * correct.cumsum() / (np.arange(1, len(order) + 1) + n_gold)
@@ -244,9 +234,10 @@ def cross_fit(
     folds = np.array([fold(source) for source, _ in pairs], dtype=int)
     correct = np.array([pair in gold for pair in pairs], dtype=bool)
     sizes = np.bincount([fold(source) for source, _ in gold], minlength=2)
-    chosen = {
-        f: best_threshold(margins[folds != f], correct[folds != f], int(sizes[1 - f]))
-        for f in (0, 1)
-    }
+    chosen = {}
+    for number in (0, 1):
+        other = folds != number
+        size = int(sizes[1 - number])
+        chosen[number] = best_threshold(margins[other], correct[other], size)
     limits = np.where(folds == 0, chosen[0], chosen[1])
     return margins >= limits, chosen
