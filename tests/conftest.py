@@ -147,7 +147,7 @@ def tokenizer():
 @pytest.fixture
 def new_model(tokenizer):
     """Makes a tiny TaskModel; the same seed gives the same weights."""
-    from xfer_utils.learning import models, training
+    from xfer_utils.learning import models, task_model, training
 
     def make(
         formats: dict[str, str],
@@ -164,7 +164,7 @@ def new_model(tokenizer):
             "feedforward": 64,
             "dropout": dropout,
         }
-        return models.TaskModel(models.new_encoder(tokenizer, **shape), formats, labels or {})
+        return task_model.TaskModel(models.new_encoder(tokenizer, **shape), formats, labels or {})
 
     return make
 

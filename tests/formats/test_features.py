@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer_utils.formats import features
-from xfer_utils.formats.features import IGNORE
+from xfer_utils.formats.columns import IGNORE
 
 SOME = "the day was good fine nice poor awful weird queer Anna Ulm king , . saw"
 WORD = st.sampled_from(SOME.split())
@@ -277,9 +277,11 @@ def test_words_are_not_run_together(tokenizer):
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
 def test_a_broken_cache_file_is_made_again(tokenizer, tmp_path, length):
-    make = lambda: features.of_examples(
-        "span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8
-    )
+    def make():
+        return features.of_examples(
+            "span", dataset([span("Who ?", CONTEXT, "Ulm")]), tokenizer, 32, 8
+        )
+
     path = tmp_path / "a.safetensors"
     first = features.cached(path, make)
     path.write_bytes(path.read_bytes()[:length])

@@ -2,16 +2,18 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import classification, dataset
+from conftest import dataset, sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer_utils.formats import features
 from xfer_utils.formats.features import Features
+from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches
 from xfer_utils.learning.batches import Batches
 
@@ -137,11 +139,7 @@ def test_collate_choices(tokenizer):
     ]
     task = features.of_examples("choice", dataset(rows), tokenizer, 32)
     batch = batches.collate("c", task, [3, 0], pad=1)
-    assert (
-        batch["choices"] == 2
-        and batch["labels"].tolist() == [1, 0]
-        and batch["input_ids"].shape[0] == 4
-    )
+    assert batch["labels"].tolist() == [1, 0] and batch["input_ids"].shape[0] == 4
     ids = [task.slice("ids", row).tolist() for row in (6, 7, 0, 1)]
     assert [[i for i in row if i != 1] for row in batch["input_ids"].tolist()] == ids
 
@@ -178,30 +176,23 @@ def test_collate_tags_names_the_places_of_the_tagged_tokens(tokenizer):
 
 @pytest.fixture
 def text(tokenizer):
-    task = features.of_examples("sequence", classification(400), tokenizer, 32)
-    return batches.collate(
-        "text", Features("mlm", task.arrays), list(range(400)), tokenizer.pad_token_id
-    )
+    return features.of_text([text for text, _ in sentences(400)], tokenizer, 32)
 
 
 def masked(text, tokenizer, seed=(0, 0), share=0.2):
-    copied = {**text, "input_ids": text["input_ids"].clone()}
-    return batches.mask_tokens(
-        copied, list(seed), share, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer)
-    )
+    masking = replace(Masking.of(tokenizer, share), seed=seed)
+    return batches.collate("t", text, list(range(len(text))), tokenizer.pad_token_id, masking)
 
 
 def test_shares_of_masked_kept_and_swapped(text, tokenizer):
-    made = masked(text, tokenizer)
-    before, after, places = text["input_ids"].ravel(), made["input_ids"].ravel(), made["positions"]
-    ordinary = text["attention_mask"].ravel().bool() & ~torch.isin(
-        before, torch.tensor(tokenizer.all_special_ids)
-    )
-    assert len(places) == round(0.2 * int(ordinary.sum())) and len(set(places.tolist())) == len(
-        places
-    )
+    batch = masked(text, tokenizer)
+    before = batches.padded(text, tokenizer.pad_token_id)
+    mask, before = before["attention_mask"].ravel().bool(), before["input_ids"].ravel()
+    after, places = batch["input_ids"].ravel(), batch["positions"]
+    ordinary = mask & ~torch.isin(before, torch.tensor(tokenizer.all_special_ids))
+    assert len(places) == len(set(places.tolist())) == round(0.2 * int(ordinary.sum()))
     assert ordinary[places].all(), "neither padding nor special tokens are predicted"
-    assert torch.equal(made["labels"], before[places]), "the label is what stood there"
+    assert torch.equal(batch["labels"], before[places]), "the label is what stood there"
     untouched = torch.ones(len(before), dtype=bool)
     untouched[places] = False
     assert torch.equal(before[untouched], after[untouched])
@@ -215,9 +206,8 @@ def test_shares_of_masked_kept_and_swapped(text, tokenizer):
 
 def test_masks_are_a_pure_function_of_their_seed(text, tokenizer):
     one, again, other = (masked(text, tokenizer, seed) for seed in ((0, 1), (0, 1), (0, 2)))
-    assert torch.equal(one["input_ids"], again["input_ids"]) and torch.equal(
-        one["positions"], again["positions"]
-    )
+    assert torch.equal(one["input_ids"], again["input_ids"])
+    assert torch.equal(one["positions"], again["positions"])
     assert not torch.equal(one["positions"], other["positions"])
 
 
@@ -231,10 +221,8 @@ def test_special_tokens_may_stand_anywhere_in_the_vocabulary():
     class Words(list):
         all_special_ids, mask_token_id = [7, 8, 9], 9
 
-    ordinary = batches.ordinary_ids(Words(range(10)))
-    assert ordinary.tolist() == [0, 1, 2, 3, 4, 5, 6, 9]
-    ids = torch.tensor([[7, 0, 1, 2, 3, 8]])
-    made = batches.mask_tokens(
-        {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, [0], 1.0, 9, ordinary
-    )
-    assert made["positions"].tolist() == [1, 2, 3, 4] and made["labels"].tolist() == [0, 1, 2, 3]
+    masking = Masking.of(Words(range(10)), 1.0)
+    assert masking.ordinary.tolist() == [0, 1, 2, 3, 4, 5, 6, 9]
+    hidden = masking.hide(np.array([7, 0, 1, 2, 3, 8]))
+    assert np.flatnonzero(hidden["wanted"]).tolist() == [1, 2, 3, 4]
+    assert hidden["labels"].tolist() == [0, 1, 2, 3]

@@ -10,9 +10,12 @@ from test_training import Halt, Halted
 from tiny_models import ARCHITECTURES, WITH_MLM, make
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, Trainer, TrainingArguments
 
-from xfer_utils.formats import features, heads
+from xfer_utils.formats import features
+from xfer_utils.formats.heads import Padded
+from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches, models, origins, training
-from xfer_utils.learning.models import ModelProblem, TaskModel
+from xfer_utils.learning.models import ModelProblem
+from xfer_utils.learning.task_model import TaskModel
 
 ROWS = {
     "sequence": {"text_a": ["the cat sat", "a dog"], "text_b": ["le chat", "ein Hund sah"], "label": [0, 2]},
@@ -49,12 +52,8 @@ def part_of(kind: str, tokenizer) -> features.Features:
 
 def batch_of(kind: str, tokenizer) -> dict:
     part = part_of(kind, tokenizer)
-    batch = batches.collate("t", part, [0, 1], tokenizer.pad_token_id)
-    if kind == "mlm":
-        batch = batches.mask_tokens(
-            batch, [1], 0.3, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer)
-        )
-    return batch
+    masking = Masking.of(tokenizer, 0.3)
+    return batches.collate("t", part, [0, 1], tokenizer.pad_token_id, masking)
 
 
 def encoder_and_words(run):
@@ -83,14 +82,13 @@ def test_padding_changes_no_real_token(architecture, runs):
     rows = features.of_text(
         ["the cat sat", "a dog ran over the hill and the cat sat on the mat"], words, 64
     )
-    both = batches.padded(rows, np.array([0, 1]), words.pad_token_id)
+    both = batches.padded(rows, words.pad_token_id)
     assert (both["attention_mask"][0] == 0).sum() > 3
     with torch.no_grad():
         padded = encoder(**both).last_hidden_state
         for row in (0, 1):
-            alone = encoder(
-                **batches.padded(rows, np.array([row]), words.pad_token_id)
-            ).last_hidden_state[0]
+            one = batches.padded(rows.take(np.array([row])), words.pad_token_id)
+            alone = encoder(**one).last_hidden_state[0]
             torch.testing.assert_close(padded[row, : len(alone)], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -263,9 +261,12 @@ def test_wrong_choices_for_a_model_are_refused(runs):
 def test_pooling_by_hand():
     hidden = torch.tensor([[[1.0], [2.0], [6.0]], [[4.0], [8.0], [99.0]]])
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    assert heads.pooled(hidden, mask, "first").tolist() == [[1.0], [4.0]]
-    assert heads.pooled(hidden, mask, "last").tolist() == [[6.0], [8.0]]
-    assert heads.pooled(hidden, mask, "mean").tolist() == [[3.0], [6.0]]
+    states = Padded(hidden, mask)
+    assert states.vectors("first").tolist() == [[1.0], [4.0]]
+    assert states.vectors("last").tolist() == [[6.0], [8.0]]
+    assert states.vectors("mean").tolist() == [[3.0], [6.0]]
+    assert states.tokens().ravel().tolist() == [1.0, 2.0, 6.0, 4.0, 8.0]
+    assert Padded(hidden, mask, torch.tensor([4, 0])).tokens().ravel().tolist() == [8.0, 1.0]
 
 
 # ----- traps -----

@@ -5,11 +5,13 @@ import re
 
 import pytest
 
+from xfer_utils.formats import base
 from xfer_utils.runs import counts
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import Counts
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.study import paths
+from xfer_utils.study.tasks import task
 
 MNLI = {
     "tasks": ["mnli"],
@@ -32,9 +34,9 @@ def test_tokens_of_a_training():
     assert counts.training_tokens(beyond, official) == pytest.approx(10 * 32 * 40), (
         "3.2 epochs, not 2"
     )
-    both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "multi_cap": 10000}
+    both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "cap": 10000}
     assert counts.training_tokens(both, official) == 2 * (10000 * 40 + 9741 * 110)
-    alone = {**MNLI, "multi_cap": 10000}
+    alone = {**MNLI, "cap": 10000}
     assert counts.training_tokens(alone, official) == 2 * 392702 * 40, "the cap is for mixtures"
     assert counts.training_tokens({"targets": ["tatoeba"]}, official) == 0
     encoder = {"masked": 0.2, "steps": 10, "batch_size": 4, "max_length": 50}
@@ -42,7 +44,7 @@ def test_tokens_of_a_training():
 
 
 def test_tokens_of_an_evaluation():
-    given = {"targets": ["xnli"], "evaluate": {"xnli": "test"}, "max_length": 128}
+    given = {"targets": ["xnli"], "evaluate": {"xnli": ["test"]}, "max_length": 128}
     assert counts.evaluation_tokens(given, Counts()) == 15 * 5010 * 45
     assert counts.evaluation_tokens({**given, "max_eval_items": 10}, Counts()) == 15 * 10 * 45
     assert counts.evaluation_tokens({**given, "max_length": 20}, Counts()) == 15 * 5010 * 20
@@ -86,11 +88,8 @@ def test_estimated_lengths_are_near_the_real_ones(smoke):
     """Within a quarter of another count: one token per word or mark, and the special ones."""
     for name, extra in (("mnli", 3), ("squad", 3), ("udpos", 2)):
         rows = smoke.read(name, "train")
-        texts = [
-            " ".join(v if isinstance(v, list) else [v])
-            for r in rows
-            for k, v in r.items()
-            if k in counts.TEXT
-        ]
+        form = base.of(task(name).format)
+        spaced = [row | {"tokens": [f"{word} " for word in row.get("tokens", ())]} for row in rows]
+        texts = [" ".join(form.texts(row)) for row in spaced]
         words = sum(len(re.findall(r"\w+|[^\w\s]", text)) for text in texts) / len(rows) + extra
         assert Counts(smoke).example_tokens(name, "train", 256) == pytest.approx(words, rel=0.25)

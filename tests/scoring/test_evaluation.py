@@ -149,12 +149,9 @@ def test_gold_predictions_give_100_and_others_do_not(data, tokenizer, name):
     output = gold_output(name, rows, part)
 
     def scored(output):
-        frame = evaluation.item_frame(row, rows, part, output, names, "en").assign(
-            language="en", split="dev"
-        )
-        return {
-            score["metric"]: score["value"] for score in evaluation.language_scores(row, frame, 1.0)
-        }
+        frame = evaluation.item_frame(row, rows[:], part, output, names, "en")
+        scores, _ = evaluation.score_languages(row, "dev", [("en", frame, 1.0)])
+        return {score["metric"]: score["value"] for score in scores}
 
     assert set(scored(output).values()) == {100.0}
     rng = np.random.default_rng(0)
@@ -167,7 +164,7 @@ def test_a_long_sentence_keeps_all_its_tags(data, tokenizer, model):
     part = features.of_examples("token", long, tokenizer, 32)
     assert len(part) > 3
     output = evaluation.predict(model, "udpos", [part], 1)[0]
-    frame = evaluation.item_frame(task("udpos"), long, part, output, LABELS["udpos"], "en")
+    frame = evaluation.item_frame(task("udpos"), long[:], part, output, LABELS["udpos"], "en")
     assert len(frame) == 1 and frame["n_tokens"][0] == 120
 
 

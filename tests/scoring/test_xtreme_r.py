@@ -252,7 +252,7 @@ def of_angles(_model, _head, parts, _pad):
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_answers_are_ranked_among_those_of_all_languages(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(ranking, "predict", of_angles)
+    monkeypatch.setattr(evaluation, "predict", of_angles)
     monkeypatch.setattr(ranking, "POOL", block)
     data = Placed({
         "en": [("target", "en:p#0", "en:p#0", None, 0), ("source", "q1", "q1", "en:p#0", 2),
@@ -286,7 +286,7 @@ def test_answers_are_ranked_among_those_of_all_languages(tmp_path, monkeypatch, 
 
 
 def test_mentions_look_among_the_entities(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranking, "predict", of_angles)
+    monkeypatch.setattr(evaluation, "predict", of_angles)
     data = Placed({
         "ar": [("source", "ar-0-source", "ar-0-source", "Q7", 10)],
         "candidates": [("target", "Q5", "Q5", None, 12), ("target", "Q7", "Q7", None, 20)],

@@ -5,9 +5,8 @@ import json
 
 import pytest
 
-from xfer_utils.formats import features
-from xfer_utils.runs import codehash
-from xfer_utils.sources import data
+from xfer_utils.formats import features, token
+from xfer_utils.sources import base, data
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import paths
 from xfer_utils.study.tasks import registry
@@ -171,16 +170,14 @@ def test_tokenizers_that_differ_in_what_they_hand_on_share_no_features(put, open
     assert len({path.name for path in paths.outputs().rglob("*.safetensors")} - one) == 1
 
 
-def test_cached_rows_go_with_the_code_that_chose_them(put, open_data, monkeypatch):
+def test_a_raised_version_makes_cached_rows_and_features_anew(put, open_data, monkeypatch):
     put("udpos/en.train", [pos(n) for n in range(4)])
-    assert len(open_data().rows("udpos", "train")) == 4
-    monkeypatch.setattr(data, "spread", lambda available, wanted: [0])
-    monkeypatch.setattr(data, "ROWS_VERSION", ["another"])
-    assert len(open_data().rows("udpos", "train", most=2)) == 1
-    assert len(list((paths.outputs() / "cache" / "rows").iterdir())) == 2
-    assert "xfer_utils.sources.data" in codehash.of_notebook(
-        paths.NOTEBOOKS / "20_intermediate.ipynb"
-    )
+    for owner in (None, base, token.Token):
+        if owner:
+            monkeypatch.setattr(owner, "VERSION", 2)
+        open_data().features("udpos", "train", **SIZE)
+    for folder in ("rows", "features"):
+        assert len(list((paths.outputs() / "cache" / folder).iterdir())) == 3
 
 
 def test_features_are_made_once(put, open_data, tokenizer, monkeypatch):

@@ -1,19 +1,21 @@
-"""Batches: one task each, their order a pure function of seed and epoch, rows of similar length together."""
+"""Batches: one task each, their order a pure function of seed and epoch."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 
+from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
+from xfer_utils.formats.mlm import Masking
 
-POOL = 50  # batches whose rows are sorted by length together: enough to save padding, few enough to stay random
+# Batches whose rows are sorted by length together: enough to save padding, few enough to be random.
+POOL = 50
 POOLS = 4  # an epoch has this many pools at least, or its batches would be the same ones again
 
 
 class Batches(torch.utils.data.Sampler):
-    """Yields lists of (task number, unit) indices; one epoch visits min(units, cap) x weight units of each task."""
+    """Lists of (task number, unit); an epoch visits min(units, cap) x weight units of each task."""
 
     def __init__(
         self, tasks: list[Features], batch_size: int, seed: int, batching: str = "random",
@@ -38,9 +40,8 @@ class Batches(torch.utils.data.Sampler):
         batches = []
         for number, (lengths, count) in enumerate(zip(self.lengths, self.counts, strict=True)):
             units = self._chosen(rng, len(lengths), count)
-            batches += [
-                [(number, int(unit)) for unit in batch] for batch in self._cut(units, lengths)
-            ]
+            for batch in self._cut(units, lengths):
+                batches.append([(number, int(unit)) for unit in batch])
         order = rng.permutation(len(batches))
         yield from (batches[place] for place in order)
 
@@ -63,71 +64,29 @@ def _unit_lengths(features: Features) -> np.ndarray:
     return np.maximum.reduceat(features.lengths, features.units[:-1])
 
 
-def collate(task: str, features: Features, units: list[int], pad: int) -> dict:
-    """The model's input for some training units of one task."""
-    bounds = features.units
-    rows = np.concatenate([np.arange(bounds[u], bounds[u + 1]) for u in units])
-    batch = {"task": task, **padded(features, rows, pad)}
-    if features.format in ("sequence", "span"):
-        batch["labels"] = torch.from_numpy(features.arrays["target"][rows])
-    elif features.format == "choice":
-        batch["choices"] = len(rows) // len(units)
-        batch["labels"] = torch.from_numpy(features.arrays["target"][bounds[units]])
-    elif features.format == "pair":
-        batch["labels"] = torch.arange(len(units))
-    elif features.format == "token":
-        labels = np.concatenate([features.slice("labels", row) for row in rows])
-        batch["positions"], kept = token_positions(features, rows, labels >= 0)
-        batch["labels"] = torch.from_numpy(labels[kept].astype(np.int64))
-    return batch
-
-
-def padded(features: Features, rows: np.ndarray, pad: int) -> dict[str, torch.Tensor]:
-    """Rows of token ids, padded to the longest of them, with their attention mask."""
-    starts, ids = features.arrays["starts"], features.arrays["ids"]
-    lengths = starts[rows + 1] - starts[rows]
-    columns = np.arange(lengths.max())
-    mask = columns < lengths[:, None]
-    places = np.where(mask, starts[rows][:, None] + columns, 0)
-    batch = {
-        "input_ids": torch.from_numpy(np.where(mask, ids[places], pad).astype(np.int64)),
-        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-    }
-    if "types" in features.arrays:
-        types = np.where(mask, features.arrays["types"][places], 0)
-        batch["token_type_ids"] = torch.from_numpy(types.astype(np.int64))
-    return batch
-
-
-def token_positions(
-    features: Features, rows: np.ndarray, wanted: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Places of wanted tokens in the padded batch, and in the rows laid end to end."""
-    lengths = features.lengths[rows]
-    row = np.repeat(np.arange(len(rows)), lengths)
-    column = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return torch.from_numpy((row * lengths.max() + column)[wanted]), np.flatnonzero(wanted)
-
-
-def ordinary_ids(tokenizer: Any) -> np.ndarray:
-    """Ids that stand for text: wherever a tokenizer keeps its special ones, they are neither masked nor drawn."""
-    return np.setdiff1d(
-        np.arange(len(tokenizer)), list({*tokenizer.all_special_ids} - {tokenizer.mask_token_id})
-    )
-
-
-def mask_tokens(
-    batch: dict, seed: list[int], share: float, mask_id: int, ordinary: np.ndarray
+def collate(
+    task: str, features: Features, units: list[int], pad: int, masking: Masking | None = None
 ) -> dict:
-    """Masked-LM input: `share` of the tokens become the mask (80%), a random token (10%) or stay (10%)."""
-    rng = np.random.default_rng(seed)
-    ids = batch["input_ids"].numpy()
-    candidates = np.flatnonzero(
-        (batch["attention_mask"].numpy() > 0).ravel() & np.isin(ids.ravel(), ordinary)
-    )
-    chosen = np.sort(rng.choice(candidates, max(1, round(len(candidates) * share)), replace=False))
-    labels, draw = ids.ravel()[chosen].copy(), rng.random(len(chosen))
-    ids.ravel()[chosen[draw < 0.8]] = mask_id
-    swapped = chosen[(draw >= 0.8) & (draw < 0.9)]
-    ids.ravel()[swapped] = ordinary[rng.integers(0, len(ordinary), len(swapped))]
-    return {**batch, "positions": torch.from_numpy(chosen), "labels": torch.from_numpy(labels)}
+    """The model's input for some training units of one task, and what it is to learn."""
+    bounds = features.units
+    rows = np.concatenate([np.arange(bounds[unit], bounds[unit + 1]) for unit in units])
+    targets = base.of(features.format).targets(features, rows, units, masking)
+    inputs = features.take(rows)
+    inputs.arrays["ids"] = targets.pop("ids", inputs.arrays["ids"])
+    batch = padded(inputs, pad)
+    if "wanted" in targets:
+        tokens = torch.nonzero(batch["attention_mask"].ravel()).ravel()
+        targets["positions"] = tokens.numpy()[targets.pop("wanted")]
+    targets = {key: torch.from_numpy(value) for key, value in targets.items()}
+    return {"task": task, **batch, **targets}
+
+
+def padded(rows: Features, pad: int) -> dict[str, torch.Tensor]:
+    """Rows of token ids, padded to the longest of them, with their attention mask."""
+    mask = np.arange(rows.lengths.max()) < rows.lengths[:, None]
+    batch = {"attention_mask": mask.astype(np.int64)}
+    for array, name, filler in (("ids", "input_ids", pad), ("types", "token_type_ids", 0)):
+        if array in rows.arrays:
+            batch[name] = np.full(mask.shape, filler, np.int64)
+            batch[name][mask] = rows.arrays[array]
+    return {key: torch.from_numpy(value) for key, value in batch.items()}

@@ -1,15 +1,13 @@
-"""The encoder and its heads as one model; loading, saving and LoRA, the same for every architecture."""
+"""Encoders: made, loaded and saved, with LoRA or without, the same for every architecture."""
 
 import inspect
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import processors
 from torch import nn
-from torch.nn import functional as F
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,8 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from xfer_utils.formats import heads
-from xfer_utils.formats.features import IGNORE
+from xfer_utils.formats.mlm import MlmHead
 from xfer_utils.learning import origins
 from xfer_utils.learning.origins import ModelProblem, Origin
 
@@ -32,71 +29,6 @@ COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod
 # A pickled checkpoint is read as plain tensors; nobody is asked to convert it elsewhere.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 logging.disable_progress_bar()
-
-
-class TaskModel(nn.Module):
-    """One encoder with a head per task; a batch names its task."""
-
-    def __init__(
-        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int], precision: str = "auto"
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.encoder, self.formats, self.bf16 = encoder, formats, in_bf16(precision)
-        made = {
-            task: heads.make(encoder, kind, labels.get(task, 0)) for task, kind in formats.items()
-        }
-        self.heads = nn.ModuleDict(made)
-
-    def forward(
-        self, task: str, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None,
-        positions: torch.Tensor | None = None, choices: int = 0, token_type_ids: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:  # fmt: skip
-        """Loss (where labels are given) and logits; for token tasks and masked LM at `positions` only."""
-        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        hidden = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, **types
-        ).last_hidden_state
-        kind = self.formats[task]
-        if kind in ("token", "mlm"):
-            logits = self.heads[task](hidden.flatten(0, 1).index_select(0, positions))
-        else:
-            logits = self.heads[task](hidden, attention_mask)
-        if kind == "choice":
-            logits = logits.view(-1, choices)
-        if kind == "pair" and labels is not None:
-            logits = heads.similarities(logits)
-        if kind == "span":
-            logits = logits.masked_fill(
-                ~attention_mask.bool()[:, :, None], torch.finfo(logits.dtype).min
-            )
-        if labels is None:
-            return {"logits": logits}
-        if kind == "span":
-            loss = (F.cross_entropy(logits[..., 0].float(), labels[:, 0])
-                    + F.cross_entropy(logits[..., 1].float(), labels[:, 1])) / 2  # fmt: skip
-        else:
-            loss = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE)
-        return {"loss": loss, "logits": logits}
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        """Every tensor once: a masked-LM head shares the word embeddings, which safetensors refuses to store twice."""
-        seen, state = set(), super().state_dict(*args, **kwargs)
-        for name in list(state):
-            place = (state[name].data_ptr(), state[name].shape)
-            if state[name].numel() and place in seen:
-                del state[name]
-            seen.add(place)
-        return state
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """What state_dict gave: shared tensors come once."""
-        missing = sorted(set(self.state_dict()) - set(state_dict))
-        if missing and strict:
-            raise RuntimeError(f"weights are missing: {', '.join(missing)}")
-        found = super().load_state_dict(state_dict, strict=False, assign=assign)
-        return type(found)(missing, found.unexpected_keys)
 
 
 def new_encoder(
@@ -121,7 +53,7 @@ def new_encoder(
 
 
 def save_encoder(
-    folder: Path, encoder: nn.Module, tokenizer: Any, head: heads.MlmHead | None = None
+    folder: Path, encoder: nn.Module, tokenizer: Any, head: MlmHead | None = None
 ) -> None:
     """An encoder folder that transformers itself can load: a whole masked language model where a head is given."""
     if head is None:

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import evaluation
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import task, training_parts
@@ -137,6 +137,6 @@ def dev_scores(
             doc_stride=doc_stride,
             most=most,
         )
-        evaluation.save_predictions(run_dir / "predictions" / f"{name}.parquet", frame)
+        evaluation.save_predictions(run_dir, name, frame)
         scores += [{**score, "format": task(name).format} for score in found]
     return scores

@@ -4,7 +4,7 @@ import gc
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
+from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 
 
 @dataclass
@@ -44,21 +45,17 @@ class Units(torch.utils.data.Dataset):
 
     def __init__(self, tasks: dict[str, Features], tokenizer: Any, settings: Settings) -> None:
         self.names, self.features = list(tasks), list(tasks.values())
-        self.pad, self.mask_id = tokenizer.pad_token_id, tokenizer.mask_token_id
-        self.ordinary = batches.ordinary_ids(tokenizer)
-        self.seed, self.masked, self.epoch = settings.seed, settings.masked, 0
+        self.pad, self.masking = tokenizer.pad_token_id, Masking.of(tokenizer, settings.masked)
+        self.seed, self.epoch = settings.seed, 0
 
     def __len__(self) -> int:
         return sum(len(features.units) - 1 for features in self.features)
 
     def __getitems__(self, indices: list[tuple[int, int]]) -> dict:
         number, units = indices[0][0], [unit for _, unit in indices]
+        masking = replace(self.masking, seed=(self.seed, self.epoch, number, units[0]))
         features = self.features[number]
-        batch = batches.collate(self.names[number], features, units, self.pad)
-        if features.format == "mlm":
-            seed = [self.seed, self.epoch, number, units[0]]
-            batch = batches.mask_tokens(batch, seed, self.masked, self.mask_id, self.ordinary)
-        return batch
+        return batches.collate(self.names[number], features, units, self.pad, masking)
 
 
 class BatchTrainer(Trainer):

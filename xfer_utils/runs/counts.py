@@ -5,7 +5,6 @@ measured. Elsewhere the official release's rows and the registry's mean lengths 
 """
 
 import gzip
-import math
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -14,15 +13,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from xfer_utils.formats import base
 from xfer_utils.sources.raw import find_table
 from xfer_utils.study import params
 from xfer_utils.study.tasks import Task, task, training_parts
 
-BYTES_PER_TOKEN = 4.7  # of UTF-8: 4.4 to 4.9 for English, in XLM-R's vocabulary and the toy's
-SPECIAL_TOKENS = 3
+BYTES_PER_TOKEN = base.BYTES_PER_TOKEN
 SAMPLE = 100
 UNKNOWN_ITEMS = 1000
-TEXT = ("text_a", "text_b", "question", "passage", "context", "tokens", "text")
 
 
 class Counts:
@@ -46,24 +44,22 @@ class Counts:
         else:
             codes = (*row.languages, *row.xtreme_r_languages)
             rows = {code: _released(row, role, code) for code in codes}
-        return {
-            code: count * (2 if row.format == "sentence" else 1) for code, count in rows.items()
-        }
+        sides = base.of(row.format).inputs_per_item
+        return {code: sides * count for code, count in rows.items()}
 
     def example_tokens(self, name: str, role: str, longest: int) -> float:
         """Mean tokens of an example, all its choices together; what windows repeat is left out."""
         row, sample = task(name), self._sample(name, role)
-        choices = max(1, row.choices)
         if not sample:
-            return min(row.mean_tokens, longest * choices)
-        read = longest if row.format != "span" else math.inf
-        return choices * mean(min(_tokens(example), read) for example in sample)
+            return min(row.mean_tokens, longest * max(1, row.choices))
+        estimate = base.of(row.format).estimated_tokens
+        return mean(estimate(example, longest) for example in sample)
 
     def line_tokens(self, longest: int) -> float:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""
         codes = self.source.text_languages() if self.source else []
         lines = [line for code in codes for line in islice(self.source.text(code), 50)]
-        lengths = [min(_tokens({"text": line}), longest) for line in lines]
+        lengths = [min(base.tokens_in(line), longest) for line in lines]
         return mean(lengths) if lengths else longest / 2
 
     def _sample(self, name: str, role: str) -> list[dict]:
@@ -101,15 +97,6 @@ def _rows(file: Path) -> int:
         return pq.ParquetFile(file).metadata.num_rows
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         return sum(1 for _ in lines)
-
-
-def _tokens(row: dict[str, Any]) -> float:
-    """Estimated tokens of an example; of a multiple choice, with its mean answer."""
-    texts = [row[key] for key in TEXT if row.get(key)]
-    text = "".join(" ".join(part) if isinstance(part, list) else part for part in texts)
-    answers = row.get("choices") or [""]
-    length = len(text.encode()) + len("".join(answers).encode()) / len(answers)
-    return SPECIAL_TOKENS + length / BYTES_PER_TOKEN
 
 
 def training_tokens(parameters: dict[str, Any], counts: Counts) -> float:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from xfer_utils.formats import base
 from xfer_utils.learning import origins
 from xfer_utils.runs import codehash
 from xfer_utils.runs.kinds import Kind
+from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
 from xfer_utils.study import paths
 from xfer_utils.study.jobs import EncoderJob, Job
@@ -39,7 +41,7 @@ def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, A
     tasks = list(dict.fromkeys([*kind.trains_on(job), *kind.scores(job)]))
     content = {
         "kind": kind.name,
-        "version": kind.version,
+        "versions": _versions(kind, tasks),
         "parameters": _parameters(job, tasks),
         "tasks": {name: _row(name, job) for name in tasks},
         "data": _data(kind, job, tasks, source),
@@ -47,6 +49,13 @@ def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, A
         "cells": codehash.of_cells(paths.NOTEBOOKS / kind.notebook),
     }
     return {key: value for key, value in content.items() if value}
+
+
+def _versions(kind: Kind, tasks: list[str]) -> dict[str, int]:
+    """Versions, raised by hand, of the code behind a run: its kind, its formats, reading data."""
+    formats = {task(name).format for name in tasks} or {"mlm"}
+    versions = {name: base.of(name).VERSION for name in sorted(formats)}
+    return {"kind": kind.version, "reading": reading.VERSION, **versions}
 
 
 def _parameters(job: Job, tasks: list[str]) -> dict[str, Any]:

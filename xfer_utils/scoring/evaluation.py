@@ -1,8 +1,8 @@
 """From a trained model to predictions on disk and scores: all languages of a task in one pass."""
 
-import itertools
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,84 +10,72 @@ import numpy as np
 import pandas as pd
 import torch
 
-from xfer_utils.formats import spans
+from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, models
-from xfer_utils.learning.models import TaskModel
-from xfer_utils.scoring import formulas, search
-from xfer_utils.scoring.answers import answer_counts
-from xfer_utils.scoring.chance import chance
+from xfer_utils.learning.task_model import TaskModel
+from xfer_utils.scoring import formulas, metrics, search
 from xfer_utils.scoring.scores import language_scores, predictions_path
-from xfer_utils.scoring.tags import tag_counts
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import Task, task
 
 TOP = 20  # candidates that a ranking keeps
-TOKENS_PER_BATCH = {
-    "cpu": 1024,
-    "cuda": 65536,
-}  # a CPU is fastest where a layer's states fit its cache
+# Tokens of a batch; a CPU is fastest where a layer's states fit its cache.
+TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 65536}
 
 
 def evaluate(
-    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int,
-    doc_stride: int = 128, most: int = 0,
+    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *,
+    max_length: int, doc_stride: int = 128, most: int = 0, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Predicts a task in every language of the source, keeps the predictions, and scores each language."""
-    languages = data.source.languages(name, role)
+    """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
+    codes = chosen(data.source.languages(name, role), languages)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
-    scores, frame = score(model, head, data, name, role, languages, **settings)
-    save_predictions(predictions_path(run_dir, name), frame)
+    scores, frame = score(model, head, data, name, role, codes, **settings)
+    save_predictions(run_dir, name, frame)
     return scores
 
 
+def chosen(available: list[str], languages: Sequence[str]) -> list[str]:
+    """The available languages that a study evaluates; all where it names none."""
+    return [code for code in available if not languages or code in languages]
+
+
 def score(
-    model: TaskModel, head: str, data: Data, name: str, role: str, languages: list[str], *, max_length: int,
-    doc_stride: int = 128, most: int = 0, clean: bool = False,
+    model: TaskModel, head: str, data: Data, name: str, role: str, languages: list[str], *,
+    max_length: int, doc_stride: int = 128, most: int = 0, clean: bool = False,
 ) -> tuple[list[dict], pd.DataFrame]:  # fmt: skip
     """Scores of a task in some languages, and the examples table that they were made from."""
-    row, frames, scores = task(name), [], []
+    row, names, parts = task(name), data.source.label_names(name), []
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most, "clean": clean}
     features = [data.features(name, role, code, **settings) for code in languages]
     outputs = predict(model, head, features, data.tokenizer.pad_token_id)
     for code, part, output in zip(languages, features, outputs, strict=True):
-        rows = data.rows(name, role, code, most, clean)
-        frame = item_frame(row, rows, part, output, data.source.label_names(name), code)
-        frame.insert(0, "language", code)
-        frame.insert(1, "split", data.split_name(name, role))
-        frames.append(frame)
-        scores += language_scores(row, frame, chance(row, rows.to_list(), code))
-    return scores, pd.concat(frames, ignore_index=True)
+        rows = data.rows(name, role, code, most, clean)[:]
+        frame = item_frame(row, rows, part, output, names, code)
+        parts.append((code, frame, chance(row, rows, names, code)))
+    return score_languages(row, data.split_name(name, role), parts)
 
 
 def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> list[np.ndarray]:
-    """Raw outputs of several features in one pass over length-sorted batches.
-
-    Class logits (of pairs: a vector) per row; for token tasks the best label of each token; for spans start and end
-    logits of each token.
-    """
+    """Raw outputs of several features, per row or per token, in one pass over sorted batches."""
     device = next(model.parameters()).device
-    kind = parts[0].format
-    outputs = [_empty(model, head, part) for part in parts]
+    form = base.of(parts[0].format)
+    width = getattr(model.heads[head], "outputs", 0)
+    outputs = [form.empty_outputs(part, width) for part in parts]
+    lengths = [part.lengths for part in parts]
     model.eval()
     with torch.inference_mode():
-        for number, rows in sorted_batches(
-            [part.lengths for part in parts], TOKENS_PER_BATCH[device.type]
-        ):
-            part = parts[number]
-            batch = batches.padded(part, rows, pad)
-            if kind == "token":
-                wanted = np.ones(int(part.lengths[rows].sum()), bool)
-                batch["positions"], _ = batches.token_positions(part, rows, wanted)
-            if kind == "choice":
-                batch["choices"] = 1
-            batch = {
-                key: value.to(device) if torch.is_tensor(value) else value
-                for key, value in batch.items()
-            }
+        for number, rows in sorted_batches(lengths, TOKENS_PER_BATCH[device.type]):
+            batch = batches.padded(parts[number].take(rows), pad)
+            batch = {key: value.to(device) for key, value in batch.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
                 logits = model(task=head, **batch)["logits"].float()
-            _store(outputs[number], part, rows, logits)
+            starts = parts[number].arrays["starts"]
+            rows_outputs = form.row_outputs(logits, lengths[number][rows])
+            for row, output in zip(rows, rows_outputs, strict=True):
+                place = slice(starts[row], starts[row + 1]) if form.per_token else row
+                outputs[number][place] = output
     return outputs
 
 
@@ -102,145 +90,60 @@ def sorted_batches(lengths: list[np.ndarray], tokens: int) -> Iterator[tuple[int
             at += size
 
 
-def _empty(model: TaskModel, head: str, part: Features) -> np.ndarray:
-    if part.format == "token":
-        return np.zeros(len(part.arrays["ids"]), np.int32)
-    if part.format == "span":
-        return np.zeros((len(part.arrays["ids"]), 2), np.float32)
-    return np.zeros((len(part), model.heads[head].outputs), np.float32)
-
-
-def _store(output: np.ndarray, part: Features, rows: np.ndarray, logits: torch.Tensor) -> None:
-    if part.format not in ("token", "span"):
-        output[rows] = logits.cpu().numpy()
-        return
-    starts, lengths = part.arrays["starts"], part.lengths
-    if part.format == "token":
-        flat = logits.argmax(-1).int().cpu().numpy()
-        for row, piece in zip(rows, np.split(flat, np.cumsum(lengths[rows])[:-1]), strict=True):
-            output[starts[row] : starts[row + 1]] = piece
-        return
-    block = logits.cpu().numpy()
-    for place, row in enumerate(rows):
-        output[starts[row] : starts[row + 1]] = block[place, : lengths[row]]
-
-
 def item_frame(
-    row: Task, rows: Any, part: Features, output: np.ndarray, names: list[str], language: str
+    row: Task, rows: base.Rows, part: Features, output: np.ndarray, names: list[str], language: str
 ) -> pd.DataFrame:
-    """The examples table of one language: ids, gold, prediction, and the counts that scores are made of."""
-    columns = rows[:]
-    base = {key: list(columns[key]) for key in ("id", "item", "cluster")}
-    if row.format in ("sequence", "choice"):
-        predicted = _classes(part, output)
-        gold = np.asarray(columns["label"])
-        counts = {
-            "gold": [_label(names, g) for g in gold],
-            "prediction": [_label(names, p) for p in predicted],
-            "correct": (gold == predicted).astype(int),
-        }
-    elif row.format == "token":
-        counts = _tag_columns(columns["tags"], part, output, names)
-    elif row.format == "pair":
-        counts = _pair_columns(columns, output)
-    else:
-        counts = _span_columns(row, columns, part, output, language)
-    return pd.DataFrame({**base, **counts})
+    """The examples of one language: ids, gold, prediction, and the counts scores are made of."""
+    form = base.of(row.format)
+    gold = form.gold(rows, names)
+    predictions = form.predictions(rows, part, output, names, nearest)
+    ids = {key: list(rows[key]) for key in ("id", "item", "cluster")}
+    return pd.DataFrame(ids).join(item_columns(row, gold, predictions, language))
 
 
-def _classes(part: Features, output: np.ndarray) -> np.ndarray:
-    if part.format == "sequence":
-        return output.argmax(1)
-    bounds = part.units
-    return np.array([output[a:b, 0].argmax() for a, b in itertools.pairwise(bounds)])
+def nearest(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Places of the best candidates of each query, best first."""
+    return search.top_k(queries, candidates, TOP, device=models.device().type).index
 
 
-def _label(names: list[str], number: int) -> str:
-    return names[number] if names else str(number)
+def item_columns(row: Task, gold: list, predictions: list, language: str) -> pd.DataFrame:
+    """Gold and prediction of each item as stored, lists as JSON, and the metric's counts."""
+    stored = {"gold": list(map(_stored, gold)), "prediction": list(map(_stored, predictions))}
+    frame = pd.DataFrame(stored)
+    return frame.join(metrics.items(row, frame.assign(language=language)))
 
 
-def _tag_columns(tags: list, part: Features, output: np.ndarray, names: list[str]) -> dict:
-    words, labels = part.arrays["words"], part.arrays["labels"]
-    example = np.repeat(part.arrays["example"], part.lengths)
-    kept = (words >= 0) & (labels >= 0)
-    gold = [[names[tag] for tag in sentence if tag >= 0] for sentence in tags]
-    predicted = [[] for _ in gold]
-    for place, tag in zip(example[kept], output[kept], strict=True):
-        predicted[place].append(names[tag])
-    counts = [tag_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
-    as_json = {
-        "gold": [json.dumps(sentence) for sentence in gold],
-        "prediction": [json.dumps(sentence) for sentence in predicted],
-    }
-    return {**as_json, **pd.DataFrame(counts).to_dict("list")}
+def _stored(value: str | list) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _pair_columns(columns: dict, output: np.ndarray) -> dict:
-    """Each question looks for its passage among all; equal passages are one, called by its first row's id."""
-    first: dict[tuple, str] = {}
-    texts = zip(columns["passage"], columns["context"], columns["id"], strict=True)
-    names = np.array(
-        [first.setdefault((passage, context), name) for passage, context, name in texts]
-    )
-    found = search.top_k(output[0::2], output[1::2], TOP, device=models.device().type).index
-    return ranked_columns([{name} for name in names], names[found])
+def chance(row: Task, rows: base.Rows, names: Sequence[str], language: str) -> float:
+    """The main score (0..100) of guessing in one language."""
+    form = base.of(row.format)
+    if alternatives := form.alternatives(row, rows):
+        ranked = row.metric == "map_at_20"
+        return formulas.random_precision(1, alternatives) if ranked else 100 / alternatives
+    gold = form.gold(rows, names)
+    guesses = form.guesses(row, rows, gold, random.Random(0))
+    frame = item_columns(row, gold, guesses, language)
+    return metrics.scores(row, frame)[metrics.main_metric(row.metric)]
 
 
-def ranked_columns(golds: list[set[str]], found: np.ndarray) -> dict:
-    """What is right and what was found, best first, with the average precision of the latter."""
-    return {
-        "gold": [json.dumps(sorted(gold)) for gold in golds],
-        "prediction": [json.dumps(ranked.tolist()) for ranked in found],
-        "ap": [
-            formulas.average_precision(r.tolist(), g, TOP)
-            for r, g in zip(found, golds, strict=True)
-        ],
-    }
+def score_languages(
+    row: Task, split: str, parts: Iterable[tuple[str, pd.DataFrame, float]], **factors: Any
+) -> tuple[list[dict], pd.DataFrame]:
+    """Scores of a task and its whole examples table, from (language, examples, chance)."""
+    scores, frames = [], []
+    for language, frame, by_chance in parts:
+        frame.insert(0, "language", language)
+        frame.insert(1, "split", split)
+        scores += language_scores(row, frame, by_chance, **factors)
+        frames.append(frame)
+    return scores, pd.concat(frames, ignore_index=True)
 
 
-def _span_columns(
-    row: Task, columns: dict, part: Features, output: np.ndarray, language: str
-) -> dict:
-    width = int(part.lengths.max())
-    shape = (len(part), width)
-    grid = np.arange(width) < part.lengths[:, None]
-    start, end, begin, stop = (
-        np.full(shape, fill, kind)
-        for fill, kind in ((-1e9, np.float32),) * 2 + ((-1, np.int32),) * 2
-    )
-    start[grid], end[grid] = output[:, 0], output[:, 1]
-    begin[grid], stop[grid] = part.arrays["offsets"][:, 0], part.arrays["offsets"][:, 1]
-    answers = spans.best_spans(
-        start, end, part.arrays["example"], begin, stop, begin >= 0, n_examples=len(columns["id"]),
-        null=any(not answer["text"] for answer in columns["answers"]),
-    )  # fmt: skip
-    texts = spans.answer_texts(answers, columns["context"])
-    golds = [answer["text"] for answer in columns["answers"]]
-    counts = [
-        answer_counts(text, gold, row.metric, language)
-        for text, gold in zip(texts, golds, strict=True)
-    ]
-    return {
-        "gold": [json.dumps(gold, ensure_ascii=False) for gold in golds],
-        "prediction": texts,
-        **pd.DataFrame(counts).to_dict("list"),
-    }
-
-
-def save_predictions(path: Path, frame: pd.DataFrame) -> None:
+def save_predictions(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
     """Predictions as Parquet: every score can be made from them again."""
+    path = predictions_path(run_dir, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
-
-
-def build(
-    run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full", lora_rank: int = 16,
-    precision: str = "auto", activation_checkpointing: bool = False,
-) -> TaskModel:  # fmt: skip
-    """The encoder of a run with fresh heads, on the device."""
-    encoder = models.load_encoder(run_dir)
-    if activation_checkpointing:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
-    if tuning == "lora":
-        encoder = models.with_lora(encoder, lora_rank)
-    return TaskModel(encoder, formats, labels, precision).to(models.device())

@@ -1,5 +1,6 @@
-"""Targets that are searched by a trained dual encoder: each query ranks the candidates of all languages."""
+"""Targets that a trained dual encoder searches, among the candidates of all languages."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,8 @@ import pandas as pd
 
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import models
-from xfer_utils.learning.models import TaskModel
-from xfer_utils.scoring import formulas, search
-from xfer_utils.scoring.evaluation import (
-    TOP,
-    language_scores,
-    predict,
-    ranked_columns,
-    save_predictions,
-)
+from xfer_utils.learning.task_model import TaskModel
+from xfer_utils.scoring import evaluation, formulas, search
 from xfer_utils.sources.data import Data, spread
 from xfer_utils.sources.folder import ENTITIES
 from xfer_utils.study.tasks import task
@@ -25,69 +19,69 @@ NAMES = ["id", "item", "cluster", "side", "match"]
 
 
 def rank(
-    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int, most: int = 0
+    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *,
+    max_length: int, most: int = 0, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Scores a task whose queries look for their candidates among those of all languages, by a trained dual encoder.
+    """Scores a task whose queries look for their candidates among those of all languages.
 
-    Right are the candidates of the query and of its translations: all that an item matches in any language.
+    Right is whatever an item matches in any language: a query's candidates and its translations'.
     """
-    codes, pad = data.source.languages(name, role), data.tokenizer.pad_token_id
+    codes = evaluation.chosen(data.source.languages(name, role), languages)
+    pad = data.tokenizer.pad_token_id
     pools = [*codes, ENTITIES] if task(name).layout == "entities" else codes
     tables = {code: data.rows(name, role, code).select_columns(NAMES).to_pandas() for code in pools}
     parts = {code: data.features(name, role, code, max_length=max_length) for code in pools}
-    sides = {
-        code: [np.flatnonzero(t["side"] == side) for side in ("source", "target")]
-        for code, t in tables.items()
-    }
-    gold: dict[str, set[str]] = {}
-    for code in codes:
-        for item, match in (
-            tables[code].loc[sides[code][0], ["item", "match"]].itertuples(index=False)
-        ):
-            gold.setdefault(item, set()).add(match)
-    asked = {code: sides[code][0] for code in codes}
-    asked = {
-        code: rows[spread(len(rows), most)] if most and len(rows) > most else rows
-        for code, rows in asked.items()
-    }
-    queries = np.concatenate(
-        predict(model, head, [parts[code].take(rows) for code, rows in asked.items()], pad)
-    )
-    candidates = np.concatenate([tables[code]["id"].to_numpy()[sides[code][1]] for code in pools])
-    found = candidates[
-        _ranked(model, head, queries, [(parts[code], sides[code][1]) for code in pools], pad)
-    ]
-    scores, frames = [], []
-    for code, ranked in zip(
-        codes, np.split(found, np.cumsum([len(asked[code]) for code in codes])[:-1]), strict=True
-    ):
+    asked = {code: _side(tables[code], "source", most) for code in codes}
+    sought = {code: _side(tables[code], "target") for code in pools}
+    queries = [parts[code].take(asked[code]) for code in codes]
+    vectors = evaluation.predict(model, head, queries, pad)
+    sides = [(parts[code], sought[code]) for code in pools]
+    places = _ranked(model, head, np.concatenate(vectors), sides, pad)
+    candidates = np.concatenate([tables[code]["id"].to_numpy()[sought[code]] for code in pools])
+    ends = np.cumsum([len(asked[code]) for code in codes])[:-1]
+    matches, results = _matches(tables.values()), []
+    for code, ranked in zip(codes, np.split(candidates[places], ends), strict=True):
         frame = tables[code].iloc[asked[code]][["id", "item", "cluster"]].reset_index(drop=True)
-        golds = [gold[item] for item in frame["item"]]
-        frame = frame.assign(**ranked_columns(golds, ranked))
-        frame.insert(0, "language", code)
-        frame.insert(1, "split", data.split_name(name, role))
-        chance = float(
-            np.mean([formulas.random_precision(len(right), len(candidates)) for right in golds])
-        )
-        scores += language_scores(task(name), frame, chance)
-        frames.append(frame)
-    save_predictions(
-        run_dir / "predictions" / f"{name}.parquet", pd.concat(frames, ignore_index=True)
-    )
+        golds = [sorted(matches[item]) for item in frame["item"]]
+        frame = frame.assign(**evaluation.item_columns(task(name), golds, ranked.tolist(), code))
+        chances = [formulas.random_precision(len(gold), len(candidates)) for gold in golds]
+        results.append((code, frame, float(np.mean(chances))))
+    scores, whole = evaluation.score_languages(task(name), data.split_name(name, role), results)
+    evaluation.save_predictions(run_dir, name, whole)
     return scores
 
 
+def _side(table: pd.DataFrame, side: str, most: int = 0) -> np.ndarray:
+    """Rows of one side, at most so many of them at equal distances."""
+    rows = np.flatnonzero(table["side"] == side)
+    return rows[spread(len(rows), most)] if most and len(rows) > most else rows
+
+
+def _matches(tables: Iterable[pd.DataFrame]) -> dict[str, set[str]]:
+    """What each query's item matches, in any language."""
+    matches: dict[str, set[str]] = {}
+    for table in tables:
+        queries = table.loc[table["side"] == "source", ["item", "match"]]
+        for item, match in queries.itertuples(index=False):
+            matches.setdefault(item, set()).add(match)
+    return matches
+
+
 def _ranked(
-    model: TaskModel, head: str, queries: np.ndarray, parts: list[tuple[Features, np.ndarray]], pad: int
+    model: TaskModel, head: str, queries: np.ndarray, parts: list[tuple[Features, np.ndarray]],
+    pad: int,
 ) -> np.ndarray:  # fmt: skip
     """Places of each query's best candidates in the pool that the parts' rows make, end to end."""
-    best, places, at = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), int), 0
+    best, places = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), int)
+    at = 0
     for part, rows in parts:
         for begin in range(0, len(rows), POOL):
-            (vectors,) = predict(model, head, [part.take(rows[begin : begin + POOL])], pad)
-            near = search.top_k(queries, vectors, TOP, device=models.device().type)
+            candidates = part.take(rows[begin : begin + POOL])
+            (vectors,) = evaluation.predict(model, head, [candidates], pad)
+            near = search.top_k(queries, vectors, evaluation.TOP, device=models.device().type)
             best, places = np.hstack([best, near.similarity]), np.hstack([places, near.index + at])
-            order = np.argsort(-best, axis=1, kind="stable")[:, :TOP]
-            best, places = (np.take_along_axis(kept, order, axis=1) for kept in (best, places))
+            order = np.argsort(-best, axis=1, kind="stable")[:, : evaluation.TOP]
+            best = np.take_along_axis(best, order, axis=1)
+            places = np.take_along_axis(places, order, axis=1)
             at += len(vectors)
     return places

@@ -1,7 +1,7 @@
 """Exact nearest neighbours in blocks, and mining of sentence pairs by ratio margin.
 
-Vectors are float arrays (NumPy, also memory-mapped, or torch). Products are float32 by torch's matrix
-multiply, on `device`. Beyond its inputs and its results, a search holds one block of similarities.
+Vectors are float arrays (NumPy, also memory-mapped, or torch). Products are float32 by torch's
+matrix multiply, on `device`. Beyond inputs and results, a search holds one block of similarities.
 """
 
 import zlib
@@ -14,6 +14,7 @@ import torch
 BLOCK = (2048, 16384)  # queries, keys: 128 MiB of similarities
 GROUP = 64
 Vectors = np.ndarray | torch.Tensor
+Best = tuple[torch.Tensor, torch.Tensor]  # similarities and places
 
 
 class Neighbours(NamedTuple):
@@ -41,7 +42,7 @@ def normalise(vectors: Vectors) -> np.ndarray:
 def top_k(
     queries: Vectors, keys: Vectors, k: int, block: tuple[int, int] = BLOCK, device: str = "cpu"
 ) -> Neighbours:
-    """The k keys (fewer where there are fewer) with the highest inner product with each query. Exact."""
+    """The k keys (fewer where there are fewer) with the highest inner product with each query."""
     return _scan(queries, keys, k, block, device, both=False)[0]
 
 
@@ -63,7 +64,7 @@ def nearest(
 def _scan(
     queries: Vectors, keys: Vectors, k: int, block: tuple[int, int], device: str, both: bool
 ) -> list[Neighbours]:
-    """Walks over blocks of queries and keys, keeping the best k of each row (and of each column)."""
+    """Walks over blocks of queries and keys; keeps the best k of each row (and of each column)."""
     if not len(queries) or not len(keys):
         raise ValueError(f"nothing to search: {len(queries)} queries and {len(keys)} keys.")
     sizes = [len(queries)] + [len(keys)] * both
@@ -89,14 +90,8 @@ def _block(vectors: Vectors, at: int, size: int, device: str) -> torch.Tensor:
     return part.to(device, torch.float32)
 
 
-def _keep(
-    best: tuple[torch.Tensor, torch.Tensor],
-    at: int,
-    values: torch.Tensor,
-    places: torch.Tensor,
-    shift: int,
-) -> None:
-    """Merges a block's best into those of rows `at` on, in place; the earlier of equals stays first."""
+def _keep(best: Best, at: int, values: torch.Tensor, places: torch.Tensor, shift: int) -> None:
+    """Merges a block's best into those from row `at` on; the earlier of equals stays first."""
     rows = slice(at, at + len(values))
     both = torch.cat([best[0][rows], values.cpu()], dim=1)
     where = torch.cat([best[1][rows], places.cpu() + shift], dim=1)
@@ -104,10 +99,10 @@ def _keep(
     best[0][rows], best[1][rows] = both.gather(1, order), where.gather(1, order)
 
 
-def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _top(values: torch.Tensor, k: int) -> Best:
     """`topk` of each row by way of groups: the k best lie in the k groups with the highest maxima.
 
-    Several times faster than a plain `topk` over long rows on a CPU, since maxima are read at memory speed.
+    Several times faster than a plain `topk` over long rows on a CPU: maxima need one read.
     """
     rows, width = values.shape
     groups = width // GROUP
@@ -122,8 +117,8 @@ def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return top.values, places.gather(1, top.indices)
 
 
-def _top_down(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`_top` of each column: group maxima are taken down the rows, so the block is never transposed."""
+def _top_down(values: torch.Tensor, k: int) -> Best:
+    """`_top` of each column: group maxima are taken down the rows, without a transposed block."""
     height, columns = values.shape
     groups = height // GROUP
     if groups <= 2 * k:
@@ -150,11 +145,12 @@ def mine(
     block: tuple[int, int] = BLOCK,
     device: str = "cpu",
 ) -> Candidates:
-    """Pairs of sentences by ratio margin over k neighbours both ways, matched one to one, best first.
+    """Pairs of sentences by ratio margin over k neighbours both ways, one to one, best first.
 
-    The margin of a pair is its cosine over the mean of both sentences' mean cosine to their k neighbours.
-    Each sentence proposes its best neighbour by margin; proposals are accepted greedily from the highest
-    margin on ("max" retrieval). Rows must have length 1. Margins of 0 and below are left out, as in XTREME.
+    The margin of a pair is its cosine over the mean of both sentences' mean cosine to their k
+    neighbours. Each sentence proposes its best neighbour by margin; proposals are accepted greedily
+    from the highest margin on ("max" retrieval). Rows must have length 1. Margins of 0 and below
+    are left out, as in XTREME.
     """
     forward, backward = both_ways(source, target, k, block, device)
     mean_out, mean_back = forward.similarity.mean(axis=1), backward.similarity.mean(axis=1)
@@ -174,17 +170,14 @@ def mine(
 
 
 def _one_to_one(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> Candidates:
-    """Greedy matching: from the highest margin on, a pair is taken if neither sentence is taken yet."""
+    """From the highest margin on, a pair is taken if neither sentence is taken yet."""
     order = np.argsort(-margins, kind="stable")
     order = order[margins[order] > 0]
-    free_source, free_target = (
-        bytearray(b"\1") * (sources.max() + 1),
-        bytearray(b"\1") * (targets.max() + 1),
-    )
+    free_source = bytearray(b"\1") * (sources.max() + 1)
+    free_target = bytearray(b"\1") * (targets.max() + 1)
     taken = []
-    for place, i, j in zip(
-        order.tolist(), sources[order].tolist(), targets[order].tolist(), strict=True
-    ):
+    pairs = zip(order.tolist(), sources[order].tolist(), targets[order].tolist(), strict=True)
+    for place, i, j in pairs:
         if free_source[i] and free_target[j]:
             free_source[i] = free_target[j] = 0
             taken.append(place)
@@ -192,7 +185,7 @@ def _one_to_one(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -
 
 
 def unique_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the first occurrence of each text, and of those the ones (a mask) whose text occurs again.
+    """Places where each text occurs first, and a mask of those whose text occurs again.
 
     XTREME mines over unique sentences and gives no id to a repeated one, so pairs with it are never
     extracted.
@@ -210,15 +203,13 @@ def unique_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> float:
-    """The threshold (pairs at or above it are extracted) with the highest F1; infinite if no pair is correct.
+    """The threshold (pairs at or above it are extracted) with the highest F1; else infinite.
 
-    It lies midway between the last margin extracted and the next one; pairs of equal margin stay together.
+    It lies midway between the last margin extracted and the next; equal margins stay together.
     """
     order = np.argsort(-np.asarray(margins), kind="stable")
-    margins, correct = (
-        np.asarray(margins, dtype=float)[order],
-        np.asarray(correct, dtype=bool)[order],
-    )
+    margins = np.asarray(margins, dtype=float)[order]
+    correct = np.asarray(correct, dtype=bool)[order]
     if not correct.any():
         return float("inf")
     f1 = 2 * correct.cumsum() / (np.arange(1, len(order) + 1) + n_gold)
@@ -228,14 +219,14 @@ def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> flo
 
 
 def fold(source_id: str, folds: int = 2) -> int:
-    """The fold of a source sentence, by a hash of its id: a gold pair and its rivals lie in one fold."""
+    """The fold of a source sentence, by its id: a gold pair and its rivals lie in one fold."""
     return zlib.crc32(source_id.encode()) % folds
 
 
 def cross_fit(
     pairs: Sequence[tuple[str, str]], margins: np.ndarray, gold: Iterable[tuple[str, str]]
 ) -> tuple[np.ndarray, dict[int, float]]:
-    """Which pairs pass when each is judged by a threshold chosen on the other fold; and both thresholds.
+    """Which pairs pass the threshold chosen on the other fold, and both thresholds.
 
     For tasks with one labelled set: nothing is chosen on the pairs that it is scored on.
     """
@@ -243,9 +234,10 @@ def cross_fit(
     folds = np.array([fold(source) for source, _ in pairs], dtype=int)
     correct = np.array([pair in gold for pair in pairs], dtype=bool)
     sizes = np.bincount([fold(source) for source, _ in gold], minlength=2)
-    chosen = {
-        f: best_threshold(margins[folds != f], correct[folds != f], int(sizes[1 - f]))
-        for f in (0, 1)
-    }
+    chosen = {}
+    for number in (0, 1):
+        other = folds != number
+        size = int(sizes[1 - number])
+        chosen[number] = best_threshold(margins[other], correct[other], size)
     limits = np.where(folds == 0, chosen[0], chosen[1])
     return margins >= limits, chosen

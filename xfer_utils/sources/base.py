@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from xfer_utils.sources import retrieval
+from xfer_utils.formats.columns import Conversion, Reading
+from xfer_utils.sources.pools import pool
 from xfer_utils.sources.raw import MissingData, Raw
-from xfer_utils.sources.schema import FEATURES, Converter, Reading, dataset
+from xfer_utils.sources.schema import converted, dataset
 from xfer_utils.study.tasks import Task, task, training_parts
 
-VERSION = 1  # raised by hand when a source reads the same stored data into other rows
+VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
 Splits = dict[str, dict[str, str | list[str]]]
 
 
@@ -80,7 +81,7 @@ class Source:
             key[part] = self.splits(part, role)
             if not key[part]:
                 raise MissingData(self._no_role(task(part), role, language))
-            converter = Converter(task(part), language, self.label_names(part))
+            converter = Conversion(task(part), language, self.label_names(part))
             for split in key[part]:
                 converter.rows = 0
                 converter.prefix = f"{part}:" if part != name else ""
@@ -97,10 +98,11 @@ class Source:
             batch = next(tables["source"].read(["sentence"]), ({"sentence": []}, []))[0]
             return [{"text": text} for text in batch["sentence"][:count]]
         reading = Reading(row.name, role, split, language, tables["rows"].where)
-        batches = Converter(row, language, self.label_names(part)).batches(tables["rows"], reading)
+        table = Conversion(row, language, self.label_names(part))
+        batches = converted(table, tables["rows"], reading)
         return next((batch.slice(0, count).to_pylist() for batch in batches), [])
 
-    def _read_split(self, converter: Converter, role: str, split: str) -> list[pa.RecordBatch]:
+    def _read_split(self, converter: Conversion, role: str, split: str) -> list[pa.RecordBatch]:
         row, language = converter.task, converter.language
         tables = self.tables(row, split, language)
         where = ", ".join(table.where for table in tables.values())
@@ -110,9 +112,8 @@ class Source:
         reading = Reading(row.name, role, split, language, where, expected)
         self._readings[row.name, role, split, language] = reading
         if "rows" not in tables:
-            schema = FEATURES[row.format].arrow_schema
-            return [retrieval.pool(tables, reading, schema, converter.prefix)]
-        batches = list(converter.batches(tables["rows"], reading))
+            return [pool(tables, reading, converter.prefix)]
+        batches = list(converted(converter, tables["rows"], reading))
         if row.aligned and converter.numbered:
             rows = self.aligned_rows(row, split, language)
             if rows is not None and rows != reading.rows:

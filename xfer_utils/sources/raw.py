@@ -29,14 +29,6 @@ class MalformedRow(ValueError):
     """A row or table that cannot be read; the message names file, line (or row) and column."""
 
 
-class BadValue(ValueError):
-    """A value that does not fit, by its position in a batch; readers make it a MalformedRow."""
-
-    def __init__(self, index: int, column: str, problem: str):
-        super().__init__(problem)
-        self.index, self.column, self.problem = index, column, problem
-
-
 @dataclass
 class Raw:
     """A stored table; `read(columns)` yields (batch, numbers): row i stands in line numbers[i]."""

@@ -1,16 +1,15 @@
 """The registry of tasks, read from tasks.yaml: one entry per task, no code per task."""
 
+import importlib
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-Format = Literal["sequence", "token", "span", "choice", "sentence", "pair"]
-Metric = Literal[
-    "accuracy", "tag_f1", "span_f1", "squad", "mlqa", "mining_f1", "retrieval_accuracy", "map_at_20"
-]
+from xfer_utils.study import settings_file
+from xfer_utils.study.settings_file import SettingsError
+
 Columns = dict[str, str | list[str]]
 
 
@@ -67,7 +66,7 @@ class Task(Row):
     name: str
     title: str
     role: Literal["intermediate", "target", "part", "xtreme_r", "translated"]
-    format: Format
+    format: str
     parts: tuple[str, ...] = ()
     train_on: str | None = None
     train_first: str | None = None
@@ -81,7 +80,7 @@ class Task(Row):
     layout: Literal["pairs", "pools", "answers", "entities"] | None = None
     splits: dict[Literal["train", "dev", "test"], str | list[str]] = {}
     evaluate: Literal["dev", "test"] = "dev"
-    metric: Metric
+    metric: str
     aligned: bool = False
     mean_tokens: int = 0
     train_rows: int = 0
@@ -102,21 +101,44 @@ class Task(Row):
         return added if added and language in added.languages else self.hub
 
 
+FILE = Path(__file__).parent / "tasks.yaml"
+TEXT = "_text"  # the entry that is no task: where the hub keeps plain text
+# A format and a metric know what a row must hold. They stand in later folders, so they are found by
+# name: a new format is a new file, a new metric a new entry, and neither is listed here.
+CHECKS = ("xfer_utils.formats.base", "xfer_utils.scoring.metrics")
+
+
 @cache
 def _file() -> dict[str, dict]:
-    return yaml.safe_load((Path(__file__).parent / "tasks.yaml").read_text(encoding="utf-8"))
+    return settings_file.load(FILE)
 
 
 @cache
 def registry() -> dict[str, Task]:
-    """Every task by name, in the order of tasks.yaml."""
-    return {name: Task(name=name, **row) for name, row in _file().items() if name != "_text"}
+    """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line there."""
+    return {name: _task(name, row) for name, row in _file().items() if name != TEXT}
+
+
+def _task(name: str, row: dict) -> Task:
+    try:
+        task = Task(name=name, **row)
+        for module in CHECKS:
+            importlib.import_module(module).check(task)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        keys, message = (name, *problem["loc"]), problem["msg"]
+    except ValueError as error:
+        keys, message = (name,), str(error)
+    else:
+        return task
+    _, line = settings_file.line_of(FILE, keys)
+    raise SettingsError(f"{FILE}, line {line}: `{'.'.join(map(str, keys))}`: {message}")
 
 
 @cache
 def text_on_hub() -> Hub:
     """Where the hub keeps plain text for masked language modelling."""
-    return Hub(**_file()["_text"])
+    return Hub(**_file()[TEXT])
 
 
 def task(name: str) -> Task:

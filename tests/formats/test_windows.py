@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xfer_utils.formats.spans import answer_texts, best_spans
+from xfer_utils.formats.windows import answer_texts, best_spans
 
 
 def brute_force(start, end, example, left, right, mask, max_tokens, n_best):
