@@ -142,7 +142,7 @@ def test_disk_holds_what_every_kernel_keeps_while_it_trains(monkeypatch, tmp_pat
 @pytest.mark.parametrize(("role", "added"), [("dev", False), ("test", True)])
 def test_repositories_that_xtreme_r_adds_are_named_where_their_languages_are_scored(role, added):
     made = params.load(paths.PARAMS / "paper.yaml").model_copy(
-        update={"targets": ["udpos"], "evaluate": {"udpos": role}}
+        update={"targets": ["udpos"], "evaluate": {"udpos": [role]}}
     )
     assert ("izhx/xtreme-r-udpos" in {hub.id for _, hub in needs.hub_entries(made)}) == added
     assert ("one per treebank," in f"{needs._licences(made)},") == added

@@ -38,9 +38,9 @@ def test_tokens_of_a_training():
     assert counts.training_tokens("intermediate", beyond, official) == pytest.approx(
         10 * 32 * 40
     ), "3.2 epochs, not 2"
-    both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "multi_cap": 10000}
+    both = {**MNLI, "tasks": ["mnli", "commonsense_qa"], "cap": 10000}
     assert counts.training_tokens("intermediate", both, official) == 2 * (10000 * 40 + 9741 * 110)
-    alone = {**MNLI, "multi_cap": 10000}
+    alone = {**MNLI, "cap": 10000}
     assert counts.training_tokens("intermediate", alone, official) == 2 * 392702 * 40, (
         "the cap is for mixtures"
     )
@@ -50,7 +50,7 @@ def test_tokens_of_a_training():
 
 
 def test_tokens_of_an_evaluation():
-    given = {"targets": ["xnli"], "evaluate": {"xnli": "test"}, "max_length": 128}
+    given = {"targets": ["xnli"], "evaluate": {"xnli": ["test"]}, "max_length": 128}
     assert counts.evaluation_tokens("target", given, Counts()) == 15 * 5010 * 45
     assert (
         counts.evaluation_tokens("target", {**given, "max_eval_items": 10}, Counts())

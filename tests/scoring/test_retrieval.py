@@ -230,7 +230,7 @@ def test_a_batch_holds_the_states_of_all_layers(encoder):
 def test_vectors_are_made_in_the_precision_of_the_study(data, encoder, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        retrieval.models, "in_bf16", lambda precision: bool(asked.append(precision))
+        retrieval.encoders, "in_bf16", lambda precision: bool(asked.append(precision))
     )
     part = data.features("tatoeba", "dev", "qaa", max_length=32)
     retrieval.embed(encoder, part, [1], 1, retrieval.Reading("mean", 32, "fp32"))

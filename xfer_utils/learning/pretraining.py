@@ -33,8 +33,8 @@ def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str,
     return kept, dropped
 
 
-def hand_on(encoder: Any, dropout: float, head_pooling: str) -> None:
-    """Writes into the encoder's config how phases 2 and 3 are to use it: dropout, and what a head classifies."""
+def write_downstream_config(encoder: Any, dropout: float, head_pooling: str) -> None:
+    """Writes into the encoder's config what phases 2 and 3 use: dropout, and how heads pool."""
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
     if head_pooling != "auto":
         encoder.config.xfer_head_pooling = head_pooling

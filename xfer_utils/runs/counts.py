@@ -112,7 +112,7 @@ def training_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float:
         found = min(
             found,
             given["max_examples"] or found,
-            given.get("multi_cap", found) if len(names) > 1 else found,
+            given.get("cap", found) if len(names) > 1 else found,
         )
         rows, tokens = rows + found, tokens + found * counts.row_tokens(name, "train", given)
     if given["max_steps"]:  # the Trainer stops after so many, however many epochs they are
@@ -132,7 +132,7 @@ def evaluation_tokens(kind: str, given: dict[str, Any], counts: Counts) -> float
         return 0
     total = 0.0
     for name in given["targets"]:
-        most, role = given.get("max_eval_items", 0), given["evaluate"][name]
+        most, (role, *_) = given.get("max_eval_items", 0), given["evaluate"][name]
         items = sum(min(n, most or n) for n in counts.evaluated(name, role).values())
         total += items * counts.row_tokens(name, role, given)
     return total

@@ -195,9 +195,10 @@ class Planner:
         parameters = {
             **self.data,
             "tasks": tasks,
-            "multi_cap": self.study.multi_cap,
+            "cap": self.study.multi_cap,
             "held_out": held_out,
             **training.model_dump(),
+            "beta2": 0.999,
             "seed": labels["seed"],
         }
         slug = f"{slug}-s{labels['seed']}"
@@ -252,6 +253,9 @@ class Planner:
             "max_eval_items": self.study.max_eval_items,
             "held_out": held_out,
             **self.study.training("target", train_task).model_dump(),
+            "beta2": 0.999,
+            "languages": [],
+            "keep_model": False,
             "seed": labels["seed"],
         }
         slug = f"{train_task}-after-{labels['intermediate']}-s{labels['seed']}"
@@ -276,6 +280,7 @@ class Planner:
             "evaluate": self._roles(present),
             "layer": -1 if model.layer is None else model.layer,
             "pooling": model.pooling,
+            "languages": [],
             **self._reading(present),
         }
         slug = f"after-{labels['intermediate']}-s{labels['seed']}"
@@ -288,7 +293,7 @@ class Planner:
 
     def _languages(self, target: str) -> list[str]:
         """Languages in which the source has what the study evaluates."""
-        return self.source.languages(target, self._roles([target])[target])
+        return self.source.languages(target, self._roles([target])[target][0])
 
     def _reading(self, targets: list[str]) -> dict[str, Any]:
         """How sentences are read: one run reads those of all retrieval targets in one way."""
@@ -301,10 +306,10 @@ class Planner:
                 )
         return found[targets[0]].model_dump(include={"max_length", "precision"})
 
-    def _roles(self, targets: list[str]) -> dict[str, str]:
-        return {t: self.study.evaluate.get(t, task(t).evaluate) for t in targets}
+    def _roles(self, targets: list[str]) -> dict[str, list[str]]:
+        return {t: [self.study.evaluate.get(t, task(t).evaluate)] for t in targets}
 
-    def _held_out(self, tasks: list[str]) -> dict[str, str]:
+    def _held_out(self, tasks: list[str]) -> dict[str, list[str]]:
         """Which of the study's evaluated sets could share items with some training sets, by target and role."""
         comparable = [
             t for t in self.study.targets if any(leaks.comparable(t, name) for name in tasks)

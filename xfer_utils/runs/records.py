@@ -142,9 +142,9 @@ def _check(run_dir: Path, result: Result) -> None:
 
 
 def _sizes(run_dir: Path) -> dict[str, int]:
-    """Files that belong to the record: predictions and encoders, not notebooks or checkpoints."""
+    """Files that belong to the record: predictions and models, not notebooks or checkpoints."""
     kept = [
-        path for part in ("predictions", "encoder") for path in sorted((run_dir / part).rglob("*"))
+        path for part in ("predictions", "encoder", "model") for path in sorted((run_dir / part).rglob("*"))
     ]
     return {
         path.relative_to(run_dir).as_posix(): path.stat().st_size for path in kept if path.is_file()

@@ -23,8 +23,9 @@ from transformers import (
 )
 
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, models, training
+from xfer_utils.learning import batches, encoders, models, training
 from xfer_utils.scoring import evaluation
+from xfer_utils.study.sections import Pretraining, Training
 
 TASK = "sentences"
 
@@ -64,8 +65,8 @@ def new_model(words: Any, layers: int, width: int, heads: int, positions: int) -
         "feedforward": 4 * width,
         "positions": positions,
     }
-    encoder = models.new_encoder(words, **shape, dropout=0.1)
-    return models.TaskModel(encoder, {TASK: "sequence"}, {TASK: 3}).to(models.device())
+    encoder = encoders.new_encoder(words, Pretraining(**shape, dropout=0.1))
+    return models.TaskModel(encoder, {TASK: "sequence"}, {TASK: 3}).to(encoders.device())
 
 
 class _Named(torch.nn.Module):
@@ -100,7 +101,7 @@ def stock(
         for row in range(len(data))
     ]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training.arguments(_settings(batch_size), Path(folder), model.bf16)
+        arguments = training.arguments(_settings(batch_size), Path(folder), 0, model.bf16)
         arguments.train_sampling_strategy = "group_by_length" if grouped else "random"
         trainer = Trainer(
             model=_Named(model), args=arguments, train_dataset=rows, data_collator=collate
@@ -130,7 +131,7 @@ def _steps(model: models.TaskModel, data: Features, words: Any, batch_size: int)
     """Trains on every batch and says, after each part of a step, which part it was."""
     sampler = batches.Batches([data], batch_size, seed=0, batching="length")
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    device = models.device()
+    device = encoders.device()
     model.train()
     for batch_units in sampler:
         batch = batches.collate(TASK, data, [unit for _, unit in batch_units], words.pad_token_id)
@@ -162,13 +163,12 @@ def ours(
 ) -> None:
     """This project's training, as every job notebook calls it."""
     with tempfile.TemporaryDirectory() as folder:
-        training.train(model, {TASK: data}, words, _settings(batch_size, batching), Path(folder))
+        settings = _settings(batch_size, batching)
+        training.train(model, {TASK: data}, words, settings, Path(folder), seed=0)
 
 
-def _settings(batch_size: int, batching: str = "length") -> training.Settings:
-    return training.Settings(
-        learning_rate=1e-4, epochs=1, batch_size=batch_size, seed=0, batching=batching
-    )
+def _settings(batch_size: int, batching: str = "length") -> Training:
+    return Training(learning_rate=1e-4, epochs=1, batch_size=batch_size, batching=batching)
 
 
 def loops(batch_size: int, longest: int) -> dict[str, Callable]:
@@ -299,7 +299,7 @@ def _train_alone(threads: int, shape: tuple, data: Features, batch_size: int) ->
 
 def matrix_rate(size: int = 4096) -> float:
     """FLOP/s of a plain matrix product in the training precision: what the hardware could do."""
-    device = models.device()
+    device = encoders.device()
     kind = torch.bfloat16 if models.in_bf16() else torch.float32
     size = size if device.type == "cuda" else size // 4
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))

@@ -12,7 +12,7 @@ import torch
 
 from xfer_utils.formats import spans
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, models
+from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.models import TaskModel
 from xfer_utils.scoring import metrics, search
 from xfer_utils.sources.data import Data
@@ -27,15 +27,20 @@ TOKENS_PER_BATCH = {
 
 def evaluate(
     model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int,
-    doc_stride: int = 128, most: int = 0,
+    doc_stride: int = 128, most: int = 0, languages: list[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Predicts a task in every language of the source, keeps the predictions, and scores each language."""
-    languages = data.source.languages(name, role)
+    """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
+    languages = chosen(data.source.languages(name, role), languages)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
     scores, frame = score(model, head, data, name, role, languages, **settings)
     path = run_dir / "predictions" / f"{name}.parquet"
     save_predictions(path, frame)
     return scores
+
+
+def chosen(available: list[str], languages: list[str]) -> list[str]:
+    """The available languages that a study evaluates; all where it names none."""
+    return [code for code in available if not languages or code in languages]
 
 
 def score(
@@ -179,7 +184,7 @@ def _pair_columns(columns: dict, output: np.ndarray) -> dict:
     names = np.array(
         [first.setdefault((passage, context), name) for passage, context, name in texts]
     )
-    found = search.top_k(output[0::2], output[1::2], TOP, device=models.device().type).index
+    found = search.top_k(output[0::2], output[1::2], TOP, device=encoders.device().type).index
     return ranked_columns([{name} for name in names], names[found])
 
 
@@ -247,16 +252,3 @@ def save_predictions(path: Path, frame: pd.DataFrame) -> None:
     """Predictions as Parquet: every score can be made from them again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
-
-
-def build(
-    run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full", lora_rank: int = 16,
-    precision: str = "auto", activation_checkpointing: bool = False,
-) -> TaskModel:  # fmt: skip
-    """The encoder of a run with fresh heads, on the device."""
-    encoder = models.load_encoder(run_dir)
-    if activation_checkpointing:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
-    if tuning == "lora":
-        encoder = models.with_lora(encoder, lora_rank)
-    return TaskModel(encoder, formats, labels, precision).to(models.device())

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import models
+from xfer_utils.learning import encoders
 from xfer_utils.learning.models import TaskModel
 from xfer_utils.scoring import metrics, search
 from xfer_utils.scoring.evaluation import (
     TOP,
+    chosen,
     language_scores,
     predict,
     ranked_columns,
@@ -25,13 +26,15 @@ NAMES = ["id", "item", "cluster", "side", "match"]
 
 
 def rank(
-    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int, most: int = 0
+    model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *, max_length: int, most: int = 0,
+    languages: list[str] = (),
 ) -> list[dict]:  # fmt: skip
     """Scores a task whose queries look for their candidates among those of all languages, by a trained dual encoder.
 
     Right are the candidates of the query and of its translations: all that an item matches in any language.
     """
-    codes, pad = data.source.languages(name, role), data.tokenizer.pad_token_id
+    codes = chosen(data.source.languages(name, role), languages)
+    pad = data.tokenizer.pad_token_id
     pools = [*codes, ENTITIES] if task(name).layout == "entities" else codes
     tables = {code: data.rows(name, role, code).select_columns(NAMES).to_pandas() for code in pools}
     parts = {code: data.features(name, role, code, max_length=max_length) for code in pools}
@@ -85,7 +88,7 @@ def _ranked(
     for part, rows in parts:
         for begin in range(0, len(rows), POOL):
             (vectors,) = predict(model, head, [part.take(rows[begin : begin + POOL])], pad)
-            near = search.top_k(queries, vectors, TOP, device=models.device().type)
+            near = search.top_k(queries, vectors, TOP, device=encoders.device().type)
             best, places = np.hstack([best, near.similarity]), np.hstack([places, near.index + at])
             order = np.argsort(-best, axis=1, kind="stable")[:, :TOP]
             best, places = (np.take_along_axis(kept, order, axis=1) for kept in (best, places))

@@ -10,11 +10,12 @@ import torch
 
 from xfer_utils.formats import heads
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, models
+from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.scoring import metrics, search
 from xfer_utils.scoring.evaluation import (
     TOKENS_PER_BATCH,
+    chosen,
     language_scores,
     save_predictions,
     sorted_batches,
@@ -42,7 +43,8 @@ def default_layer(layers: int) -> int:
 
 
 def evaluate(
-    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: Reading
+    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: Reading,
+    languages: list[str] = (),
 ) -> list[dict]:  # fmt: skip
     """Scores one retrieval task in every language and keeps what was retrieved.
 
@@ -55,7 +57,7 @@ def evaluate(
         )
     if row.gold_only and _gold_only(data, name, role):
         row = task(row.gold_only)
-    for language in data.source.languages(name, role):
+    for language in chosen(data.source.languages(name, role), languages):
         rows = data.rows(name, role, language)
         if row.metric == "mining_f1":
             found = {layer: _mined(encoder, data, name, role, language, layer, how)}
@@ -106,7 +108,9 @@ def embed(
             batch = {
                 key: value.to(device) for key, value in batches.padded(features, rows, pad).items()
             }
-            with torch.autocast(device.type, torch.bfloat16, enabled=models.in_bf16(how.precision)):
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=encoders.in_bf16(how.precision)
+            ):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
             for layer in layers:
                 pooled = heads.pooled(states[layer].float(), batch["attention_mask"], how.pooling)
@@ -196,4 +200,4 @@ def _candidates(
 
 
 def _device() -> str:
-    return models.device().type
+    return encoders.device().type

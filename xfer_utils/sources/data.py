@@ -31,12 +31,12 @@ FEATURES_VERSION = codehash.of_package("xfer_utils.formats.features")
 class Data:
     """A source and a tokenizer: canonical rows, and their features, both from the shared cache.
 
-    `held_out` maps targets to the role that the study evaluates: clean rows share no item, paragraph or original
+    `held_out` maps targets to the roles that the study evaluates: clean rows share no item, paragraph or original
     with them. `spare` training rows are set aside for choosing a checkpoint where a task's own dev set is evaluated.
     """
 
     def __init__(
-        self, source: str, world: dict, splits: dict, tokenizer: Any, held_out: dict[str, str] | None = None,
+        self, source: str, world: dict, splits: dict, tokenizer: Any, held_out: dict[str, list[str]] | None = None,
         spare: int = 0,
     ) -> None:  # fmt: skip
         self.source = open_source(
@@ -95,7 +95,7 @@ class Data:
 
         Without English, such a target shares nothing with the original by which its rows could be found and dropped.
         """
-        chosen = [target for target, role in self.held_out.items() if role == "dev"]
+        chosen = [target for target, roles in self.held_out.items() if "dev" in roles]
         translated = [target for target in chosen if not self.source.has(target, "dev", "en")]
         return name in chosen or any(task(target).train_on == name for target in translated)
 
@@ -159,7 +159,12 @@ class Data:
         """What canonical rows depend on: the content of the files, the way they are read, and which are taken."""
         parts = [self._stored(part, role) for part in training_parts(name)]
         kept_out = (
-            [self.spare, [self._stored(*one) for one in self.held_out.items()]] if clean else []
+            [
+                self.spare,
+                [self._stored(t, role) for t, roles in self.held_out.items() for role in roles],
+            ]
+            if clean
+            else []
         )
         return [
             ROWS_VERSION,

@@ -11,7 +11,7 @@ from xfer_utils.sources.catalogue import Source
 from xfer_utils.sources.retrieval import split_sentences
 from xfer_utils.study.tasks import task
 
-Targets = Mapping[str, str] | Iterable[str]
+Targets = Mapping[str, list[str]] | Iterable[str]
 ROLES = ("dev", "test")
 # A shorter sentence inside a longer line is no evidence that the line came from an evaluation set; scripts without
 # spaces say more in as many characters.
@@ -101,10 +101,10 @@ def drop(rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
 def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
     """(target, role) of every labelled set that counts as evaluated and that the source has.
 
-    `targets` maps each target to the role a study evaluates it on; names alone stand for `dev` and `test`.
+    `targets` maps each target to the roles that a study evaluates; names alone stand for `dev` and `test`.
     """
     for name in targets:
-        for role in [targets[name]] if isinstance(targets, Mapping) else ROLES:
+        for role in targets[name] if isinstance(targets, Mapping) else ROLES:
             if source.languages(name, role):
                 yield name, role
 
