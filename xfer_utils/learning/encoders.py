@@ -139,7 +139,8 @@ def _load_encoder(origin: Origin) -> nn.Module:
     if missing or info["mismatched_keys"]:
         raise ModelProblem(
             f"{origin.model} is not a whole {config.model_type} model: {len(missing)} weights are "
-            f"missing ({', '.join(missing[:3])}), {len(info['mismatched_keys'])} have another shape."
+            f"missing ({', '.join(missing[:3])}), "
+            f"{len(info['mismatched_keys'])} have another shape."
         )
     encoder.xfer_origin = origin
     if getattr(config, "is_causal", None) is False:
@@ -170,7 +171,8 @@ def _config(origin: Origin) -> Any:
     pooling = _choice(config, origin, "head_pooling", natural)
     if (pooling, attention) == ("first", "causal"):
         raise ModelProblem(
-            f"{origin.model} is causal: its first token sees nothing. Use head_pooling last or mean."
+            f"{origin.model} is causal: its first token sees nothing. "
+            "Use head_pooling last or mean."
         )
     config.xfer_attention, config.xfer_head_pooling = attention, pooling
     return config

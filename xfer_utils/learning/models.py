@@ -1,4 +1,4 @@
-"""The encoder and its heads as one model: built for a job, kept beside its encoder, loaded again."""
+"""The encoder and its heads as one model: built for a job, kept by a run, loaded again."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ WEIGHTS, HEADS = "heads.safetensors", "heads.json"
 
 
 def build(job: TrainingJob, data: Data, tasks: list[str]) -> "TaskModel":
-    """The parent's encoder with a fresh head for each task; the job's seed decides their weights."""
+    """The parent's encoder with a fresh head for each task, whose weights the seed decides."""
     set_seed(job.seed)
     encoder = encoders.load_encoder(job.parent)
     if job.activation_checkpointing:
@@ -71,7 +71,8 @@ class TaskModel(nn.Module):
     """One encoder with a head per task; a batch names its task."""
 
     def __init__(
-        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int], precision: str = "auto"
+        self, encoder: nn.Module, formats: dict[str, str], labels: dict[str, int],
+        precision: str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)

@@ -64,11 +64,11 @@ def decisions(
         logits, gold = logits.movedim(-1, 1).flatten(0, 1), gold.flatten()
     probabilities = logits.softmax(-1)
     best, prediction = probabilities.max(-1)
-    table = pd.DataFrame({"gold": gold, "prediction": prediction})
+    table = pd.DataFrame({"gold": gold.tolist(), "prediction": prediction.tolist()})
     if names:
         table = table.map(lambda number: names[number])
-    table["p(prediction)"] = best
-    table["p(gold)"] = probabilities.gather(1, gold[:, None])[:, 0]
+    table["p(prediction)"] = best.numpy()
+    table["p(gold)"] = probabilities.gather(1, gold[:, None])[:, 0].numpy()
     return table, float(outputs["loss"])
 
 
@@ -81,25 +81,22 @@ def plot_losses(losses: list[list[float]], label: str) -> None:
     axes.set(xlabel="step", ylabel=label)
 
 
-def transfer_sentence(scores: list[dict], title: str) -> str:
-    """What the main scores of one target say, in a sentence."""
-    table = pd.DataFrame(scores).query("main").set_index("language")
-    others = table.drop(index="en", errors="ignore")
-    chance = pd.to_numeric(others["chance"]).mean()
-    if "en" not in table.index or others.empty:
-        mean, worst, best = (
-            getattr(table["value"], name)() for name in ("mean", "idxmin", "idxmax")
+def transfer_sentence(scores: pd.DataFrame, title: str) -> str:
+    """What the main scores of one target say; where English is not scored, only their range."""
+    table = scores.set_index("language").astype({"chance": float})
+    values, above = table["value"], table["value"] - table["chance"]
+    level = table["chance"].mean()
+    chance = "chance unknown" if pd.isna(level) else f"chance {level:.1f}"
+    others = table.index.drop("en", errors="ignore")
+    if len(others) in (0, len(table)):
+        lowest, highest = (
+            f"{values[code]:.1f} ({code})" for code in (values.idxmin(), values.idxmax())
         )
-        lowest, highest = table["value"].min(), table["value"].max()
-        chance = pd.to_numeric(table["chance"]).mean()
-        return (
-            f"{title}: mean of {len(table)} languages {mean:.1f}, from {lowest:.1f} ({worst}) to "
-            f"{highest:.1f} ({best}); chance {chance:.1f}."
-        )
-    english, mean = table.loc["en", "value"], others["value"].mean()
-    learnt = english - chance
-    share = f"{100 * (mean - chance) / learnt:.0f}% of what English gains over chance crosses over"
-    return (
-        f"{title}: English {english:.1f}, mean of {len(others)} other languages {mean:.1f}, chance "
-        f"{chance:.1f}: {share if learnt > 0 else 'English itself is not above chance'}."
-    )
+        mean = f"mean of {len(table)} languages {values.mean():.1f}"
+        return f"{title}: {mean}, from {lowest} to {highest}; {chance}."
+    mean = f"mean of {len(others)} other languages {values[others].mean():.1f}"
+    sentence = f"{title}: English {values['en']:.1f}, {mean}, {chance}"
+    if above["en"] > 0:
+        share = 100 * above[others].mean() / above["en"]
+        return f"{sentence}: {share:.0f}% of what English gains over chance crosses over."
+    return f"{sentence}." if pd.isna(level) else f"{sentence}: English itself is not above chance."

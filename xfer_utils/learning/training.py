@@ -177,14 +177,11 @@ def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> Traini
         seed=seed,
         save_strategy="no",
         save_total_limit=1,
-        logging_strategy="steps",
         logging_steps=0.05,
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        include_num_input_tokens_seen="no",
-        dataloader_pin_memory=cuda,
         use_cpu=not cuda,
     )
     if cuda:
