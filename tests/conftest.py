@@ -147,7 +147,7 @@ def tokenizer():
 @pytest.fixture
 def new_model(tokenizer):
     """Makes a tiny TaskModel; the same seed gives the same weights."""
-    from xfer_utils.learning import encoders, models, training
+    from xfer_utils.learning import encoders, task_model, training
     from xfer_utils.study.sections import Pretraining
 
     def make(
@@ -165,7 +165,7 @@ def new_model(tokenizer):
             "feedforward": 64,
             "dropout": dropout,
         }
-        return models.TaskModel(
+        return task_model.TaskModel(
             encoders.new_encoder(tokenizer, Pretraining(**shape)), formats, labels or {}
         )
 

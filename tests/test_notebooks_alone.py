@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from conftest import PROJECT, environment
 
-from xfer_utils.learning import models
+from xfer_utils.learning import task_model
 
 pytestmark = pytest.mark.slow
 JOBS = ["10_encoder", "20_intermediate", "30_target", "35_retrieval"]
@@ -69,21 +69,12 @@ def test_each_checks_itself_by_hand_and_ends_in_a_sentence(alone):
         assert end in text.splitlines()[-1] + text.splitlines()[-2]
 
 
-@pytest.mark.parametrize(
-    ("train_task", "target"),
-    [("commonsense_qa", ""), ("copa", "xcopa"), ("squad_answers", "lareqa")],
-)
-def test_formats_that_the_smoke_study_lacks(alone, train_task, target):
-    """Choices and pairs, trained and chosen by English dev."""
+def test_a_mixture_with_choices_chosen_by_english_dev(alone):
     outputs, folder, _ = alone
-    own = {"max_examples": 32, "select": "english_dev", "held_out": {}}
-    if target:
-        own |= {"train_task": train_task, "targets": [target], "evaluate": {target: ["test"]}}
-    ended = papermill(
-        *(("30_target" if target else "20_intermediate"), outputs, folder),
-        **({} if target else {"tasks": [train_task]}), **own,
-    )  # fmt: skip
+    own = {"tasks": ["commonsense_qa", "qqp"], "select": "english_dev", "eval_steps": 2}
+    ended = papermill("20_intermediate", outputs, folder, **own, run_dir=str(outputs / "mixed"))
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "CommonsenseQA: accuracy" in shown(folder, "20_intermediate")
 
 
 def test_a_model_is_kept_for_a_later_run(alone):
@@ -94,5 +85,5 @@ def test_a_model_is_kept_for_a_later_run(alone):
     draft = json.loads((outputs / "kept" / "result.draft.json").read_text())
     assert {row["language"] for row in draft["scores"]} == {"en", "qaa"}
     assert "model/heads.safetensors" in draft["files"]
-    model = models.load(outputs / "kept")
+    model = task_model.load(outputs / "kept")
     assert model.formats == {"mnli": "sequence"}

@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from xfer_utils.formats import features
 from xfer_utils.learning import batches, encoders, origins
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.origins import ModelProblem
 
 

@@ -8,7 +8,7 @@ import torch
 from tiny_runs import encoder_and_words, part_of, runs
 
 from xfer_utils.learning import showing
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 
 KINDS = ["sequence", "token", "span", "choice", "pair", "mlm"]
 

@@ -13,7 +13,7 @@ from tiny_training import OFTEN, Halt, Halted, equal, lm_head, rows, sequence, t
 from xfer_utils.formats import features
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import encoders, training
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import evaluation
 from xfer_utils.study.sections import Training
 

@@ -17,7 +17,7 @@ from xfer_utils.sources.catalogue import MissingData
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
 
-MEAN = retrieval.Reading("mean", 32)
+MEAN = retrieval.VectorSettings("mean", 32)
 TEXTS = list(dict.fromkeys(text for text, _ in sentences(60, seed=3)))[:40]
 
 
@@ -64,7 +64,7 @@ def data(tokenizer):
 def test_vectors_are_those_of_each_sentence_alone(data, encoder, pooling, monkeypatch):
     part = data.features("tatoeba", "dev", "qaa", max_length=32)
     layers = [0, 1, 2]
-    vectors = retrieval.embed(encoder, part, layers, 1, retrieval.Reading(pooling, 32))
+    vectors = retrieval.embed(encoder, part, layers, 1, retrieval.VectorSettings(pooling, 32))
     for row in range(0, len(part), 7):
         ids = torch.tensor(part.slice("ids", row).astype(np.int64))[None]
         with torch.no_grad():
@@ -76,7 +76,7 @@ def test_vectors_are_those_of_each_sentence_alone(data, encoder, pooling, monkey
             alone = {"mean": state.mean(0), "first": state[0], "last": state[-1]}[pooling].numpy()
             assert vectors[layer][row] == pytest.approx(alone / np.linalg.norm(alone), abs=1e-5)
     monkeypatch.setitem(retrieval.TOKENS_PER_BATCH, "cpu", 30)
-    small = retrieval.embed(encoder, part, layers, 1, retrieval.Reading(pooling, 32))
+    small = retrieval.embed(encoder, part, layers, 1, retrieval.VectorSettings(pooling, 32))
     assert all(np.allclose(small[layer], vectors[layer], atol=1e-6) for layer in layers)
 
 
@@ -216,7 +216,7 @@ def test_the_first_token_of_a_causal_encoder_is_refused(data, encoder):
     encoder.config.xfer_attention = "causal"
     part = data.features("tatoeba", "dev", "qaa", max_length=32)
     with pytest.raises(ModelProblem, match="causal"):
-        retrieval.embed(encoder, part, [1], 1, retrieval.Reading("first", 32))
+        retrieval.embed(encoder, part, [1], 1, retrieval.VectorSettings("first", 32))
 
 
 def test_a_batch_holds_the_states_of_all_layers(encoder):
@@ -233,7 +233,7 @@ def test_vectors_are_made_in_the_precision_of_the_study(data, encoder, monkeypat
         retrieval.encoders, "in_bf16", lambda precision: bool(asked.append(precision))
     )
     part = data.features("tatoeba", "dev", "qaa", max_length=32)
-    retrieval.embed(encoder, part, [1], 1, retrieval.Reading("mean", 32, "fp32"))
+    retrieval.embed(encoder, part, [1], 1, retrieval.VectorSettings("mean", 32, "fp32"))
     assert set(asked) == {"fp32"}
 
 

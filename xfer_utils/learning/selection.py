@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.sections import Training

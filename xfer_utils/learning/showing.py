@@ -10,7 +10,7 @@ import torch
 
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, encoders
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.training import Units
 
 

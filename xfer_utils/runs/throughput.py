@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, encoders, models, training
+from xfer_utils.learning import batches, encoders, task_model, training
 from xfer_utils.scoring import evaluation
 from xfer_utils.study.sections import Pretraining, Training
 
@@ -55,7 +55,9 @@ def examples(count: int, mean: float, longest: int, vocabulary: int, seed: int =
     return Features("sequence", arrays)
 
 
-def new_model(words: Any, layers: int, width: int, heads: int, positions: int) -> models.TaskModel:
+def new_model(
+    words: Any, layers: int, width: int, heads: int, positions: int
+) -> task_model.TaskModel:
     """A fresh model of XLM-R's architecture with a three-way head."""
     set_seed(0)
     shape = {
@@ -66,13 +68,13 @@ def new_model(words: Any, layers: int, width: int, heads: int, positions: int) -
         "positions": positions,
     }
     encoder = encoders.new_encoder(words, Pretraining(**shape, dropout=0.1))
-    return models.TaskModel(encoder, {TASK: "sequence"}, {TASK: 3}).to(encoders.device())
+    return task_model.TaskModel(encoder, {TASK: "sequence"}, {TASK: 3}).to(encoders.device())
 
 
 class _Named(torch.nn.Module):
     """The model with its task filled in, as the stock Trainer calls it."""
 
-    def __init__(self, model: models.TaskModel) -> None:
+    def __init__(self, model: task_model.TaskModel) -> None:
         super().__init__()
         self.model = model
 
@@ -85,7 +87,7 @@ class _Named(torch.nn.Module):
 
 
 def stock(
-    model: models.TaskModel,
+    model: task_model.TaskModel,
     data: Features,
     words: Any,
     batch_size: int,
@@ -110,13 +112,13 @@ def stock(
         trainer.train()
 
 
-def bare(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> None:
+def bare(model: task_model.TaskModel, data: Features, words: Any, batch_size: int) -> None:
     """A plain PyTorch loop over the same length-sorted batches: nothing but forward, backward and the optimiser."""
     for _ in _steps(model, data, words, batch_size):
         pass
 
 
-def parts(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> pd.Series:
+def parts(model: task_model.TaskModel, data: Features, words: Any, batch_size: int) -> pd.Series:
     """Where a step of the bare loop spends its time: milliseconds per part."""
     spent: dict[str, float] = {}
     last = _now()
@@ -127,7 +129,9 @@ def parts(model: models.TaskModel, data: Features, words: Any, batch_size: int) 
     return pd.Series(spent) * 1000 / -(-len(data) // batch_size)
 
 
-def _steps(model: models.TaskModel, data: Features, words: Any, batch_size: int) -> Iterator[str]:
+def _steps(
+    model: task_model.TaskModel, data: Features, words: Any, batch_size: int
+) -> Iterator[str]:
     """Trains on every batch and says, after each part of a step, which part it was."""
     sampler = batches.Batches([data], batch_size, seed=0, batching="length")
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
@@ -159,7 +163,11 @@ def _now() -> float:
 
 
 def ours(
-    model: models.TaskModel, data: Features, words: Any, batch_size: int, batching: str = "length"
+    model: task_model.TaskModel,
+    data: Features,
+    words: Any,
+    batch_size: int,
+    batching: str = "length",
 ) -> None:
     """This project's training, as every job notebook calls it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +192,11 @@ def loops(batch_size: int, longest: int) -> dict[str, Callable]:
 
 
 def measure(
-    make: Callable[[], models.TaskModel], run: Callable, data: Features, words: Any, batch_size: int
+    make: Callable[[], task_model.TaskModel],
+    run: Callable,
+    data: Features,
+    words: Any,
+    batch_size: int,
 ) -> dict:
     """Real (non-padding) tokens per second, time of a step, and peak memory of one pass over the data.
 
@@ -239,7 +251,7 @@ def _own_memory(entry: str) -> float:
 
 
 def compare(
-    make: Callable[[], models.TaskModel],
+    make: Callable[[], task_model.TaskModel],
     data: Features,
     words: Any,
     batch_size: int,
@@ -256,7 +268,7 @@ def compare(
 
 
 def evaluation_seconds(
-    model: models.TaskModel, data: Features, words: Any, languages: int
+    model: task_model.TaskModel, data: Features, words: Any, languages: int
 ) -> float:
     """Seconds to predict so many languages of a task in one pass."""
     begun = time.perf_counter()

@@ -13,7 +13,7 @@ import torch
 from xfer_utils.formats import spans
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, encoders
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import metrics, search
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import Task, task
@@ -33,8 +33,7 @@ def evaluate(
     languages = chosen(data.source.languages(name, role), languages)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
     scores, frame = score(model, head, data, name, role, languages, **settings)
-    path = run_dir / "predictions" / f"{name}.parquet"
-    save_predictions(path, frame)
+    save_predictions(run_dir, name, frame)
     return scores
 
 
@@ -248,7 +247,8 @@ def language_scores(row: Task, frame: pd.DataFrame, chance: float, **more: Any) 
     ]
 
 
-def save_predictions(path: Path, frame: pd.DataFrame) -> None:
+def save_predictions(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
     """Predictions as Parquet: every score can be made from them again."""
+    path = run_dir / "predictions" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import encoders
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import metrics, search
 from xfer_utils.scoring.evaluation import (
     TOP,
@@ -74,9 +74,7 @@ def rank(
         )
         scores += language_scores(task(name), frame, chance)
         frames.append(frame)
-    save_predictions(
-        run_dir / "predictions" / f"{name}.parquet", pd.concat(frames, ignore_index=True)
-    )
+    save_predictions(run_dir, name, pd.concat(frames, ignore_index=True))
     return scores
 
 

@@ -29,7 +29,7 @@ STATES_BYTES = 8e9
 
 
 @dataclass(frozen=True)
-class Reading:
+class VectorSettings:
     """How sentences become vectors."""
 
     pooling: str
@@ -43,7 +43,7 @@ def default_layer(layers: int) -> int:
 
 
 def evaluate(
-    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: Reading,
+    encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int, how: VectorSettings,
     languages: list[str] = (),
 ) -> list[dict]:  # fmt: skip
     """Scores one retrieval task in every language and keeps what was retrieved.
@@ -70,9 +70,7 @@ def evaluate(
             shown = language_scores(row, frame, chance, layer=number, pooling=how.pooling)
             scores += shown if number == layer else [{**score, "main": False} for score in shown]
         frames.append(found[layer])
-    save_predictions(
-        run_dir / "predictions" / f"{row.name}.parquet", pd.concat(frames, ignore_index=True)
-    )
+    save_predictions(run_dir, row.name, pd.concat(frames, ignore_index=True))
     return scores
 
 
@@ -90,7 +88,7 @@ def _gold_only(data: Data, name: str, role: str) -> bool:
 
 
 def embed(
-    encoder: Any, features: Features, layers: list[int], pad: int, how: Reading
+    encoder: Any, features: Features, layers: list[int], pad: int, how: VectorSettings
 ) -> dict[int, np.ndarray]:
     """Normalised sentence vectors of each asked layer from one pass; the mean covers all unmasked positions."""
     if how.pooling == "first" and getattr(encoder.config, "xfer_attention", "") == "causal":
@@ -125,7 +123,7 @@ def _tokens_per_batch(config: Any, device: str) -> int:
 
 
 def _sides(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict, dict]:  # fmt: skip
     """The two sides of a task as tables, and their vectors per layer."""
     rows = data.rows(name, role, language).to_pandas()
@@ -141,7 +139,7 @@ def _sides(
 
 
 def _nearest(
-    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layers: list[int], how: VectorSettings
 ) -> dict[int, pd.DataFrame]:  # fmt: skip
     """Each English sentence looks for its translation, as XTREME counts Tatoeba."""
     source, target, ours, english = _sides(encoder, data, name, role, language, layers, how)
@@ -159,7 +157,7 @@ def _nearest(
 
 
 def _mined(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
 ) -> pd.DataFrame:  # fmt: skip
     """Mined pairs against the gold pairs; the threshold comes from dev, or is cross-fitted where dev is scored."""
     pairs, margins, gold = _candidates(encoder, data, name, role, language, layer, how)
@@ -185,7 +183,7 @@ def _mined(
 
 
 def _candidates(
-    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: Reading
+    encoder: Any, data: Data, name: str, role: str, language: str, layer: int, how: VectorSettings
 ) -> tuple[list[tuple[str, str]], np.ndarray, set[tuple[str, str]]]:  # fmt: skip
     """All mined pairs with their margins, and the gold pairs."""
     source, target, ours, english = _sides(encoder, data, name, role, language, [layer], how)

@@ -11,8 +11,8 @@ from tiny_runs import batch_of, encoder_and_words, runs
 from transformers import AutoConfig, AutoModelForMaskedLM, Trainer, TrainingArguments
 
 from xfer_utils.formats import heads
-from xfer_utils.learning import encoders, models
-from xfer_utils.learning.models import TaskModel
+from xfer_utils.learning import encoders, task_model
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.origins import MissingEncoder
 
 
@@ -121,8 +121,8 @@ def test_a_kept_model_predicts_as_before(kind, runs, tmp_path):
     encoder, words = encoder_and_words(runs("xlm-roberta"))
     torch.manual_seed(1)
     model = TaskModel(encoder, {"t": kind}, {"t": 3}).eval()
-    models.save(tmp_path, model, words, {"t": 3})
-    again, batch = models.load(tmp_path), batch_of(kind, words)
+    task_model.save(tmp_path, model, words, {"t": 3})
+    again, batch = task_model.load(tmp_path), batch_of(kind, words)
     assert not again.training and again.formats == {"t": kind}
     with torch.no_grad():
         assert torch.equal(again(**batch)["logits"], model(**batch)["logits"])
@@ -138,8 +138,8 @@ def test_a_model_that_was_trained_by_lora_is_kept_whole(runs, tmp_path):
     batch = batch_of("sequence", words)
     with torch.no_grad():
         logits = model(**batch)["logits"]
-        models.save(tmp_path, model, words, {"t": 3})
-        again = models.load(tmp_path)(**batch)["logits"]
+        task_model.save(tmp_path, model, words, {"t": 3})
+        again = task_model.load(tmp_path)(**batch)["logits"]
     torch.testing.assert_close(again, logits, rtol=1e-4, atol=1e-5)
 
 
@@ -147,8 +147,8 @@ def test_a_model_kept_with_a_masked_lm_head_shares_its_embeddings_again(runs, tm
     encoder, words = encoder_and_words(runs("xlm-roberta"))
     torch.manual_seed(1)
     model = TaskModel(encoder, {"t": "sequence", "text": "mlm"}, {"t": 3}).eval()
-    models.save(tmp_path, model, words, {"t": 3})
-    again, batch = models.load(tmp_path), {**batch_of("mlm", words), "task": "text"}
+    task_model.save(tmp_path, model, words, {"t": 3})
+    again, batch = task_model.load(tmp_path), {**batch_of("mlm", words), "task": "text"}
     with torch.no_grad():
         assert torch.equal(again(**batch)["logits"], model(**batch)["logits"])
     output = again.heads["text"].whole.get_output_embeddings().weight
@@ -159,9 +159,9 @@ def test_a_model_that_was_not_kept_or_not_whole_is_refused(runs, tmp_path):
     encoder, words = encoder_and_words(runs("xlm-roberta"))
     encoders.save_encoder(tmp_path / "encoder", encoder, words)
     with pytest.raises(MissingEncoder, match="keep_model: true"):
-        models.load(tmp_path)
-    models.save(tmp_path, TaskModel(encoder, {"t": "sequence"}, {"t": 3}), words, {"t": 3})
+        task_model.load(tmp_path)
+    task_model.save(tmp_path, TaskModel(encoder, {"t": "sequence"}, {"t": 3}), words, {"t": 3})
     path = tmp_path / "model" / "heads.json"
     path.write_text(json.dumps({"formats": {"other": "sequence"}, "labels": {"other": 3}}))
     with pytest.raises(MissingEncoder, match="does not hold the weights"):
-        models.load(tmp_path)
+        task_model.load(tmp_path)

@@ -22,51 +22,6 @@ from xfer_utils.study.tasks import task
 WEIGHTS, HEADS = "heads.safetensors", "heads.json"
 
 
-def build(job: TrainingJob, data: Data, tasks: list[str]) -> "TaskModel":
-    """The parent's encoder with a fresh head for each task, whose weights the seed decides."""
-    set_seed(job.seed)
-    encoder = encoders.load_encoder(job.parent)
-    if job.activation_checkpointing:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
-    if job.tuning == "lora":
-        encoder = encoders.with_lora(encoder, job.lora_rank)
-    formats = {name: task(name).format for name in tasks}
-    labels = {name: data.labels(name) for name in tasks}
-    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
-
-
-def save(run_dir: Path, model: "TaskModel", tokenizer: Any, labels: dict[str, int]) -> None:
-    """The encoder in `encoder/`, as every run keeps it, and the heads in `model/` beside it."""
-    model.encoder = encoders.merged(model.encoder)
-    encoders.save_encoder(run_dir / "encoder", model.encoder, tokenizer)
-    folder = run_dir / "model"
-    folder.mkdir(exist_ok=True)
-    save_file(_head_weights(model), folder / WEIGHTS)
-    description = {"formats": model.formats, "labels": labels}
-    (folder / HEADS).write_text(json.dumps(description), encoding="utf-8")
-
-
-def load(run_dir: Path, precision: str = "auto") -> "TaskModel":
-    """The whole model that a run kept (`keep_model: true`), ready to be evaluated or trained on."""
-    folder = run_dir / "model"
-    if not (folder / HEADS).exists():
-        raise MissingEncoder(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
-    description = json.loads((folder / HEADS).read_text(encoding="utf-8"))
-    encoder = encoders.load_encoder(run_dir)
-    model = TaskModel(encoder, description["formats"], description["labels"], precision)
-    weights = load_file(folder / WEIGHTS)
-    if weights.keys() != _head_weights(model).keys():
-        raise MissingEncoder(f"{folder / WEIGHTS} does not hold the weights of {HEADS}'s heads.")
-    model.load_state_dict(weights, strict=False)
-    return model.to(encoders.device()).eval()
-
-
-def _head_weights(model: "TaskModel") -> dict[str, torch.Tensor]:
-    """All weights but the encoder's own."""
-    state = model.state_dict().items()
-    return {name: value.contiguous() for name, value in state if name.startswith("heads.")}
-
-
 class TaskModel(nn.Module):
     """One encoder with a head per task; a batch names its task."""
 
@@ -131,3 +86,48 @@ class TaskModel(nn.Module):
             raise RuntimeError(f"weights are missing: {', '.join(missing)}")
         found = super().load_state_dict(state_dict, strict=False, assign=assign)
         return type(found)(missing, found.unexpected_keys)
+
+
+def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
+    """The parent's encoder with a fresh head for each task, whose weights the seed decides."""
+    set_seed(job.seed)
+    encoder = encoders.load_encoder(job.parent)
+    if job.activation_checkpointing:
+        encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    if job.tuning == "lora":
+        encoder = encoders.with_lora(encoder, job.lora_rank)
+    formats = {name: task(name).format for name in tasks}
+    labels = {name: data.labels(name) for name in tasks}
+    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
+
+
+def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]) -> None:
+    """The encoder in `encoder/`, as every run keeps it, and the heads in `model/` beside it."""
+    model.encoder = encoders.merged(model.encoder)
+    encoders.save_encoder(run_dir / "encoder", model.encoder, tokenizer)
+    folder = run_dir / "model"
+    folder.mkdir(exist_ok=True)
+    save_file(_head_weights(model), folder / WEIGHTS)
+    description = {"formats": model.formats, "labels": labels}
+    (folder / HEADS).write_text(json.dumps(description), encoding="utf-8")
+
+
+def load(run_dir: Path, precision: str = "auto") -> TaskModel:
+    """The whole model that a run kept (`keep_model: true`), ready to be evaluated or trained on."""
+    folder = run_dir / "model"
+    if not (folder / HEADS).exists():
+        raise MissingEncoder(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
+    description = json.loads((folder / HEADS).read_text(encoding="utf-8"))
+    encoder = encoders.load_encoder(run_dir)
+    model = TaskModel(encoder, description["formats"], description["labels"], precision)
+    weights = load_file(folder / WEIGHTS)
+    if weights.keys() != _head_weights(model).keys():
+        raise MissingEncoder(f"{folder / WEIGHTS} does not hold the weights of {HEADS}'s heads.")
+    model.load_state_dict(weights, strict=False)
+    return model.to(encoders.device()).eval()
+
+
+def _head_weights(model: TaskModel) -> dict[str, torch.Tensor]:
+    """All weights but the encoder's own."""
+    state = model.state_dict().items()
+    return {name: value.contiguous() for name, value in state if name.startswith("heads.")}
