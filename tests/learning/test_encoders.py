@@ -12,8 +12,8 @@ from transformers import AutoModel
 
 from xfer_utils.formats import features
 from xfer_utils.learning import batches, encoders, origins
-from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.origins import ModelProblem
+from xfer_utils.learning.task_model import TaskModel
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

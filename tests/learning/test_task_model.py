@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM, Trainer, TrainingArgu
 
 from xfer_utils.formats import heads
 from xfer_utils.learning import encoders, task_model
-from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.origins import MissingEncoder
+from xfer_utils.learning.task_model import TaskModel
 
 
 @pytest.mark.parametrize("kind", ["sequence", "token", "span", "choice", "mlm"])

@@ -13,8 +13,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import batches, encoders
-from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.learning.progress import Progress
+from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.sections import Training

@@ -312,7 +312,7 @@ def _train_alone(threads: int, shape: tuple, data: Features, batch_size: int) ->
 def matrix_rate(size: int = 4096) -> float:
     """FLOP/s of a plain matrix product in the training precision: what the hardware could do."""
     device = encoders.device()
-    kind = torch.bfloat16 if models.in_bf16() else torch.float32
+    kind = torch.bfloat16 if encoders.in_bf16() else torch.float32
     size = size if device.type == "cuda" else size // 4
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     for _ in range(3):
