@@ -63,8 +63,10 @@ def test_each_checks_itself_by_hand_and_ends_in_a_sentence(alone):
     _, folder, _ = alone
     texts = {name: shown(folder, name) for name in JOBS}
     assert all("by hand" in text for text in texts.values())
-    ends = ("languages: on four of the lines the loss fell", "MNLI: accuracy ", "XNLI (validation): ",
-            "Tatoeba (test): ")  # fmt: skip
+    ends = (
+        "on four of the lines the loss fell", "MNLI: accuracy ", "XNLI (validation): ",
+        "Tatoeba (test): ",
+    )  # fmt: skip
     for text, end in zip(texts.values(), ends, strict=True):
         assert end in text.splitlines()[-1] + text.splitlines()[-2]
 

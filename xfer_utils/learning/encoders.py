@@ -36,19 +36,13 @@ logging.disable_progress_bar()
 def new_encoder(tokenizer: Any, shape: Pretraining) -> nn.Module:
     """A small XLM-R of transformers' own architecture with random weights."""
     config = XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        num_hidden_layers=shape.layers,
-        hidden_size=shape.width,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.feedforward,
-        max_position_embeddings=shape.positions + tokenizer.pad_token_id + 1,
-        hidden_dropout_prob=shape.dropout,
-        attention_probs_dropout_prob=shape.dropout,
-        type_vocab_size=1,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
+        vocab_size=len(tokenizer), num_hidden_layers=shape.layers, hidden_size=shape.width,
+        num_attention_heads=shape.heads, intermediate_size=shape.feedforward,
+        max_position_embeddings=shape.positions + tokenizer.pad_token_id + 1, type_vocab_size=1,
+        hidden_dropout_prob=shape.dropout, attention_probs_dropout_prob=shape.dropout,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-    )
+    )  # fmt: skip
     return _checked(AutoModel.from_config(config, **_no_pooler(config)))
 
 

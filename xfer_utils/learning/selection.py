@@ -34,14 +34,8 @@ class EnglishDev(TrainerCallback):
         if state.global_step % self.every == 0:
             self._look()
             control.should_training_stop |= self.looks_without_gain >= self.patience
-        if control.should_save:  # written before the checkpoint, which then counts as whole
+        if control.should_save:  # written before the rest of the checkpoint, and removed with it
             self._store(_best_file(args, state))
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The checkpoint is whole: the best weights of earlier ones can go."""
-        for path in Path(args.output_dir).glob("best-*.safetensors"):
-            if path != _best_file(args, state):
-                path.unlink()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % self.every:
@@ -73,7 +67,7 @@ class EnglishDev(TrainerCallback):
 
 
 def _best_file(args: Any, state: Any) -> Path:
-    return Path(args.output_dir) / f"best-{state.global_step}.safetensors"
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}" / "best.safetensors"
 
 
 def callbacks(

@@ -62,6 +62,7 @@ def decisions(
     logits, gold = outputs["logits"].double().cpu(), batch["labels"].cpu()
     if gold.ndim == 2:
         logits, gold = logits.movedim(-1, 1).flatten(0, 1), gold.flatten()
+    logits, gold = logits[gold >= 0], gold[gold >= 0]
     probabilities = logits.softmax(-1)
     best, prediction = probabilities.max(-1)
     table = pd.DataFrame({"gold": gold.tolist(), "prediction": prediction.tolist()})
