@@ -147,7 +147,8 @@ def tokenizer():
 @pytest.fixture
 def new_model(tokenizer):
     """Makes a tiny TaskModel; the same seed gives the same weights."""
-    from xfer_utils.learning import models, task_model, training
+    from xfer_utils.learning import encoders, task_model, training
+    from xfer_utils.study.sections import Pretraining
 
     def make(
         formats: dict[str, str],
@@ -164,7 +165,9 @@ def new_model(tokenizer):
             "feedforward": 64,
             "dropout": dropout,
         }
-        return task_model.TaskModel(models.new_encoder(tokenizer, **shape), formats, labels or {})
+        return task_model.TaskModel(
+            encoders.new_encoder(tokenizer, Pretraining(**shape)), formats, labels or {}
+        )
 
     return make
 

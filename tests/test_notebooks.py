@@ -1,20 +1,20 @@
-"""Notebooks: their form, and that each job notebook runs alone, from anywhere, by plain papermill."""
+"""Notebooks: their form, their parameters, and that exploring works on two runs."""
 
 import ast
 import io
 import json
-import subprocess
-import sys
 import tokenize
 
 import nbformat
 import pandas as pd
 import pytest
-from conftest import PROJECT, SMOKE, environment
+from conftest import PROJECT, SMOKE
+from pydantic import ValidationError
 
 from xfer_utils.analysis import results
 from xfer_utils.runs import engines
 from xfer_utils.runs import plan as study
+from xfer_utils.study.jobs import EncoderJob, IntermediateJob, RetrievalJob, TargetJob
 from xfer_utils.study.settings_file import SettingsError
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -70,14 +70,19 @@ def test_no_outputs(notebook):
 
 
 def test_code_cells_are_short(notebook):
-    """Blank lines and the one-line-each arguments of a call do not make a cell hard to read; statements do."""
     for cell in cells(notebook):
-        if "parameters" not in tags(cell):
-            statements = [
-                node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.stmt)
-            ]
-            assert len(statements) <= 15, cell.source
-            assert len(cell.source.splitlines()) <= 26, cell.source
+        lines = [line for line in cell.source.splitlines() if line]
+        assert "parameters" in tags(cell) or len(lines) <= 15, cell.source
+        assert max(map(len, lines)) <= 100, cell.source
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_job_notebooks_are_short_and_explained(name):
+    path = PROJECT / "notebooks" / f"{name}.ipynb"
+    code = [line for cell in cells(path) for line in cell.source.splitlines() if line]
+    words = " ".join(cell.source for cell in cells(path, "markdown")).split()
+    assert len(code) <= 110 and len(words) >= 250
+    assert any("$$" in word for word in words), "its loss or score as a formula"
 
 
 def test_only_known_tags(notebook):
@@ -121,6 +126,26 @@ def test_no_counted_cell_uses_what_a_shown_cell_made(notebook):
 
 # ----- parameters -----
 
+CLASSES = dict(zip(JOBS, (EncoderJob, IntermediateJob, TargetJob, RetrievalJob), strict=True))
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_parameters_are_the_fields_of_the_job(name):
+    path = PROJECT / "notebooks" / f"{name}.ipynb"
+    own, job = defaults(path), CLASSES[name]
+    assert set(own) == set(job.model_fields)
+    assert job.of({**own, "another": 1}).model_dump() == own, "and their defaults are valid"
+    assert own["run_dir"].startswith("outputs/scratch/")
+    after = cells(path)[1].source
+    assert f"job = {job.__name__}.of(globals())" in after.splitlines()
+
+
+def test_a_mistyped_parameter_is_refused_before_anything_is_read():
+    own = defaults(PROJECT / "notebooks" / "30_target.ipynb")
+    for wrong in ({"learning_rate": "1e-5"}, {"select": "best"}, {"evaluate": {"xnli": "dev"}}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            TargetJob.of({**own, **wrong})
+
 
 @pytest.fixture
 def smoke_plan(smoke, monkeypatch):
@@ -131,9 +156,9 @@ def smoke_plan(smoke, monkeypatch):
 def test_every_parameter_of_every_run_is_known(smoke_plan):
     for run in smoke_plan.runs.values():
         notebook = PROJECT / "notebooks" / run.notebook
-        given = engines.notebook_parameters(run)
-        engines.check_parameters(notebook, given)
-        assert set(given) == engines.parameter_names(notebook), "and none is left to its default"
+        parameters = engines.notebook_parameters(run)
+        engines.check_parameters(notebook, parameters)
+        assert set(parameters) == engines.parameter_names(notebook), "none is left to its default"
 
 
 def test_unknown_parameters_are_refused_before_a_kernel_starts(smoke_plan, monkeypatch):
@@ -150,64 +175,17 @@ def test_unknown_parameters_are_refused_before_a_kernel_starts(smoke_plan, monke
     del run.parameters["learning_rat"]
 
 
+SLUGS = [
+    "encoder-xlmr-tiny", "intermediate-mnli-s0", "target-mnli-after-none-s0", "retrieval-after-none"
+]  # fmt: skip
+
+
 def test_defaults_are_the_smoke_studys(smoke_plan):
-    slugs = [
-        "encoder-xlmr-tiny",
-        "intermediate-mnli-s0",
-        "target-mnli-after-none-s0",
-        "retrieval-after-none",
-    ]
-    for name, slug in zip(JOBS, slugs, strict=True):
+    for name, slug in zip(JOBS, SLUGS, strict=True):
         (run,) = [run for run in smoke_plan.runs.values() if run.slug == slug]
         own = defaults(PROJECT / "notebooks" / f"{name}.ipynb")
-        assert own["run_dir"].startswith("outputs/scratch/")
         assert {key: own[key] for key in run.parameters} == run.parameters
         assert own.get("encoder_dir", "outputs/scratch/encoder") == "outputs/scratch/encoder"
-
-
-# ----- alone -----
-
-
-def papermill(name, outputs, folder):
-    """Plain papermill with the ordinary kernel, from a folder of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(PROJECT / "notebooks" / f"{name}.ipynb"),
-        f"{name}.out.ipynb",
-    ]
-    command += ["-k", "python3", "--no-progress-bar", "--log-output"]
-    return subprocess.run(
-        command, env=environment(outputs), cwd=folder, text=True, capture_output=True, timeout=200
-    )
-
-
-@pytest.mark.slow
-def test_each_runs_alone_from_any_folder(tmp_path, smoke):
-    outputs, folder = tmp_path / "outputs", tmp_path / "elsewhere"
-    folder.mkdir()
-    missing = papermill("30_target", outputs, folder)
-    assert missing.returncode != 0
-    assert (
-        "There is no encoder in" in missing.stderr
-        and "xfer run params/smoke.yaml" in missing.stderr
-    )
-    assert "10_encoder.ipynb" in missing.stderr
-    for name in JOBS:
-        ended = papermill(name, outputs, folder)
-        assert ended.returncode == 0, ended.stderr[-3000:]
-    drafts = {
-        path.parent.name: json.loads(path.read_text())
-        for path in outputs.glob("scratch/*/result.draft.json")
-    }
-    assert set(drafts) == {"encoder", "intermediate", "target", "retrieval"}
-    (run,) = smoke.outputs.glob("runs/target-mnli-after-none-s0-*/result.json")
-    assert drafts["target"]["scores"] == json.loads(run.read_text())["scores"], (
-        "the same work gives the same scores"
-    )
-    assert not (outputs / "runs").exists(), "and never counts"
-    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.out.ipynb" for name in JOBS]
 
 
 @pytest.fixture

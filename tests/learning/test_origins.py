@@ -1,4 +1,4 @@
-"""Where models come from: broken folders, refusals, full disks, interrupted downloads."""
+"""Where models come from: broken folders, refusals, full disks and interrupted downloads, told in one sentence each."""
 
 import errno
 import json
@@ -11,8 +11,8 @@ import torch
 from mini_hub import MiniHub
 from tiny_models import make
 
-from xfer_utils.learning import models, origins
-from xfer_utils.learning.models import ModelProblem
+from xfer_utils.learning import encoders, origins
+from xfer_utils.learning.encoders import ModelProblem
 
 
 def test_a_broken_or_partial_folder_is_not_trusted(tmp_path):
@@ -22,10 +22,10 @@ def test_a_broken_or_partial_folder_is_not_trusted(tmp_path):
     for content in (weights[:-100], b"", b"<html>"):
         (model / "model.safetensors").write_bytes(content)
         with pytest.raises(ModelProblem, match="broken or cut short"):
-            models.save_pointer(run, str(model), "main")
+            encoders.save_pointer(run, str(model), "main")
     (model / "model.safetensors").unlink()
     with pytest.raises(ModelProblem, match="cannot be loaded"):
-        models.save_pointer(run, str(model), "main")
+        encoders.save_pointer(run, str(model), "main")
     assert not (run / origins.POINTER).exists()
 
 
@@ -36,7 +36,7 @@ def test_missing_weights_are_not_made_up(tmp_path):
     with pytest.raises(
         ModelProblem, match=r"not a whole bert model: 16 weights are missing \(encoder.layer.2"
     ):
-        models.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
+        encoders.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
 
 
 def test_a_folder_that_is_no_model_is_told_from_a_hub_id(tmp_path):
@@ -56,7 +56,7 @@ def test_a_pickle_that_holds_more_than_tensors_is_not_run(tmp_path):
 
     torch.save({"embeddings.word_embeddings.weight": Evil()}, model / "pytorch_model.bin")
     with pytest.raises(ModelProblem):
-        models.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
+        encoders.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
     assert not mark.exists()
 
 
@@ -68,7 +68,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path):
     }
     (model / "config.json").write_text(json.dumps(content))
     with pytest.raises(ModelProblem, match="code of its own, which is never run"):
-        models.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
+        encoders.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
 
 
 def test_a_fingerprint_follows_content(tmp_path):
@@ -83,8 +83,8 @@ def test_a_fingerprint_follows_content(tmp_path):
 def test_a_full_disk_and_a_missing_network_are_told_apart():
     full = OSError(errno.ENOSPC, "No space left on device")
     for error, said in (
-        (full, "the disk is full"),
-        (OSError("We couldn't connect to the hub"), "cannot reach the hub"),
+        (full, "The disk is full"),
+        (OSError("We couldn't connect to the hub"), "cannot be reached"),
     ):
         with pytest.raises(ModelProblem, match=said), origins.explained("owner/name"):
             try:
@@ -98,11 +98,10 @@ def test_a_full_disk_and_a_missing_network_are_told_apart():
 SCRIPT = """
 import sys
 from pathlib import Path
-from xfer_utils.learning import models, origins
+from xfer_utils.learning import encoders, origins
 try:
-    models.save_pointer(Path(sys.argv[1]) / "encoder", sys.argv[2], sys.argv[3])
-    run = Path(sys.argv[1])
-    print(models.load_encoder(run).config.model_type, origins.of_run(run).revision)
+    encoders.save_pointer(Path(sys.argv[1]) / "encoder", sys.argv[2], sys.argv[3])
+    print(encoders.load_encoder(Path(sys.argv[1])).config.model_type, origins.of_run(Path(sys.argv[1])).revision)
 except origins.ModelProblem as error:
     print("PROBLEM", error)
 """
@@ -133,8 +132,9 @@ def test_a_published_model_is_pinned_to_its_commit_and_the_hubs_refusals_are_tol
     )
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "empty")}
     said = _fetch({**env, **nowhere}, tmp_path / "off", "owner/fine")
-    assert "cannot reach the hub for " in said and "owner/fine" in said
-    assert "Without a connection name a local folder in `load:`" in said
+    assert (
+        "The hub cannot be reached for owner/fine. Without a connection name a local folder" in said
+    )
     assert not list(tmp_path.glob("off/encoder/*"))
 
 

@@ -116,7 +116,7 @@ def test_xcopa_is_trained_on_social_iqa_first(tmp_path):
         assert (first.parents, second.parents) == ((slugs[above].id,), (first.id,))
         assert (first.parameters["tasks"], first.parameters["epochs"]) == (["social_i_qa"], 5)
         assert (second.parameters["targets"], second.parameters["epochs"]) == (["xcopa"], 7)
-        assert second.parameters["evaluate"] == {"xcopa": "test"} and first.notebook.startswith(
+        assert second.parameters["evaluate"] == {"xcopa": ["test"]} and first.notebook.startswith(
             "20"
         )
         for name in ("squad_answers", "mewslix_pairs"):

@@ -209,7 +209,7 @@ import json, os, resource, sys
 from transformers import AutoTokenizer
 from xfer_utils.sources.data import Data
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[2])
-held_out = {"xnli": "dev"}
+held_out = {"xnli": ["dev"]}
 read = Data(f"folder:{sys.argv[1]}", {}, {}, tokenizer, held_out).features
 threads = len(os.listdir("/proc/self/task"))
 made = read("mnli", "train", max_length=64, clean=True)

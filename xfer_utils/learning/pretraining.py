@@ -1,4 +1,4 @@
-"""Phase 1 where no published model is used: a Unigram tokenizer and the text for a small XLM-R."""
+"""Phase 1 without a published model: the text and the tokenizer of a small XLM-R."""
 
 import io
 import itertools
@@ -11,12 +11,8 @@ from transformers import XLMRobertaTokenizer
 from xfer_utils.sources import leaks
 from xfer_utils.study.tasks import registry
 
-SPECIAL = {
-    "bos_id": 0,
-    "pad_id": 1,
-    "eos_id": 2,
-    "unk_id": 3,
-}  # <s> <pad> </s> <unk>, as XLM-R numbers them
+# <s> <pad> </s> <unk>, as XLM-R numbers them
+SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
 
 
 def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
@@ -26,25 +22,25 @@ def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str,
     """
     targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
     banned = leaks.forbidden(source, targets)
-    kept, dropped = {}, {}
+    text, dropped = {}, {}
     for code in source.text_languages():
         lines = itertools.islice(source.text(code), most or None)
-        kept[code], dropped[code] = leaks.clean_text(lines, banned)
-    return kept, dropped
+        text[code], dropped[code] = leaks.clean_text(lines, banned)
+    return text, dropped
 
 
-def hand_on(encoder: Any, dropout: float, head_pooling: str) -> None:
-    """Writes into the encoder's config how phases 2 and 3 are to use it: dropout, and what a head classifies."""
+def write_downstream_config(encoder: Any, dropout: float, head_pooling: str) -> None:
+    """Writes into the encoder's config what phases 2 and 3 use: dropout, and how heads pool."""
     encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
     if head_pooling != "auto":
         encoder.config.xfer_head_pooling = head_pooling
 
 
 def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
-    """A Unigram tokenizer made by sentencepiece, as XLM-R's was, on the text that the encoder will read.
+    """A Unigram tokenizer made by sentencepiece, as XLM-R's was.
 
-    Unigram only considers pieces that stand in two different words, so that a frequent word which has one form
-    would be cut up. Every word that occurs twice is therefore shown once more with a full stop behind it.
+    Unigram only considers pieces that occur in two different words, and would cut up a frequent
+    word with one form. So each word that occurs twice is shown again with a full stop behind it.
     """
     counts = Counter(word for line in lines for word in line.split())
     shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
@@ -57,7 +53,7 @@ def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRo
         hard_vocab_limit=False,
         character_coverage=0.9999,
         shrinking_factor=0.6,
-        num_threads=1,  # more threads add up in another order: another tokenizer every time
+        num_threads=1,  # several threads sum in another order, and the tokenizer varies
         minloglevel=2,
         **SPECIAL,
     )

@@ -1,14 +1,23 @@
-"""One encoder with a head per task: what the Trainer trains, and what is evaluated."""
+"""The encoder and its heads as one model: built for a job, kept by a run, loaded again."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import set_seed
 
 from xfer_utils.formats import base, heads
-from xfer_utils.learning import models
+from xfer_utils.learning import encoders
+from xfer_utils.learning.origins import MissingEncoder
+from xfer_utils.sources.data import Data
+from xfer_utils.study.jobs import TrainingJob
+from xfer_utils.study.tasks import task
+
+WEIGHTS, HEADS = "heads.safetensors", "heads.json"
 
 
 class TaskModel(nn.Module):
@@ -19,7 +28,7 @@ class TaskModel(nn.Module):
         precision: str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
-        self.encoder, self.formats, self.bf16 = encoder, formats, models.in_bf16(precision)
+        self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)
         self.heads = nn.ModuleDict(
             {
                 task: base.of(name).head(encoder, labels.get(task, 0))
@@ -63,14 +72,46 @@ class TaskModel(nn.Module):
         return type(outcome)(missing, outcome.unexpected_keys)
 
 
-def build(
-    run_dir: Path, formats: dict[str, str], labels: dict[str, int], tuning: str = "full",
-    lora_rank: int = 16, precision: str = "auto", activation_checkpointing: bool = False,
-) -> TaskModel:  # fmt: skip
-    """The encoder of a run with fresh heads, on the device."""
-    encoder = models.load_encoder(run_dir)
-    if activation_checkpointing:
+def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
+    """The parent's encoder with a fresh head for each task, whose weights the seed decides."""
+    set_seed(job.seed)
+    encoder = encoders.load_encoder(job.parent)
+    if job.activation_checkpointing:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
-    if tuning == "lora":
-        encoder = models.with_lora(encoder, lora_rank)
-    return TaskModel(encoder, formats, labels, precision).to(models.device())
+    if job.tuning == "lora":
+        encoder = encoders.with_lora(encoder, job.lora_rank)
+    formats = {name: task(name).format for name in tasks}
+    labels = {name: data.labels(name) for name in tasks}
+    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
+
+
+def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]) -> None:
+    """The encoder in `encoder/`, as every run keeps it, and the heads in `model/` beside it."""
+    model.encoder = encoders.merged(model.encoder)
+    encoders.save_encoder(run_dir / "encoder", model.encoder, tokenizer)
+    folder = run_dir / "model"
+    folder.mkdir(exist_ok=True)
+    save_file(_head_weights(model), folder / WEIGHTS)
+    description = {"formats": model.formats, "labels": labels}
+    (folder / HEADS).write_text(json.dumps(description), encoding="utf-8")
+
+
+def load(run_dir: Path, precision: str = "auto") -> TaskModel:
+    """The whole model that a run kept (`keep_model: true`), ready to be evaluated or trained on."""
+    folder = run_dir / "model"
+    if not (folder / HEADS).exists():
+        raise MissingEncoder(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
+    description = json.loads((folder / HEADS).read_text(encoding="utf-8"))
+    encoder = encoders.load_encoder(run_dir)
+    model = TaskModel(encoder, description["formats"], description["labels"], precision)
+    weights = load_file(folder / WEIGHTS)
+    if weights.keys() != _head_weights(model).keys():
+        raise MissingEncoder(f"{folder / WEIGHTS} does not hold the weights of {HEADS}'s heads.")
+    model.load_state_dict(weights, strict=False)
+    return model.to(encoders.device()).eval()
+
+
+def _head_weights(model: TaskModel) -> dict[str, torch.Tensor]:
+    """All weights but the encoder's own."""
+    state = model.state_dict().items()
+    return {name: value.contiguous() for name, value in state if name.startswith("heads.")}

@@ -12,7 +12,7 @@ import torch
 
 from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, models
+from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import formulas, metrics, search
 from xfer_utils.scoring.scores import language_scores, predictions_path
@@ -103,7 +103,7 @@ def item_frame(
 
 def nearest(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Places of the best candidates of each query, best first."""
-    return search.top_k(queries, candidates, TOP, device=models.device().type).index
+    return search.top_k(queries, candidates, TOP, device=encoders.device().type).index
 
 
 def item_columns(row: Task, gold: list, predictions: list, language: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import models
+from xfer_utils.learning import encoders
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import evaluation, formulas, search
 from xfer_utils.sources.data import Data, spread
@@ -78,7 +78,7 @@ def _ranked(
         for begin in range(0, len(rows), POOL):
             candidates = part.take(rows[begin : begin + POOL])
             (vectors,) = evaluation.predict(model, head, [candidates], pad)
-            near = search.top_k(queries, vectors, evaluation.TOP, device=models.device().type)
+            near = search.top_k(queries, vectors, evaluation.TOP, device=encoders.device().type)
             best, places = np.hstack([best, near.similarity]), np.hstack([places, near.index + at])
             order = np.argsort(-best, axis=1, kind="stable")[:, : evaluation.TOP]
             best = np.take_along_axis(best, order, axis=1)

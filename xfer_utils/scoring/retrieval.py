@@ -11,7 +11,7 @@ import torch
 
 from xfer_utils.formats import base, heads
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, models
+from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.scoring import evaluation, formulas, search
 from xfer_utils.sources.catalogue import MissingData
@@ -101,7 +101,9 @@ def embed(
         for _, rows in evaluation.sorted_batches([features.lengths], most):
             batch = batches.padded(features.take(rows), pad)
             batch = {key: value.to(device) for key, value in batch.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=models.in_bf16(how.precision)):
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=encoders.in_bf16(how.precision)
+            ):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
             for layer in layers:
                 padded = heads.Padded(states[layer].float(), batch["attention_mask"])
@@ -189,4 +191,4 @@ class _Mined(NamedTuple):
 
 
 def _device() -> str:
-    return models.device().type
+    return encoders.device().type

@@ -67,6 +67,11 @@ class TrainingJob(FollowingJob, Training):
     held_out: dict[str, list[Role]] = {}
     seed: Count = 0
 
+    @property
+    def row_size(self) -> dict[str, int]:
+        """How long a row of token ids may be, and how far windows of a long text overlap."""
+        return {"max_length": self.max_length, "doc_stride": self.doc_stride}
+
 
 class IntermediateJob(TrainingJob):
     """Phase 2: one English task, or a mixture of several."""

@@ -1,0 +1,257 @@
+"""Encoders of any architecture: made new, loaded, saved, and trained by LoRA."""
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import processors
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    XLMRobertaConfig,
+)
+from transformers.utils import logging
+
+from xfer_utils.learning import origins
+from xfer_utils.learning.origins import ModelProblem, Origin
+from xfer_utils.study.sections import Pretraining
+
+# Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
+COUNT_FROM_PAD = {
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "roberta-prelayernorm",
+    "ibert", "longformer", "data2vec-text", "luke", "mpnet", "lilt", "esm",
+}  # fmt: skip
+# A pickled checkpoint is read as plain tensors; the hub's conversion service is not asked.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+logging.disable_progress_bar()
+
+
+def new_encoder(tokenizer: Any, shape: Pretraining) -> nn.Module:
+    """A small XLM-R of transformers' own architecture with random weights."""
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), num_hidden_layers=shape.layers, hidden_size=shape.width,
+        num_attention_heads=shape.heads, intermediate_size=shape.feedforward,
+        max_position_embeddings=shape.positions + tokenizer.pad_token_id + 1, type_vocab_size=1,
+        hidden_dropout_prob=shape.dropout, attention_probs_dropout_prob=shape.dropout,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    return _checked(AutoModel.from_config(config, **_no_pooler(config)))
+
+
+def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = None) -> None:
+    """A folder that transformers itself can load; with a masked-LM head, as a masked LM too."""
+    if head is None:
+        encoder.save_pretrained(folder)
+    else:
+        head.save(folder, encoder)
+    tokenizer.save_pretrained(folder)
+
+
+def save_pointer(
+    folder: Path, model: str, revision: str, head_pooling: str = "auto", attention: str = "auto"
+) -> None:
+    """An encoder folder that only names a model, at the commit that is loaded here once.
+
+    A model that cannot be loaded thus fails in a study's first run, and all runs read one commit.
+    """
+    local = origins.local_folder(model)
+    origin = Origin(str(local or model), "" if local else revision, head_pooling, attention)
+    _load_encoder(origin)
+    origins.write(folder, origins.pinned(origin))
+
+
+def load_tokenizer(run_dir: Path) -> Any:
+    """An encoder run's tokenizer with the padding, separators and token types its model needs."""
+    return _load_tokenizer(origins.of_run(run_dir))
+
+
+def _load_tokenizer(origin: Origin) -> Any:
+    with origins.explained(f"the tokenizer of {origin.model}"):
+        config = AutoConfig.from_pretrained(origin.model, **origin.options)
+        tokenizer = AutoTokenizer.from_pretrained(origin.model, **origin.options)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.num_special_tokens_to_add(pair=True) == 0:
+        _add_separators(tokenizer)
+    if (getattr(config, "type_vocab_size", 0) or 0) < 2:
+        # Some tokenizers write token types whatever the model knows; GPT-2 reads them as words.
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = names
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(config))
+    return tokenizer
+
+
+def _add_separators(tokenizer: Any) -> None:
+    """Ends each text with the end token: a decoder's tokenizer puts nothing between two texts."""
+    end, number = tokenizer.eos_token, tokenizer.eos_token_id
+    if end is None:
+        raise ModelProblem(
+            f"{tokenizer.name_or_path}: its tokenizer has no end token: set eos_token in its files."
+        )
+    template = processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1", special_tokens=[(end, number)]
+    )
+    backend = tokenizer.backend_tokenizer
+    before = backend.post_processor
+    backend.post_processor = processors.Sequence([before, template]) if before else template
+
+
+def longest_input(config: Any) -> int:
+    """Tokens that a model has positions for; relative positions have no bound."""
+    places = getattr(config, "max_position_embeddings", None)
+    if not places:
+        return 10**9
+    return places - config.pad_token_id - 1 if config.model_type in COUNT_FROM_PAD else places
+
+
+def load_encoder(run_dir: Path) -> nn.Module:
+    """The encoder of a run in fp32, also where its checkpoint is in half precision."""
+    return _load_encoder(origins.of_run(run_dir))
+
+
+def _load_encoder(origin: Origin) -> nn.Module:
+    with origins.explained(origin.model):
+        config = _config(origin)
+        architecture = AutoModelForTextEncoding if _is_encoder_decoder(config) else AutoModel
+        verbosity = logging.get_verbosity()
+        # The library would report a masked-LM checkpoint's unused head; gaps are checked below.
+        logging.set_verbosity_error()
+        encoder, info = architecture.from_pretrained(
+            origin.model, config=config, dtype=torch.float32, output_loading_info=True,
+            **origin.options, **_no_pooler(config),
+        )  # fmt: skip
+        logging.set_verbosity(verbosity)
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if missing or info["mismatched_keys"]:
+        raise ModelProblem(
+            f"{origin.model} is not a whole {config.model_type} model: {len(missing)} weights are "
+            f"missing ({', '.join(missing[:3])}), "
+            f"{len(info['mismatched_keys'])} have another shape."
+        )
+    encoder.xfer_origin = origin
+    if getattr(config, "is_causal", None) is False:
+        _lift_causal_mask(encoder)
+    return _checked(encoder)
+
+
+def _config(origin: Origin) -> Any:
+    """The model's configuration, with how heads pool and attention looks written into it."""
+    config = AutoConfig.from_pretrained(origin.model, **origin.options)
+    pad = _load_tokenizer(origin).pad_token_id
+    if config.model_type in COUNT_FROM_PAD and config.pad_token_id != pad:
+        raise ModelProblem(
+            f"{origin.model}: its positions count from padding id {config.pad_token_id}, but its "
+            f"tokenizer pads with {pad}. Correct pad_token in the tokenizer's files."
+        )
+    config.pad_token_id = pad
+    decoder = _is_decoder(config)
+    attention = _choice(config, origin, "attention", "causal" if decoder else "bidirectional")
+    if attention == "causal" and not decoder:
+        raise ModelProblem(
+            f"{origin.model} looks both ways and has no causal attention: leave `attention:` out."
+        )
+    if decoder:
+        config.is_causal = attention == "causal"
+    natural = "last" if attention == "causal" else "first"
+    natural = "mean" if _is_encoder_decoder(config) else natural
+    pooling = _choice(config, origin, "head_pooling", natural)
+    if (pooling, attention) == ("first", "causal"):
+        raise ModelProblem(
+            f"{origin.model} is causal: its first token sees nothing. "
+            "Use head_pooling last or mean."
+        )
+    config.xfer_attention, config.xfer_head_pooling = attention, pooling
+    return config
+
+
+def _choice(config: Any, origin: Origin, name: str, natural: str) -> str:
+    """What the study asks for; else what an earlier phase wrote down; else the model's nature."""
+    choices = (getattr(origin, name), getattr(config, f"xfer_{name}", "auto"))
+    return next((choice for choice in choices if choice != "auto"), natural)
+
+
+@torch.no_grad()
+def _lift_causal_mask(encoder: nn.Module) -> None:
+    """Lets a decoder look both ways where the library can, and makes sure that it does."""
+    for module in encoder.modules():
+        if hasattr(module, "is_causal"):
+            module.is_causal = False
+    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 7, 9]])
+    encoder.eval()
+    first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    if torch.equal(first[0], first[1]):
+        raise ModelProblem(
+            f"transformers cannot lift the causal mask of {encoder.config.model_type}: use "
+            "`attention: causal` with `head_pooling: last`."
+        )
+
+
+def _checked(encoder: nn.Module) -> nn.Module:
+    """Refuses input without an attention mask, and input longer than the model's positions."""
+    longest = longest_input(encoder.config)
+
+    def check(_module: nn.Module, _args: tuple, inputs: dict) -> None:
+        if inputs.get("attention_mask") is None:
+            raise ValueError("an encoder needs its attention mask")
+        length = inputs["input_ids"].shape[1]
+        if length > longest:
+            raise ModelProblem(
+                f"{length} tokens in a row, but the model has {longest} positions: "
+                "lower `max_length:`."
+            )
+
+    encoder.register_forward_pre_hook(check, with_kwargs=True)
+    return encoder
+
+
+def with_lora(encoder: nn.Module, rank: int) -> nn.Module:
+    """The encoder with low-rank adapters on every linear layer; only they are trained."""
+    from peft import LoraConfig, get_peft_model
+
+    adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    # peft's wrapper calls the encoder past its hooks, so it is checked by one of its own.
+    return _checked(get_peft_model(encoder, adapters))
+
+
+def merged(encoder: nn.Module) -> nn.Module:
+    """The plain encoder, with adapters (where there are any) merged into its weights."""
+    return encoder.merge_and_unload() if hasattr(encoder, "merge_and_unload") else encoder
+
+
+def device() -> torch.device:
+    """The first GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def in_bf16(precision: str = "auto") -> bool:
+    """Whether to compute in bf16 (autocast over fp32 weights): on a GPU that can, or is told to."""
+    if precision == "fp32" or not torch.cuda.is_available():
+        return False
+    return precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _is_encoder_decoder(config: Any) -> bool:
+    """Of such an architecture only the encoder is used; AutoModel would load both halves."""
+    return type(config)().is_encoder_decoder
+
+
+def _is_decoder(config: Any) -> bool:
+    causal = type(config) in AutoModelForCausalLM._model_mapping
+    masked = type(config) in AutoModelForMaskedLM._model_mapping
+    return causal and not masked and not _is_encoder_decoder(config)
+
+
+def _no_pooler(config: Any) -> dict[str, bool]:
+    """Leaves out the untrained pooling layer where the architecture lets us."""
+    if _is_encoder_decoder(config):
+        return {}
+    options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
