@@ -144,7 +144,7 @@ def test_main_scores_without_predictions_are_named(own_outputs, monkeypatch):
     record = json.loads((folder / "result.json").read_text())
     del record["files"]["predictions/xnli.parquet"]
     (folder / "result.json").write_text(json.dumps(record))
-    (folder / "predictions" / "xnli.parquet").unlink()
+    (folder / "predictions" / "xnli.dev.parquet").unlink()
     with pytest.warns(UserWarning, match="older metric, as their predictions are missing: XNLI"):
         frame = results.scores(own_outputs / "smoke")
     assert run in set(frame["run"]) and run not in set(frame.query("main")["run"])

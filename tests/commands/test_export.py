@@ -102,7 +102,8 @@ def planned(tmp_path, monkeypatch):
         plan = study.make_plan(study_file(tmp_path, text))
         for run in plan.runs.values():
             for name in {*run.labels.get("targets", ())} & set(PREDICTED):
-                path = run.folder / "predictions" / f"{name}.parquet"
+                role = run.job.evaluate[name][0]
+                path = run.folder / "predictions" / f"{name}.{role}.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 split = splits.get(name, "test" if name == "tatoeba" else "validation")
                 PREDICTED[name].assign(split=split, model=run.labels["model"]).to_parquet(path)

@@ -114,7 +114,7 @@ def test_a_task_of_single_sentences_is_one_registry_row(rated, new_model, tmp_pa
     main = {score["language"]: score for score in scores if score["main"]}
     assert set(main) == {"en", "qaa"} and main["en"]["value"] > 80
     assert main["en"]["chance"] == pytest.approx(100 / 3) and main["en"]["n"] == 60
-    frame = pd.read_parquet(tmp_path / "predictions" / "reviews.parquet")
+    frame = pd.read_parquet(tmp_path / "predictions" / "reviews.dev.parquet")
     assert set(frame["gold"]) == set(NAMES) and frame["correct"].dtype == np.int64
     assert [text for text in base.of("sequence").texts(rows[0]) if text] == [rows["text_a"][0]]
 

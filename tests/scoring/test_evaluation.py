@@ -90,7 +90,7 @@ def test_one_pass_over_languages_equals_one_by_one(data, model, name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_predictions_on_disk_give_the_scores_again(data, model, name, tmp_path):
     scores = evaluation.evaluate(model, name, data, name, "dev", tmp_path, **SIZE)
-    frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.parquet")
+    frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.dev.parquet")
     assert list(dict.fromkeys(frame["language"])) == list(LANGUAGES) and set(frame["split"]) == {
         "dev"
     }

@@ -82,7 +82,7 @@ def test_vectors_are_those_of_each_sentence_alone(data, encoder, pooling, monkey
 
 def test_nearest_neighbours_against_brute_force(data, encoder, tmp_path):
     scores = retrieval.evaluate(encoder, data, "tatoeba", "dev", tmp_path, layer=1, how=MEAN)
-    frame = pd.read_parquet(tmp_path / "predictions" / "tatoeba.parquet")
+    frame = pd.read_parquet(tmp_path / "predictions" / "tatoeba.dev.parquet")
     for code in ("qaa", "qab"):
         rows = data.rows("tatoeba", "dev", code).to_pandas()
         for layer in (0, 1, 2):
@@ -122,7 +122,7 @@ def test_equal_sentences_find_each_other(data, encoder, tmp_path):
 
 def test_mined_pairs_and_their_scores_from_disk(data, encoder, tmp_path):
     scores = retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
-    frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.parquet")
+    frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.dev.parquet")
     again = metrics.scores(task("bucc2018"), frame)
     assert again == {score["metric"]: score["value"] for score in scores}
     assert frame["n_gold"].sum() == 20 and frame[frame["tp"] == 1]["gold"].equals(
@@ -163,7 +163,7 @@ def test_pools_without_distractors_are_not_mined(data, encoder, tmp_path):
     assert {score["metric"] for score in scores} == {"accuracy"} and len(main) == 1
     (name,) = {score["task"] for score in scores}
     assert tables.task_title(name) == "BUCC (accuracy, gold pairs only)"
-    frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.parquet")
+    frame = pd.read_parquet(tmp_path / "predictions" / f"{name}.dev.parquet")
     assert metrics.scores(task(name), frame) == {"accuracy": main[0]["value"]}
     row = {
         "run": "r",

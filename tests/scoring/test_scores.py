@@ -23,7 +23,7 @@ def table(language="de", split="validation", predicted="aab", gold="abb"):
     return frame.assign(correct=(frame["gold"] == frame["prediction"]).astype(int))
 
 
-def save(run_dir, *frames, name="xnli", role=""):
+def save(run_dir, *frames, name="xnli", role="dev"):
     path = scores.predictions_path(run_dir, name, role)
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.concat(frames).to_parquet(path, index=False)

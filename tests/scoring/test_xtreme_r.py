@@ -261,7 +261,7 @@ def test_answers_are_ranked_among_those_of_all_languages(tmp_path, monkeypatch, 
                ("source", "q1", "q1", "de:p#0", 88), ("source", "q2", "q2", "de:p#1", 70)],
     })  # fmt: skip
     scores = ranking.rank(None, "t", data, "lareqa", "dev", tmp_path, max_length=8)
-    frame = pd.read_parquet(tmp_path / "predictions" / "lareqa.parquet").set_index(
+    frame = pd.read_parquet(tmp_path / "predictions" / "lareqa.dev.parquet").set_index(
         ["language", "id"]
     )
     assert json.loads(frame.loc["en", "q1"].prediction) == ["en:p#0", "en:p#1", "de:p#1", "de:p#0"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from xfer_utils.runs.plan import Plan, Run
+from xfer_utils.scoring.scores import predictions_path
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import Task, task
 
@@ -62,7 +63,8 @@ def _model(plan: Plan, name: str) -> str:
 
 def _predictions(plan: Plan, name: str, run: Run, dev: bool) -> tuple[str, pd.DataFrame]:
     """A target's examples table, and whether it covers the benchmark's test set or its dev set."""
-    row, path = task(name), run.folder / "predictions" / f"{name}.parquet"
+    row = task(name)
+    path = predictions_path(run.folder, name, run.job.evaluate[name][0])
     role = "test" if "test" in row.splits else "dev"
     again = "and run the study again"
     problem = ""

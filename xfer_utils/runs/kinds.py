@@ -55,7 +55,7 @@ KINDS = {
         Kind(
             name="target", version=1, notebook="30_target.ipynb", job=TargetJob,
             phase="phase 3", title="Target training and evaluation",
-            builds_on={"encoder_dir": ENCODER}, keeps=("model", "predictions"),
+            builds_on={"encoder_dir": ENCODER}, keeps=("encoder", "model", "predictions"),
             trained="train_task", evaluated="targets",
         ),
         Kind(

@@ -32,7 +32,7 @@ def evaluate(
     codes = chosen(data.source.languages(name, role), languages)
     settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
     scores, frame = score(model, head, data, name, role, codes, **settings)
-    save_predictions(run_dir, name, frame)
+    save_predictions(run_dir, name, role, frame)
     return scores
 
 
@@ -142,8 +142,8 @@ def score_languages(
     return scores, pd.concat(frames, ignore_index=True)
 
 
-def save_predictions(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
+def save_predictions(run_dir: Path, name: str, role: str, frame: pd.DataFrame) -> None:
     """Predictions as Parquet: every score can be made from them again."""
-    path = predictions_path(run_dir, name)
+    path = predictions_path(run_dir, name, role)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)

@@ -47,7 +47,7 @@ def rank(
         chances = [formulas.random_precision(len(gold), len(candidates)) for gold in golds]
         results.append((code, frame, float(np.mean(chances))))
     scores, whole = evaluation.score_languages(task(name), data.split_name(name, role), results)
-    evaluation.save_predictions(run_dir, name, whole)
+    evaluation.save_predictions(run_dir, name, role, whole)
     return scores
 
 

@@ -68,7 +68,7 @@ def evaluate(
             row, split, parts, layer=number, pooling=how.pooling
         )
         if number == layer:
-            evaluation.save_predictions(run_dir, row.name, whole)
+            evaluation.save_predictions(run_dir, row.name, role, whole)
         scores += [score | {"main": score["main"] and number == layer} for score in shown]
     return scores
 

@@ -15,14 +15,13 @@ from xfer_utils.study.tasks import Task, task
 OWN = {"task", "language", "split", "metric", "value", "n", "main", "chance", "metric_code"}
 
 
-def predictions_path(run_dir: Path, name: str, role: str = "") -> Path:
-    """Where predictions are kept; `role` is named where a run evaluates several splits."""
-    return run_dir / "predictions" / f"{name}{role and '.' + role}.parquet"
+def predictions_path(run_dir: Path, name: str, role: str) -> Path:
+    """Where the predictions of a task on one of its splits are kept."""
+    return run_dir / "predictions" / f"{name}.{role}.parquet"
 
 
 def _files(run_dir: Path, name: str) -> list[Path]:
-    alone = predictions_path(run_dir, name)
-    return sorted(alone.parent.glob(f"{name}.*.parquet")) or [alone]
+    return sorted((run_dir / "predictions").glob(f"{name}.*.parquet"))
 
 
 def predictions(run_dir: Path, name: str) -> pd.DataFrame:
@@ -94,7 +93,7 @@ def _place(score: dict) -> dict:
 
 def _from_predictions(run_dir: Path, row: Task, recorded: list[dict]) -> list[dict]:
     """Scores that take the place of these main ones, as far as there are predictions."""
-    if not _files(run_dir, row.name)[0].exists():
+    if not _files(run_dir, row.name):
         return []
     table, main, scores = counted_anew(run_dir, row), metrics.main_metric(row.metric), []
     for old in recorded:
