@@ -50,8 +50,8 @@ class EncoderJob(Job, Pretraining):
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
 
-class FollowingJob(Job):
-    """A job that starts from an encoder made by another run."""
+class Following(Section):
+    """Added to a job: it starts from an encoder made by another run."""
 
     encoder_dir: str
 
@@ -61,8 +61,8 @@ class FollowingJob(Job):
         return paths.resolve(self.encoder_dir)
 
 
-class TrainingJob(FollowingJob, Training):
-    """A training on English data, cleaned of what the study evaluates (`held_out`)."""
+class Trained(Training):
+    """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
     held_out: dict[str, list[Role]] = {}
     seed: Count = 0
@@ -73,14 +73,14 @@ class TrainingJob(FollowingJob, Training):
         return {"max_length": self.max_length, "doc_stride": self.doc_stride}
 
 
-class IntermediateJob(TrainingJob):
+class IntermediateJob(Job, Following, Trained):
     """Phase 2: one English task, or a mixture of several."""
 
     tasks: list[str]
     cap: Positive = 2**17
 
 
-class TargetJob(TrainingJob):
+class TargetJob(Job, Following, Trained):
     """Phase 3: fine-tune on English, then evaluate zero-shot."""
 
     train_task: str
@@ -90,10 +90,10 @@ class TargetJob(TrainingJob):
     max_eval_items: Count = 0
     keep_model: bool = False
 
-    UNHASHED: ClassVar[frozenset[str]] = TrainingJob.UNHASHED | {"keep_model"}
+    UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
 
 
-class RetrievalJob(FollowingJob):
+class RetrievalJob(Job, Following):
     """The targets without training: sentence vectors of one layer."""
 
     targets: list[str]
@@ -103,3 +103,6 @@ class RetrievalJob(FollowingJob):
     pooling: Literal["mean", "first", "last"] = "mean"
     max_length: Positive = 256
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+TrainingJob = IntermediateJob | TargetJob
