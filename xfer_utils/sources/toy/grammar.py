@@ -29,7 +29,7 @@ class NP(NamedTuple):
 class Clause(NamedTuple):
     """Who did what to whom, where and how; `predicate` is the adjective after `is`."""
 
-    subject: NP
+    subject: NP | None  # None where another phrase stands for it: after `that`, in an ending
     verb: str
     object: NP | None = None
     place: tuple[str, NP] | None = None
@@ -59,19 +59,21 @@ class Word(NamedTuple):
     entity: str = "O"
 
 
+Words = list[Word]
+
+
 def _word(lexicon: Lexicon, concept: str, tag: str, category: str = "N", role: str = "") -> Word:
     return Word(lexicon.forms[concept], tag, category, role)
 
 
-def _name(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
+def _name(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
     *front, last = (lexicon.name(word) for word in np.head.split())
     mark = "I-" if front else "B-"
     words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
     return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
 
 
-def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
-    """Determiner, adjectives and noun."""
+def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
     dials = lexicon.language
     noun = lexicon.forms[np.head] + (lexicon.plural if np.plural else "") + case
     words = [Word(noun, "NOUN", "N" if np.det else "NP", role)]
@@ -85,14 +87,14 @@ def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
     return words
 
 
-def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
+def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> Words:
     """Words of a noun phrase and what is attached to it; `case` is the suffix of its head."""
     words = _name(lexicon, np, role, case) if np.entity else _common(lexicon, np, role, case)
     if np.of:
         attached = _phrase(lexicon, np.of[1], role)
         words += _adposition(lexicon, np.of[0], attached, r"(NP\NP)/NP", role)
     if np.relative:
-        clause = _clause(lexicon, Utterance(np.relative), headless=True)
+        clause = _clause(lexicon, Utterance(np.relative._replace(subject=None)))
         words.append(_word(lexicon, "that", "PRON", rf"(NP\NP)/{VERB_PHRASE}", role))
         words += [word._replace(role=role) for word in clause]
     if np.also:
@@ -101,14 +103,12 @@ def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
     return words
 
 
-def _adposition(
-    lexicon: Lexicon, concept: str, phrase: list[Word], category: str, role: str = ""
-) -> list[Word]:
+def _adposition(lexicon: Lexicon, concept: str, np: Words, category: str, role: str = "") -> Words:
     adposition = _word(lexicon, concept, "ADP", category, role)
-    return [adposition, *phrase] if lexicon.language.adposition == "pre" else [*phrase, adposition]
+    return [adposition, *np] if lexicon.language.adposition == "pre" else [*np, adposition]
 
 
-def _asked(lexicon: Lexicon, np: NP, which: bool) -> list[Word]:
+def _asked(lexicon: Lexicon, np: NP, which: bool) -> Words:
     """The question word in place of a noun phrase: who, what, or 'which' and the kind of thing."""
     kind = "person" if np.entity == "PER" else KIND_OF.get(np.head, "tool")
     if which:
@@ -116,7 +116,7 @@ def _asked(lexicon: Lexicon, np: NP, which: bool) -> list[Word]:
     return [_word(lexicon, "who" if kind == "person" else "what", "PRON")]
 
 
-def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[Word]:
+def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> Words:
     """Negation, copula or auxiliary and verb, in the order of the language."""
     never = [_word(lexicon, "never", "ADV", MODIFIER)] if clause.negated else []
     if clause.predicate:
@@ -137,7 +137,7 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[
     return [*never, verb, auxiliary] if last else [auxiliary, *never, verb]
 
 
-def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Word]:
+def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> Words:
     if clause.place is None:
         return []
     if ask == "place":
@@ -147,28 +147,28 @@ def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Wo
     return _adposition(lexicon, preposition, _phrase(lexicon, place, "place"), category)
 
 
-def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[Word]:
-    """Words of a clause in the language's order; a headless one (after 'that') has no subject."""
+def _clause(lexicon: Lexicon, said: Utterance) -> Words:
+    """Words of a clause in the language's order."""
     clause, order = said.clause, lexicon.language.word_order
     passive, fronted = said.form == "passive", said.form == "fronted"
 
-    def argument(np: NP | None, role: str, case: str = "") -> list[Word]:
+    def argument(np: NP | None, role: str, case: str = "") -> Words:
         if np is None:
             return []
         asked = said.ask == role
         return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
 
-    subject = [] if headless else argument(clause.subject, "subject")
+    subject = argument(clause.subject, "subject")
     object_ = argument(clause.object, "object", "" if passive else lexicon.case)
     if passive:
-        agent = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
-        subject, object_ = object_, agent
+        by_subject = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
+        subject, object_ = object_, by_subject
     to = argument(clause.recipient, "recipient")
     to = _adposition(lexicon, "to", to, "PP/NP") if to else []
     place = _place(lexicon, clause, said.ask, fronted)
     category = "S/S" if fronted and not place else AFTER_VERB
     adverb = [_word(lexicon, clause.adverb, "ADV", category)] if clause.adverb else []
-    front: list[Word] = []
+    front: Words = []
     if fronted:
         front, place, adverb = (place, [], adverb) if place else (adverb, [], [])
     verb = _verb(lexicon, clause, passive, said.ask == "predicate")
@@ -178,7 +178,7 @@ def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[W
     return front + middle + object_ + to + place + adverb
 
 
-def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
+def speak(lexicon: Lexicon, said: Utterance) -> Words:
     """The words of one utterance, its full stop or question mark included."""
     words = _clause(lexicon, said)
     if said.opening:
@@ -190,9 +190,3 @@ def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
 def phrase(lexicon: Lexicon, np: NP) -> str:
     """A noun phrase by itself, as in an option of a multiple choice."""
     return " ".join(word.form for word in _phrase(lexicon, np, ""))
-
-
-def ending(lexicon: Lexicon, clause: Clause) -> str:
-    """What a sentence says after its subject, as in the ending of a story."""
-    words = _clause(lexicon, Utterance(clause), headless=True)
-    return " ".join([*(word.form for word in words), "."])

@@ -1,5 +1,6 @@
 """Sentence pairs: inference at three difficulties, duplicate questions, paraphrases."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
 Said = tuple[Utterance, ...]
-Place = tuple[str, NP]
+Roles = dict[str, Any]
 
 
 class Pair(NamedTuple):
@@ -28,9 +29,7 @@ def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
     def other(word: str) -> str:
         return W.SYNONYMS[word] if word in W.SYNONYMS and draw.chance(chance) else word
 
-    def phrase(np: NP | None) -> NP | None:
-        if np is None or np.entity:
-            return np
+    def phrase(np: NP) -> NP:
         return np._replace(head=other(np.head), adjectives=tuple(map(other, np.adjectives)))
 
     words = {"verb": other(clause.verb), "adverb": other(clause.adverb)}
@@ -42,18 +41,19 @@ def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]
 
     'Beside' says something else instead, so that neither clause follows from the other.
     """
-    ways: dict[str, list[Clause]] = {"less": [], "more": [], "against": [], "beside": []}
     place = ("in", NP(draw.whereabouts(core.object.head)))
     adverb = draw.choice(ADVERBS)
+    changed: list[tuple[str, Roles]] = []
     for role in ("subject", "object"):
-        np, noun = getattr(clause, role), getattr(core, role).head
-        for way, changed in _phrases(draw, np, noun):
-            ways[way].append(clause._replace(**{role: changed}))
-    for way, roles in _circumstances(draw, clause, place, adverb):
-        ways[way].append(clause._replace(**roles))
+        phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
+        changed += [(way, {role: np}) for way, np in phrases]
+    changed += _circumstances(draw, clause, {"place": place}, {"adverb": adverb})
     subjects, objects = draw.universe.frames[OPPOSITE[clause.verb]]
     if core.subject.head in subjects and core.object.head in objects:
-        ways["against"].append(clause._replace(verb=OPPOSITE[clause.verb]))
+        changed.append(("against", {"verb": OPPOSITE[clause.verb]}))
+    ways = defaultdict(list)
+    for way, roles in changed:
+        ways[way].append(clause._replace(**roles))
     ways["beside"] = ways["beside"] or [less._replace(adverb=adverb) for less in ways["less"]]
     return ways
 
@@ -74,36 +74,37 @@ def _phrases(draw: Draw, np: NP, noun: str) -> Iterator[tuple[str, NP]]:
 
 
 def _circumstances(
-    draw: Draw, clause: Clause, place: Place, adverb: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
+    draw: Draw, clause: Clause, place: Roles, adverb: Roles
+) -> Iterator[tuple[str, Roles]]:
     """What can be said in place of where and how; `place` and `adverb` are there to be added."""
+    no_place, no_adverb = {"place": None}, {"adverb": ""}
     if clause.place:
-        others = [other for other in draw.universe.nouns["place"] if other != clause.place[1].head]
-        yield "less", {"place": None}
+        others = [other for other in W.NOUNS["place"] if other != clause.place[1].head]
+        yield "less", no_place
         yield "against", {"place": ("in", NP(draw.choice(others)))}
     else:
-        yield "more", {"place": place}
+        yield "more", place
     if clause.adverb:
         opposite = OPPOSITE[clause.adverb]
         others = [other for other in ADVERBS if other not in (clause.adverb, opposite)]
-        yield "less", {"adverb": ""}
+        yield "less", no_adverb
         yield "against", {"adverb": opposite}
         yield "beside", {"adverb": draw.choice(others)}
     else:
-        yield "more", {"adverb": adverb}
+        yield "more", adverb
     if clause.place and not clause.adverb:
-        yield "beside", {"place": None, "adverb": adverb}
+        yield "beside", no_place | adverb
     if clause.adverb and not clause.place:
-        yield "beside", {"place": place, "adverb": ""}
+        yield "beside", place | no_adverb
 
 
 def elsewhere(draw: Draw, clause: Clause) -> Clause | None:
     """The same event with another object from the same pool; None if only its kind is told."""
-    if clause.object.head in W.KINDS:
-        return None
     objects = draw.objects(clause.subject.head, clause.verb)
     others = [noun for noun in objects if noun != clause.object.head]
-    return clause._replace(object=draw.describe(draw.choice(others))) if others else None
+    if clause.object.head in W.KINDS or not others:
+        return None
+    return clause._replace(object=NP(draw.choice(others)))
 
 
 def premise_for(draw: Draw, hypothesis: Clause, core: Clause, label: int) -> Clause:
@@ -151,16 +152,15 @@ def inference(draw: Draw, hard: float) -> Pair:
 
 
 def _form(draw: Draw, clause: Clause, hard: float) -> str:
-    forms = ["passive"] if clause.object else []
-    forms += ["fronted"] if clause.place or clause.adverb else []
-    return draw.choice(forms) if forms and draw.chance(hard * 0.6) else "plain"
+    forms = ["passive"] + ["fronted"] * bool(clause.place or clause.adverb)
+    return draw.choice(forms) if draw.chance(hard * 0.6) else "plain"
 
 
 def adversarial(draw: Draw, depth: int) -> Pair:
     """Half hard inference, half races: who outran whom follows from `depth` links in any order."""
     if draw.chance(0.5):
         return inference(draw, 0.6)
-    people = draw.sample(draw.universe.nouns["person"], depth + 2)
+    people = draw.sample(W.NOUNS["person"], depth + 2)
     links = list(pairwise(people[: depth + 1]))
     label = draw.randrange(3)
     first, last = people[0], people[depth]
@@ -169,24 +169,22 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     told = [_link(draw, *link) for link in links]
     draw.shuffle(told)
     asked = (last, first) if label == CONTRADICTION else (first, last)
-    return Pair(tuple(map(Utterance, told)), (Utterance(_link(draw, *asked)),), label)
+    return Pair(tuple(told), (_link(draw, *asked),), label)
 
 
-def _link(draw: Draw, ahead: str, behind: str) -> Clause:
+def _link(draw: Draw, ahead: str, behind: str) -> Utterance:
     verb = draw.choice(W.ORDER_VERBS)
     subject, object_ = (ahead, behind) if verb == "outran" else (behind, ahead)
-    return Clause(NP(subject), verb, NP(object_))
+    return Utterance(Clause(NP(subject), verb, NP(object_)))
 
 
 def duplicate(draw: Draw) -> Pair:
     """Two questions: the same in other words, or one that differs in what it says or asks."""
     event = draw.event(adjectives=0.3, place=0.6)
     ask = draw.choice(("subject", "object", "place" if event.place else "subject"))
-    label, other, other_ask = draw.randrange(2), event, ask
-    if not label:
-        other, other_ask = _other_question(draw, event, ask)
-    first, second = _question(draw, event, ask), _question(draw, other, other_ask)
-    return Pair((first,), (second,), label)
+    label = draw.randrange(2)
+    other = (event, ask) if label else _other_question(draw, event, ask)
+    return Pair((_question(draw, event, ask),), (_question(draw, *other),), label)
 
 
 def _question(draw: Draw, clause: Clause, ask: str) -> Utterance:
@@ -197,11 +195,9 @@ def _question(draw: Draw, clause: Clause, ask: str) -> Utterance:
 
 def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
     """A question with another answer: one visible thing changed, or another role asked."""
-    ways: list[tuple[Clause, str]] = []
-    for changed in changes(draw, event, event)["against"]:
-        visible = changed._replace(**{ask: getattr(event, ask)})
-        if visible != event:
-            ways.append((visible, ask))
+    against = changes(draw, event, event)["against"]
+    visible = [changed._replace(**{ask: getattr(event, ask)}) for changed in against]
+    ways = [(changed, ask) for changed in visible if changed != event]
     if ask != "object" and (swapped := elsewhere(draw, event)):
         ways += [(swapped, ask)] * 2
     subjects = draw.subjects(event.verb, event.object.head)
@@ -214,27 +210,26 @@ def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
 def paraphrase(draw: Draw) -> Pair:
     """An event in two forms, or another: arguments or adjectives exchanged, or a word changed."""
     subject, verb, object_ = draw.choice(draw.universe.reversible[draw.pool])
-    shared = [
-        a for a in draw.universe.adjectives[subject] if a in draw.universe.adjectives[object_]
-    ]
+    adjectives = draw.universe.adjectives
+    shared = [adjective for adjective in adjectives[subject] if adjective in adjectives[object_]]
     agent, patient = NP(subject), NP(object_)
     swap_adjectives = len(shared) > 1 and draw.chance(0.25)
     if swap_adjectives:
-        adjectives = draw.sample(shared, 2)
-        agent, patient = NP(subject, "the", (adjectives[0],)), NP(object_, "the", (adjectives[1],))
+        first, second = draw.sample(shared, 2)
+        agent, patient = NP(subject, "the", (first,)), NP(object_, "the", (second,))
     elif draw.chance(0.2):
         agent, patient = draw.describe(subject, 1), draw.describe(object_, 1)
     clause = Clause(agent, verb, patient, ("in", NP(draw.whereabouts(object_))))
     label, other = draw.randrange(2), clause
     if not label and draw.chance(0.5):
         other = draw.choice(changes(draw, clause, clause)["against"])
-    elif not label and swap_adjectives:
-        other = clause._replace(
-            subject=agent._replace(adjectives=patient.adjectives),
-            object=patient._replace(adjectives=agent.adjectives),
-        )
     elif not label:
         other = clause._replace(subject=patient, object=agent)
+        if swap_adjectives:  # the things stay where they are
+            other = clause._replace(
+                subject=agent._replace(adjectives=patient.adjectives),
+                object=patient._replace(adjectives=agent.adjectives),
+            )
     forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
     draw.shuffle(forms)
     return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
-from xfer_utils.sources.toy.meaning import Draw, Universe
+from xfer_utils.sources.toy.meaning import Draw, Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Said, changes, synonymous
-from xfer_utils.sources.toy.tagging import Names, named, varied
+from xfer_utils.sources.toy.tagging import named, varied
 from xfer_utils.sources.toy.world import World
 
 POOL = "train"  # no text is about an event that a test is about
@@ -18,9 +18,8 @@ def story(draw: Draw) -> Said:
     subject, object_ = NP(first.subject.head), NP(first.object.head)
     verb = draw.universe.next_verb[first.verb]
     if draw.chance(0.25):
-        verb = draw.choice([verb for _, verb, _ in draw.events])
-        objects = draw.objects(subject.head, verb)
-        if objects:
+        verb = draw.choice(draw.events)[1]
+        if objects := draw.objects(subject.head, verb):
             return Utterance(first), Utterance(Clause(subject, verb, NP(draw.choice(objects))))
     return Utterance(first), Utterance(Clause(subject, verb, object_), opening="then")
 
@@ -36,9 +35,10 @@ def restated(draw: Draw) -> Said:
 
 def fact(draw: Draw) -> Said:
     """Two general facts about something, or its kind in place of the first."""
-    noun = draw.choice(sorted(draw.universe.facts))[0]
-    keys = draw.sample([key for key in draw.universe.facts if key[0] == noun], 2)
-    clauses = [draw.universe.fact_clause(*key, draw.universe.facts[key]) for key in keys]
+    facts = draw.universe.facts
+    noun = draw.choice(sorted(facts))[0]
+    keys = draw.sample([key for key in facts if key[0] == noun], 2)
+    clauses = [fact_clause(*key, facts[key]) for key in keys]
     if draw.chance(0.4):
         clauses[0] = Clause(NP(noun, "a"), "is", NP(KIND_OF[noun], "a"))
     return tuple(map(Utterance, clauses))
@@ -53,25 +53,23 @@ def answered(draw: Draw) -> Said:
     return tuple(pair)
 
 
-def lines(
-    world: World, universe: Universe, names: Names, lexicon: Lexicon, english: Lexicon
-) -> Iterator[str]:
+SHARES = {
+    story: 0.38, restated: 0.14, fact: 0.14, answered: 0.14,
+    lambda draw: [varied(draw)]: 0.12, lambda draw: [named(draw), named(draw)]: 0.08,
+}  # fmt: skip
+
+
+def lines(world: World, universe: Universe, lexicon: Lexicon, english: Lexicon) -> Iterator[str]:
     """The text of one language, some of its loan words in Latin letters.
 
     Nothing is parallel between languages but the few bilingual lines.
     """
-    code = lexicon.language.code
-    draw = Draw.of(universe, POOL, f"{world.seed}/{code}/text")
-    shares = {
-        story: 0.38, restated: 0.14, fact: 0.14, answered: 0.14,
-        lambda draw: [varied(draw, world.constructions)]: 0.12,
-        lambda draw: [named(draw, names), named(draw, names)]: 0.08,
-    }  # fmt: skip
+    draw = Draw.of(universe, POOL, f"{world.seed}/{lexicon.language.code}/text")
     count = world.text_lines(lexicon.language)
-    for kind in draw.choices(list(shares), list(shares.values()), k=count):
+    for kind in draw.choices(list(SHARES), list(SHARES.values()), k=count):
         said = kind(draw)
         spoken = [(lexicon, utterance) for utterance in said]
-        if code != "en" and draw.chance(world.bilingual):
+        if lexicon is not english and draw.chance(world.bilingual):
             spoken = [(lexicon, said[0]), (english, said[0])]
         words = [word.form for pair in spoken for word in speak(*pair)]
         if lexicon.loans and world.romanised:
