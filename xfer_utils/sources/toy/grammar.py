@@ -46,7 +46,7 @@ class Utterance(NamedTuple):
     form: str = "plain"
     ask: str = ""
     which: bool = False
-    opening: str = ""
+    then: bool = False
 
 
 class Word(NamedTuple):
@@ -109,8 +109,7 @@ def _adposition(lexicon: Lexicon, concept: str, np: Words, category: str, role: 
 
 
 def _asked(lexicon: Lexicon, np: NP, which: bool) -> Words:
-    """The question word in place of a noun phrase: who, what, or 'which' and the kind of thing."""
-    kind = "person" if np.entity == "PER" else KIND_OF.get(np.head, "tool")
+    kind = KIND_OF[np.head]
     if which:
         return [_word(lexicon, "which", "DET"), _word(lexicon, kind, "NOUN")]
     return [_word(lexicon, "who" if kind == "person" else "what", "PRON")]
@@ -137,35 +136,29 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> Words
     return [*never, verb, auxiliary] if last else [auxiliary, *never, verb]
 
 
-def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> Words:
-    if clause.place is None:
-        return []
-    if ask == "place":
-        return [_word(lexicon, "where", "ADV")]
-    category = "(S/S)/NP" if fronted else f"({AFTER_VERB})/NP"
-    preposition, place = clause.place
-    return _adposition(lexicon, preposition, _phrase(lexicon, place, "place"), category)
-
-
 def _clause(lexicon: Lexicon, said: Utterance) -> Words:
     """Words of a clause in the language's order."""
     clause, order = said.clause, lexicon.language.word_order
     passive, fronted = said.form == "passive", said.form == "fronted"
 
-    def argument(np: NP | None, role: str, case: str = "") -> Words:
+    def argument(role: str, adposition: str = "", category: str = "", case: str = "") -> Words:
+        np = getattr(clause, role)
+        if role == "place" and np:
+            adposition, np = np
         if np is None:
             return []
+        if said.ask == "place" == role:
+            return [_word(lexicon, "where", "ADV")]
         asked = said.ask == role
-        return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
+        words = _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
+        return _adposition(lexicon, adposition, words, category) if adposition else words
 
-    subject = argument(clause.subject, "subject")
-    object_ = argument(clause.object, "object", "" if passive else lexicon.case)
     if passive:
-        by_subject = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
-        subject, object_ = object_, by_subject
-    to = argument(clause.recipient, "recipient")
-    to = _adposition(lexicon, "to", to, "PP/NP") if to else []
-    place = _place(lexicon, clause, said.ask, fronted)
+        subject, object_ = argument("object"), argument("subject", "by", f"({AFTER_VERB})/NP")
+    else:
+        subject, object_ = argument("subject"), argument("object", case=lexicon.case)
+    recipient = argument("recipient", "to", "PP/NP")
+    place = argument("place", category="(S/S)/NP" if fronted else f"({AFTER_VERB})/NP")
     category = "S/S" if fronted and not place else AFTER_VERB
     adverb = [_word(lexicon, clause.adverb, "ADV", category)] if clause.adverb else []
     front: Words = []
@@ -173,18 +166,16 @@ def _clause(lexicon: Lexicon, said: Utterance) -> Words:
         front, place, adverb = (place, [], adverb) if place else (adverb, [], [])
     verb = _verb(lexicon, clause, passive, said.ask == "predicate")
     if order == "SOV":
-        return front + subject + adverb + place + to + object_ + verb
+        return front + subject + adverb + place + recipient + object_ + verb
     middle = subject + verb if order == "SVO" else verb + subject
-    return front + middle + object_ + to + place + adverb
+    return front + middle + object_ + recipient + place + adverb
 
 
 def speak(lexicon: Lexicon, said: Utterance) -> Words:
     """The words of one utterance, its full stop or question mark included."""
-    words = _clause(lexicon, said)
-    if said.opening:
-        tag = "ADV" if said.opening == "then" else "CCONJ"
-        words.insert(0, _word(lexicon, said.opening, tag, "S/S"))
-    return [*words, Word("?" if said.ask else ".", "PUNCT", ".")]
+    opening = [_word(lexicon, "then", "ADV", "S/S")] if said.then else []
+    stop = Word("?" if said.ask else ".", "PUNCT", ".")
+    return [*opening, *_clause(lexicon, said), stop]
 
 
 def phrase(lexicon: Lexicon, np: NP) -> str:

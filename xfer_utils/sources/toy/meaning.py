@@ -36,13 +36,14 @@ class Universe:
 
     def _frames(self, rng: random.Random) -> None:
         """Which nouns each verb takes, and which verb tends to follow it when a story goes on."""
-        self.frames: dict[str, tuple[list[str], ...]] = {}
+        self.frames: dict[str, list[list[str]]] = {}
         by_kind = defaultdict(list)
         for pair, *roles in W.VERBS:
             verbs = pair.split(":")
             by_kind[roles[1].split()[-1]] += verbs
+            nouns = [list(chain(*(W.NOUNS[kind] for kind in kinds.split()))) for kinds in roles]
             for verb in verbs:
-                self.frames[verb] = tuple(_some_nouns(rng, kinds.split()) for kinds in roles)
+                self.frames[verb] = [sorted(rng.sample(n, round(0.6 * len(n)))) for n in nouns]
         self.next_verb: dict[str, str] = {}
         for alike in by_kind.values():
             rng.shuffle(alike)
@@ -91,11 +92,6 @@ class Universe:
                 self.fillers[name, verb, object_].append(subject)
 
 
-def _some_nouns(rng: random.Random, kinds: list[str]) -> list[str]:
-    nouns = [noun for kind in kinds for noun in W.NOUNS[kind]]
-    return sorted(rng.sample(nouns, round(0.6 * len(nouns))))
-
-
 def fact_clause(noun: str, relation: str, answer: str) -> Clause:
     """A general fact as a clause about 'a' noun."""
     subject = NP(noun, "a")
@@ -116,13 +112,9 @@ class Draw(random.Random):
         draw.universe, draw.pool, draw.events = universe, pool, universe.pools[pool]
         return draw
 
-    def subjects(self, verb: str, object_: str) -> list[str]:
-        """Who may do it to this object."""
-        return self.universe.fillers[self.pool, verb, object_]
-
-    def objects(self, subject: str, verb: str) -> list[str]:
-        """To what this subject may do it."""
-        return self.universe.fillers[self.pool, subject, verb]
+    def fillers(self, *parts: str) -> list[str]:
+        """Objects of a (subject, verb), or subjects of a (verb, object), in the pool's events."""
+        return self.universe.fillers[self.pool, *parts]
 
     def chance(self, share: float) -> bool:
         """True in this share of cases."""
@@ -142,10 +134,11 @@ class Draw(random.Random):
         subject, verb, object_ = self.choice(self.events)
         agent = self.describe(subject, self.chance(adjectives))
         patient = self.describe(object_, self.chance(adjectives))
-        where = ("in", NP(self.whereabouts(object_))) if self.chance(place) else None
+        where = self.whereabouts(object_) if self.chance(place) else None
         how = self.choice(self.choice(W.ADVERBS).split(":")) if self.chance(adverb) else ""
         return Clause(agent, verb, patient, where, how)
 
-    def whereabouts(self, noun: str) -> str:
+    def whereabouts(self, noun: str) -> tuple[str, NP]:
         """Where something happens to a thing: mostly where it belongs."""
-        return self.universe.facts[noun, "home"] if self.chance(0.6) else self.noun("place")
+        home = self.universe.facts[noun, "home"]
+        return "in", NP(home if self.chance(0.6) else self.noun("place"))

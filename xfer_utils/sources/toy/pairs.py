@@ -37,12 +37,8 @@ def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
 
 
 def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
-    """What can be said in place of a clause about the event `core`: less, more, against, beside.
-
-    'Beside' says something else instead, so that neither clause follows from the other.
-    """
-    place = ("in", NP(draw.whereabouts(core.object.head)))
-    adverb = draw.choice(ADVERBS)
+    """Clauses that say less, more, the opposite, or something beside, about the event `core`."""
+    place, adverb = draw.whereabouts(core.object.head), draw.choice(ADVERBS)
     changed: list[tuple[str, Roles]] = []
     for role in ("subject", "object"):
         phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
@@ -100,7 +96,7 @@ def _circumstances(
 
 def elsewhere(draw: Draw, clause: Clause) -> Clause | None:
     """The same event with another object from the same pool; None if only its kind is told."""
-    objects = draw.objects(clause.subject.head, clause.verb)
+    objects = draw.fillers(clause.subject.head, clause.verb)
     others = [noun for noun in objects if noun != clause.object.head]
     if clause.object.head in W.KINDS or not others:
         return None
@@ -200,7 +196,7 @@ def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
     ways = [(changed, ask) for changed in visible if changed != event]
     if ask != "object" and (swapped := elsewhere(draw, event)):
         ways += [(swapped, ask)] * 2
-    subjects = draw.subjects(event.verb, event.object.head)
+    subjects = draw.fillers(event.verb, event.object.head)
     if ask != "subject" and (others := [noun for noun in subjects if noun != event.subject.head]):
         ways += [(event._replace(subject=NP(draw.choice(others))), ask)] * 2
     ways.append((event, "object" if ask == "subject" else "subject"))
@@ -219,17 +215,15 @@ def paraphrase(draw: Draw) -> Pair:
         agent, patient = NP(subject, "the", (first,)), NP(object_, "the", (second,))
     elif draw.chance(0.2):
         agent, patient = draw.describe(subject, 1), draw.describe(object_, 1)
-    clause = Clause(agent, verb, patient, ("in", NP(draw.whereabouts(object_))))
+    clause = Clause(agent, verb, patient, draw.whereabouts(object_))
     label, other = draw.randrange(2), clause
     if not label and draw.chance(0.5):
         other = draw.choice(changes(draw, clause, clause)["against"])
+    elif not label and swap_adjectives:
+        agent, patient = NP(subject, "the", (second,)), NP(object_, "the", (first,))
+        other = clause._replace(subject=agent, object=patient)
     elif not label:
         other = clause._replace(subject=patient, object=agent)
-        if swap_adjectives:  # the things stay where they are
-            other = clause._replace(
-                subject=agent._replace(adjectives=patient.adjectives),
-                object=patient._replace(adjectives=agent.adjectives),
-            )
     forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
     draw.shuffle(forms)
     return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)

@@ -19,9 +19,9 @@ def story(draw: Draw) -> Said:
     verb = draw.universe.next_verb[first.verb]
     if draw.chance(0.25):
         verb = draw.choice(draw.events)[1]
-        if objects := draw.objects(subject.head, verb):
+        if objects := draw.fillers(subject.head, verb):
             return Utterance(first), Utterance(Clause(subject, verb, NP(draw.choice(objects))))
-    return Utterance(first), Utterance(Clause(subject, verb, object_), opening="then")
+    return Utterance(first), Utterance(Clause(subject, verb, object_), then=True)
 
 
 def restated(draw: Draw) -> Said:
@@ -60,10 +60,7 @@ SHARES = {
 
 
 def lines(world: World, universe: Universe, lexicon: Lexicon, english: Lexicon) -> Iterator[str]:
-    """The text of one language, some of its loan words in Latin letters.
-
-    Nothing is parallel between languages but the few bilingual lines.
-    """
+    """The text of one language; nothing is parallel to another's but the few bilingual lines."""
     draw = Draw.of(universe, POOL, f"{world.seed}/{lexicon.language.code}/text")
     count = world.text_lines(lexicon.language)
     for kind in draw.choices(list(SHARES), list(SHARES.values()), k=count):

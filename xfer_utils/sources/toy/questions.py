@@ -29,6 +29,10 @@ class Choice(NamedTuple):
     options: tuple[Clause | str, ...]
     label: int
 
+    def meaning(self) -> tuple:
+        """What makes two items the same: all but the label and the order of options."""
+        return self.context, self.question, frozenset(self.options)
+
 
 def _visible(clause: Clause, ask: str) -> list[str]:
     """What a question about one role still says: the verb and the other core roles."""
@@ -54,7 +58,7 @@ def spans(draw: Draw, unanswerable: float = 0.0, which: float = 0.3) -> Iterator
         if draw.chance(unanswerable):
             clause = _altered(draw, clause, role, told)
             index = -1
-        answers = [other for other in told if _visible(other, role) == _visible(clause, role)]
+        answers = [event for event in told if _visible(event, role) == _visible(clause, role)]
         if len(answers) == (index >= 0):
             question = Utterance(clause, "plain", role, draw.chance(which))
             yield Span(tuple(map(Utterance, told)), question, index, role)
@@ -65,9 +69,9 @@ def _another(draw: Draw, first: Clause) -> Clause:
     event = draw.event(adjectives=0.3, place=0.4)
     subject, object_ = first.subject.head, first.object.head
     if draw.chance(0.5):
-        if subjects := draw.subjects(event.verb, object_):
+        if subjects := draw.fillers(event.verb, object_):
             return event._replace(subject=NP(draw.choice(subjects)), object=NP(object_))
-        if objects := draw.objects(subject, event.verb):
+        if objects := draw.fillers(subject, event.verb):
             return event._replace(subject=NP(subject), object=NP(draw.choice(objects)))
     return event
 
@@ -85,10 +89,7 @@ def _altered(draw: Draw, clause: Clause, ask: str, told: list[Clause]) -> Clause
 
 
 def continuation(draw: Draw) -> Choice:
-    """A story's next step: its verb follows the script, its object is the thing spoken of.
-
-    The four endings cross two verbs with two objects, so that endings alone tell nothing.
-    """
+    """A story's next step; endings cross two verbs with two objects: alone they tell nothing."""
     first = draw.event(adjectives=0.2, place=0.4)
     subject, object_ = first.subject.head, first.object.head
     next_verb, kind = draw.universe.next_verb, KIND_OF[object_]
@@ -105,10 +106,7 @@ def continuation(draw: Draw) -> Choice:
 
 
 def inferred(draw: Draw) -> Choice | None:
-    """What an animal or person that the text tells of likes, fears or where it lives.
-
-    The text tells of two of a kind; the other's answer is among the options.
-    """
+    """A fact about one of two beings in a text; the fact about the other is among the options."""
     facts = [fact for fact in draw.universe.fact_pools[draw.pool] if fact[1] in COSMOS_VERB]
     noun, relation = draw.choice(facts)
     kind = KIND_OF[noun]
@@ -128,7 +126,7 @@ def inferred(draw: Draw) -> Choice | None:
     if relation == "home":
         asked = Clause(subject, verb, NP(kind), ("in", NP(right)))
     question = Utterance(asked, ask=ASKED.get(relation, "object"))
-    return _choice(draw, told, question, [right, wrong], W.NOUNS[KIND_OF[right]], 4)
+    return _choice(draw, tuple(told), question, [right, wrong], W.NOUNS[KIND_OF[right]])
 
 
 def commonsense(draw: Draw) -> Choice:
@@ -137,21 +135,17 @@ def commonsense(draw: Draw) -> Choice:
     right = draw.universe.facts[noun, relation]
     question = Utterance(fact_clause(noun, relation, right), ask=ASKED.get(relation, "object"))
     if relation == "trait":
-        return _choice(draw, [], question, [right], draw.universe.adjectives[noun], 5)
+        return _choice(draw, (), question, [right], draw.universe.adjectives[noun])
     others = [other for other in W.NOUNS[KIND_OF[right]] if other != noun]
-    return _choice(draw, [], question, [right], others, 5)
+    return _choice(draw, (), question, [right], others)
 
 
 def _choice(
-    draw: Draw,
-    told: list[Utterance],
-    question: Utterance,
-    sure: list[str],
-    others: list[str],
-    n: int,
+    draw: Draw, told: Said, question: Utterance, sure: list[str], others: list[str]
 ) -> Choice:
-    """`n` options, the `sure` ones among them, of which the first is right."""
+    """The `sure` options, the first of them right, and some others."""
     rest = [other for other in others if other not in sure]
-    options = [*sure, *draw.sample(rest, n - len(sure))]
+    size = 4 if told else 5  # as Cosmos QA and CommonsenseQA have
+    options = [*sure, *draw.sample(rest, size - len(sure))]
     draw.shuffle(options)
-    return Choice(tuple(told), question, tuple(options), options.index(sure[0]))
+    return Choice(told, question, tuple(options), options.index(sure[0]))

@@ -17,13 +17,6 @@ def text(lexicon: Lexicon, *utterances: Utterance) -> str:
     return " ".join(word.form for said in utterances for word in speak(lexicon, said))
 
 
-def meaning(item: Any) -> Any:
-    """What makes two items the same: all but the label and the order of options."""
-    if isinstance(item, Choice):
-        return item.context, item.question, frozenset(item.options)
-    return item
-
-
 def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
     """The row of an item, whose type and task tell its columns."""
     if isinstance(item, Pair):
@@ -32,7 +25,13 @@ def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
         return _span(task, lexicon, split, index, item)
     if isinstance(item, Choice):
         return CHOICES[task](lexicon, index, item)
-    return _tagged(task, lexicon, item)
+    words = speak(lexicon, item)
+    column, tags = {
+        "udpos": ("upos", [word.tag for word in words]),
+        "ccg": ("supertags", [word.category for word in words]),
+        "panx": ("ner_tags", [NER_LABELS.index(word.entity) for word in words]),
+    }[task]
+    return {"tokens": [word.form for word in words], column: tags}
 
 
 def _pair(task: str, lexicon: Lexicon, index: int, item: Pair) -> Row:
@@ -42,16 +41,6 @@ def _pair(task: str, lexicon: Lexicon, index: int, item: Pair) -> Row:
     if task == "pawsx":
         return {"id": index, "sentence1": first, "sentence2": second, "label": item.label}
     return {"premise": first, "hypothesis": second, "label": item.label}
-
-
-def _tagged(task: str, lexicon: Lexicon, item: Utterance) -> Row:
-    words = speak(lexicon, item)
-    tokens = {"tokens": [word.form for word in words]}
-    if task == "udpos":
-        return {**tokens, "upos": [word.tag for word in words]}
-    if task == "ccg":
-        return {**tokens, "supertags": [word.category for word in words]}
-    return {**tokens, "ner_tags": [NER_LABELS.index(word.entity) for word in words]}
 
 
 def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Row:

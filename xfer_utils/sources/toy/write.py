@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ class Writer:
         items: list[Item] = []
         for _ in range(count * ATTEMPTS):
             for item in maker(draw):
-                if (key := rows.meaning(item)) not in seen:
+                key = item.meaning() if isinstance(item, questions.Choice) else item
+                if key not in seen:
                     seen.add(key)
                     items.append(item)
             if len(items) >= count:
@@ -76,6 +77,10 @@ class Writer:
 def single(make: Callable[..., Item | None], *settings: Any) -> Maker:
     """A maker from a function that draws one item, or none."""
     return lambda draw: filter(None, [make(draw, *settings)])
+
+
+def _event(draw: Draw) -> Iterator[Utterance]:
+    yield Utterance(draw.event(0.5, 0.6, 0.3))
 
 
 TYDIQA = partial(questions.spans, which=0.6)
@@ -152,19 +157,14 @@ def _text(w: Writer, code: str) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _event(draw: Draw) -> Utterance:
-    return Utterance(draw.event(0.5, 0.6, 0.3))
-
-
 def _sentence_pairs(w: Writer, code: str) -> None:
     """Tatoeba: sentences of a language and their English translations."""
-    count = w.sizes.target_dev
-    items = w.draw(f"tatoeba/{code}", "test", count, single(_event), "target_dev")
-    columns = ("source_sentence", "target_sentence", "source_lang", "target_lang")
-    texts = [
-        (rows.text(w.lexicons[code], item), rows.text(w.lexicons["en"], item)) for item in items
+    own, english = w.lexicons[code], w.lexicons["en"]
+    records = [
+        {"source_sentence": rows.text(own, item), "target_sentence": rows.text(english, item)}
+        | {"source_lang": code, "target_lang": "en"}
+        for item in w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, _event, "target_dev")
     ]
-    records = [dict(zip(columns, (*pair, code, "en"), strict=True)) for pair in texts]
     w.put("tatoeba", f"{code}.test", records)
 
 
@@ -173,7 +173,7 @@ def _comparable_corpora(w: Writer, code: str) -> None:
     size, shared = w.sizes.bucc_pool, w.sizes.bucc_pool // 3
     for split, pool in (("validation", "target_dev"), ("test", "target_test")):
         count = 2 * size - shared
-        items = w.draw(f"bucc2018/{code}", split, count, single(_event), pool)
+        items = w.draw(f"bucc2018/{code}", split, count, _event, pool)
         own, english = items[:size], items[:shared] + items[size:]
         sources = _corpus(w, f"{code}-en.{code}.{split}", w.lexicons[code], own)
         targets = _corpus(w, f"{code}-en.en.{split}", w.lexicons["en"], english)
