@@ -15,44 +15,37 @@ CONCEPTS = list(dict.fromkeys([
 
 
 class Lexicon:
-    """Words, suffixes and letters of one language.
-
-    `roman` holds the words before they are put into its script; `loans` maps written cognates and
-    names back to Latin letters.
-    """
+    """Words, suffixes and letters of one language; `loans` maps written cognates to Latin ones."""
 
     def __init__(self, world: World, language: Language):
         self.language = language
         self._letters = str.maketrans(W.SCRIPTS["Latin"], W.SCRIPTS[language.script])
         self._random = random.Random(f"{world.seed}/{language.code}/lexicon")
         if language.code == "en":
-            self.roman, self.cognates = {word: word for word in CONCEPTS}, frozenset(CONCEPTS)
             plural, case = "s", ""
+            cognates, roman = CONCEPTS, {word: word for word in CONCEPTS}
         else:
             self._consonants = "".join(self._random.sample("bdfghjklmnprstvz", 10))
             self._vowels = "".join(self._random.sample("aeiou", 4))
             shuffled = CONCEPTS[:]
             self._random.shuffle(shuffled)
-            self.cognates = frozenset(shuffled[: round(language.cognate_share * len(CONCEPTS))])
-            self.roman = self._words()
-            plural, case = (self._pick(self._vowels) + self._pick("knrsz") for _ in range(2))
-        self.forms = {concept: self.write(word) for concept, word in self.roman.items()}
-        loans = [self.roman[word] for word in CONCEPTS if word in self.cognates] + W.NAMES
-        latin = language.script == "Latin"
-        self.loans = {} if latin else {self.write(word): word for word in loans}
+            cognates = shuffled[: round(language.cognate_share * len(CONCEPTS))]
+            roman = self._words(cognates)
+            pick = self._random.choice
+            plural, case = (pick(self._vowels) + pick("knrsz") for _ in range(2))
+        self.forms = {concept: self.write(word) for concept, word in roman.items()}
+        loans = [] if language.script == "Latin" else [*map(roman.get, cognates), *W.NAMES]
+        self.loans = {self.write(word): word for word in loans}
         self.plural = self.write(plural) if language.number else ""
         self.case = self.write(case) if language.case else ""
 
-    def _pick(self, letters: str) -> str:
-        return self._random.choice(letters)
-
-    def _words(self) -> dict[str, str]:
+    def _words(self, cognates: list[str]) -> dict[str, str]:
         """Cognates and coined words, all different."""
         taken = {*CONCEPTS, *W.NAMES}
         words: dict[str, str] = {}
         for concept in CONCEPTS:
             used = set(words.values())
-            cognate = concept in self.cognates
+            cognate = concept in cognates
             word = self._changed(concept) if cognate else self._coined(taken | used)
             words[concept] = word if word not in used else concept + self._vowels[0]
         return words
@@ -63,10 +56,10 @@ class Lexicon:
         return word
 
     def _coined(self, taken: set[str]) -> str:
+        pick = self._random.choice
         while True:
-            syllables = (self._consonants, self._vowels) * 2
-            word = "".join(map(self._pick, syllables))
-            word += self._pick(self._consonants) if self._random.random() < 0.5 else ""
+            word = "".join(map(pick, (self._consonants, self._vowels) * 2))
+            word += pick(self._consonants) if self._random.random() < 0.5 else ""
             if word not in taken:
                 return word
 

@@ -12,7 +12,7 @@ from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
 Said = tuple[Utterance, ...]
-Roles = dict[str, Any]
+Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
 
 class Pair(NamedTuple):
@@ -39,11 +39,11 @@ def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
 def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
     """Clauses that say less, more, the opposite, or something beside, about the event `core`."""
     place, adverb = draw.whereabouts(core.object.head), draw.choice(ADVERBS)
-    changed: list[tuple[str, Roles]] = []
+    changed: list[Change] = []
     for role in ("subject", "object"):
         phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
         changed += [(way, {role: np}) for way, np in phrases]
-    changed += _circumstances(draw, clause, {"place": place}, {"adverb": adverb})
+    changed += _circumstances(draw, clause, place, adverb)
     subjects, objects = draw.universe.frames[OPPOSITE[clause.verb]]
     if core.subject.head in subjects and core.object.head in objects:
         changed.append(("against", {"verb": OPPOSITE[clause.verb]}))
@@ -69,29 +69,26 @@ def _phrases(draw: Draw, np: NP, noun: str) -> Iterator[tuple[str, NP]]:
         yield "more", draw.describe(noun, 1)
 
 
-def _circumstances(
-    draw: Draw, clause: Clause, place: Roles, adverb: Roles
-) -> Iterator[tuple[str, Roles]]:
+def _circumstances(draw: Draw, clause: Clause, place: tuple, adverb: str) -> Iterator[Change]:
     """What can be said in place of where and how; `place` and `adverb` are there to be added."""
-    no_place, no_adverb = {"place": None}, {"adverb": ""}
     if clause.place:
         others = [other for other in W.NOUNS["place"] if other != clause.place[1].head]
-        yield "less", no_place
+        yield "less", {"place": None}
         yield "against", {"place": ("in", NP(draw.choice(others)))}
     else:
-        yield "more", place
+        yield "more", {"place": place}
     if clause.adverb:
         opposite = OPPOSITE[clause.adverb]
         others = [other for other in ADVERBS if other not in (clause.adverb, opposite)]
-        yield "less", no_adverb
+        yield "less", {"adverb": ""}
         yield "against", {"adverb": opposite}
         yield "beside", {"adverb": draw.choice(others)}
     else:
-        yield "more", adverb
+        yield "more", {"adverb": adverb}
     if clause.place and not clause.adverb:
-        yield "beside", no_place | adverb
+        yield "beside", {"place": None, "adverb": adverb}
     if clause.adverb and not clause.place:
-        yield "beside", place | no_adverb
+        yield "beside", {"place": place, "adverb": ""}
 
 
 def elsewhere(draw: Draw, clause: Clause) -> Clause | None:

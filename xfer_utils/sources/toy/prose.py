@@ -1,15 +1,87 @@
-"""The text that encoders are pre-trained on: stories, facts, names, questions with answers."""
+"""Sentences for taggers, and the text that encoders are pre-trained on."""
 
 from collections.abc import Iterator
 
+from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Said, changes, synonymous
-from xfer_utils.sources.toy.tagging import named, varied
 from xfer_utils.sources.toy.world import World
 
 POOL = "train"  # no text is about an event that a test is about
+
+
+def varied(draw: Draw) -> Utterance:
+    """A sentence rich in words of two parts of speech and in constructions."""
+    clause = draw.event(adjectives=0.35, place=0.4, adverb=0.3)
+    clause = clause._replace(
+        subject=_ambiguous(draw, clause.subject, 0.4),
+        object=_ambiguous(draw, clause.object, 0.45),
+        verb=draw.choice(W.NOUN_VERB) if draw.chance(0.55) else clause.verb,
+        adverb=draw.choice(W.ADJECTIVE_ADVERB) if draw.chance(0.2) else clause.adverb,
+        negated=draw.chance(0.15),
+    )
+    number, subject = draw.random(), clause.subject
+    person = NP(draw.noun("person"))
+    if number < 0.12:
+        clause = clause._replace(verb=draw.choice(W.RESTING + W.OPTIONAL_OBJECT), object=None)
+    elif number < 0.24:
+        clause = clause._replace(verb=draw.choice(W.GIVING), recipient=person)
+    elif number < 0.4:
+        of = (draw.choice(("with", "near", "behind")), NP(draw.noun("tool")))
+        clause = clause._replace(subject=subject._replace(of=of))
+    elif number < 0.5:
+        clause = clause._replace(subject=subject._replace(also=person))
+    elif number < 0.62:
+        clause = clause._replace(subject=subject._replace(relative=draw.event(0, 0)))
+    forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
+    forms += ["passive"] * bool(clause.object and not clause.recipient)
+    return Utterance(clause, draw.choice(forms))
+
+
+def _ambiguous(draw: Draw, np: NP, chance: float) -> NP:
+    """The phrase with a noun or an adjective that could be another part of speech elsewhere."""
+    plural = draw.chance(0.25)
+    head = draw.choice(W.NOUN_VERB + W.ADJECTIVE_NOUN) if draw.chance(chance) else np.head
+    adjectives = np.adjectives
+    if draw.chance(chance):
+        adjectives = (draw.choice(W.ADJECTIVE_NOUN + W.ADJECTIVE_ADVERB),)
+    return NP(head, "a" if not plural and draw.chance(0.3) else "the", adjectives, plural)
+
+
+def _name(draw: Draw, entity: str, sure: bool = False) -> NP:
+    """A name of a type; with `sure` one whose form shows its type."""
+    universe = draw.universe
+    sure = sure or draw.chance(0.2)
+    word = draw.choice(universe.sure_names[entity] if sure else universe.ambiguous_names)
+    if draw.chance(0.4):
+        parts = W.NAME_PARTS.get(entity, universe.ambiguous_names)
+        words = (word, draw.choice(parts))
+        word = " ".join(words[::-1] if entity == "LOC" else words)
+    return NP(word, "", entity=entity)
+
+
+def named(draw: Draw) -> Utterance:
+    """A sentence with names; a verb that takes several types only meets names of a sure type."""
+    subject_type, object_type = draw.choice(sorted(W.NAME_VERBS))
+    verb = draw.choice(W.NAME_VERBS[subject_type, object_type])
+    shared = sum(verb in verbs for verbs in W.NAME_VERBS.values()) > 1
+    subject, object_ = _name(draw, subject_type, shared), _name(draw, object_type, shared)
+    if subject_type == "PER" and draw.chance(0.3):
+        subject = NP(draw.noun("person"))
+    elif object_type == "PER" and draw.chance(0.3):
+        object_ = NP(draw.noun("person"))
+    place = None
+    if draw.chance(0.65):
+        place = (draw.choice(("in", "near")), _name(draw, "LOC"))
+        if draw.chance(0.2):
+            place = (place[0], NP(draw.noun("place")))
+    adverb = draw.choice(W.ADVERBS).split(":")[0] if draw.chance(0.25) else ""
+    clause = Clause(subject, verb, object_, place, adverb)
+    number = draw.random()
+    form = "fronted" if number < 0.4 and place else "plain"
+    return Utterance(clause, "passive" if number < 0.2 else form)
 
 
 def story(draw: Draw) -> Said:

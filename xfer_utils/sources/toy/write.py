@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xfer_utils.sources.toy import pairs, prose, questions, rows, tagging
+from xfer_utils.sources.toy import pairs, prose, questions, rows
 from xfer_utils.sources.toy.grammar import Utterance
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe
@@ -88,16 +88,20 @@ TYDIQA = partial(questions.spans, which=0.6)
 
 def write_world(world: World, folder: Path) -> None:
     """Write all tasks, texts and `languages.csv`; the same world gives the same bytes."""
-    writer = Writer(world, Path(folder))
-    _intermediate(writer)
-    _parallel(writer)
-    for code in writer.lexicons:
-        _text(writer, code)
+    w = Writer(world, Path(folder))
+    _intermediate(w)
+    _parallel(w)
+    (w.folder / "text").mkdir(exist_ok=True)
+    for code, lexicon in w.lexicons.items():
+        items = w.draw("tydiqa", f"validation/{code}", w.sizes.target_dev, TYDIQA, "target_dev")
+        w.speak("tydiqa", "validation", items, [code])
+        lines = prose.lines(world, w.universe, lexicon, w.lexicons["en"])
+        (w.folder / "text" / f"{code}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
         if code != "en":
-            _sentence_pairs(writer, code)
-            _comparable_corpora(writer, code)
+            _sentence_pairs(w, code)
+            _comparable_corpora(w, code)
     table = [dials.features(world.text_lines(dials)) for dials in world.tongues()]
-    pd.DataFrame(table).to_csv(Path(folder) / "languages.csv", index=False)
+    pd.DataFrame(table).to_csv(w.folder / "languages.csv", index=False)
 
 
 def _intermediate(w: Writer) -> None:
@@ -116,7 +120,7 @@ def _intermediate(w: Writer) -> None:
         ("hellaswag", "train", "validation", fewer, dev, single(questions.continuation)),
         ("cosmos_qa", "train", "validation", fewer, dev, single(questions.inferred)),
         ("commonsense_qa", "train", "validation", fewer, dev, single(questions.commonsense)),
-        ("ccg", "train", "validation", fewer, dev, single(tagging.varied)),
+        ("ccg", "train", "validation", fewer, dev, single(prose.varied)),
     ):
         w.speak(task, train, w.draw(task, train, train_rows, maker, "train"), ["en"])
         items = w.draw(task, validation, dev_rows, maker, "intermediate_dev")
@@ -132,8 +136,8 @@ def _parallel(w: Writer) -> None:
     for task, train_rows, maker in (
         ("xnli", 0, single(pairs.inference, 0.25)),
         ("pawsx", sizes.pawsx_train, single(pairs.paraphrase)),
-        ("udpos", sizes.tagging_train, single(tagging.varied)),
-        ("panx", sizes.tagging_train, single(tagging.named)),
+        ("udpos", sizes.tagging_train, single(prose.varied)),
+        ("panx", sizes.tagging_train, single(prose.named)),
         ("xquad", 0, questions.spans),
         ("mlqa", 0, questions.spans),
         ("tydiqa", sizes.tydiqa_train, TYDIQA),
@@ -145,16 +149,6 @@ def _parallel(w: Writer) -> None:
             speak("validation", draw("validation", sizes.target_dev, maker, "target_dev"))
         if task not in ("tydiqa", "xquad"):
             speak("test", draw("test", sizes.target_test, maker, "target_test"))
-
-
-def _text(w: Writer, code: str) -> None:
-    """A language's text, and its own events for TyDiQA."""
-    items = w.draw("tydiqa", f"validation/{code}", w.sizes.target_dev, TYDIQA, "target_dev")
-    w.speak("tydiqa", "validation", items, [code])
-    path = w.folder / "text" / f"{code}.txt"
-    path.parent.mkdir(exist_ok=True)
-    lines = prose.lines(w.world, w.universe, w.lexicons[code], w.lexicons["en"])
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _sentence_pairs(w: Writer, code: str) -> None:
