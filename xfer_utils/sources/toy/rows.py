@@ -20,27 +20,23 @@ def text(lexicon: Lexicon, *utterances: Utterance) -> str:
 def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
     """The row of an item, whose type and task tell its columns."""
     if isinstance(item, Pair):
-        return _pair(task, lexicon, index, item)
+        first, second = text(lexicon, *item.first), text(lexicon, *item.second)
+        if task == "qqp":
+            return {"idx": index, "question1": first, "question2": second, "label": item.label}
+        if task == "pawsx":
+            return {"id": index, "sentence1": first, "sentence2": second, "label": item.label}
+        return {"premise": first, "hypothesis": second, "label": item.label}
     if isinstance(item, Span):
         return _span(task, lexicon, split, index, item)
     if isinstance(item, Choice):
         return CHOICES[task](lexicon, index, item)
     words = speak(lexicon, item)
-    column, tags = {
-        "udpos": ("upos", [word.tag for word in words]),
-        "ccg": ("supertags", [word.category for word in words]),
-        "panx": ("ner_tags", [NER_LABELS.index(word.entity) for word in words]),
-    }[task]
-    return {"tokens": [word.form for word in words], column: tags}
-
-
-def _pair(task: str, lexicon: Lexicon, index: int, item: Pair) -> Row:
-    first, second = text(lexicon, *item.first), text(lexicon, *item.second)
-    if task == "qqp":
-        return {"idx": index, "question1": first, "question2": second, "label": item.label}
-    if task == "pawsx":
-        return {"id": index, "sentence1": first, "sentence2": second, "label": item.label}
-    return {"premise": first, "hypothesis": second, "label": item.label}
+    tokens = [word.form for word in words]
+    if task == "udpos":
+        return {"tokens": tokens, "upos": [word.tag for word in words]}
+    if task == "ccg":
+        return {"tokens": tokens, "supertags": [word.category for word in words]}
+    return {"tokens": tokens, "ner_tags": [NER_LABELS.index(word.entity) for word in words]}
 
 
 def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Row:
@@ -55,13 +51,8 @@ def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Ro
         answers["answer_start"] = [sum(len(part) + 1 for part in before)]
     name = f"{task}-{lexicon.language.code}-{split}" if task == "tydiqa" else f"{task}-{split}"
     title = {"title": f"{name}-page-{index // 4:04d}"} if task in TITLED else {}
-    return {
-        "id": f"{name}-{index:05d}",
-        **title,
-        "context": text(lexicon, *item.context),
-        "question": text(lexicon, item.question),
-        "answers": answers,
-    }
+    texts = {"context": text(lexicon, *item.context), "question": text(lexicon, item.question)}
+    return {"id": f"{name}-{index:05d}", **title, **texts, "answers": answers}
 
 
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
@@ -69,14 +60,10 @@ def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
     second = f"{lexicon.forms['then']} {phrase(lexicon, item.options[0].subject)}"
     endings = [Utterance(option._replace(subject=None)) for option in item.options]
     return {
-        "ind": index,
-        "activity_label": item.context[0].clause.verb,
-        "ctx_a": first,
-        "ctx_b": second,
-        "ctx": f"{first} {second}",
-        "endings": [text(lexicon, ending) for ending in endings],
-        "label": str(item.label),
-    }
+        "ind": index, "activity_label": item.context[0].clause.verb,
+        "ctx_a": first, "ctx_b": second, "ctx": f"{first} {second}",
+        "endings": [text(lexicon, ending) for ending in endings], "label": str(item.label),
+    }  # fmt: skip
 
 
 def _option(lexicon: Lexicon, word: str) -> str:

@@ -33,26 +33,22 @@ class Language(BaseModel, extra="forbid", frozen=True):
         script = float(self.script != "Latin")
         resource = "high" if self.text_share >= 3 else "mid" if self.text_share >= 1 else "low"
         return {
-            **self.model_dump(),
-            "text_lines": text_lines,
-            "resource_class": resource,
-            "syntactic_distance": round(syntactic, 4),
-            "lexical_distance": round(lexical, 4),
+            **self.model_dump(), "text_lines": text_lines, "resource_class": resource,
+            "syntactic_distance": round(syntactic, 4), "lexical_distance": round(lexical, 4),
             "script_distance": script,
             "distance": round((2 * syntactic + 2 * lexical + script) / 5, 4),
-        }
+        }  # fmt: skip
 
 
 # English, and four families at four distances, each with much, some and little text. The dials were
 # chosen so that no two correlate by more than 0.3, while each grows with the distance.
 with Path(__file__).with_name("languages.csv").open(encoding="utf-8") as _table:
-    ENGLISH, *_others = map(Language.model_validate, csv.DictReader(_table))
-DEFAULT12 = tuple(_others)
+    LANGUAGES = {row["code"]: Language.model_validate(row) for row in csv.DictReader(_table)}
+ENGLISH, *DEFAULT12 = LANGUAGES.values()
 FAMILIES = {
-    "default13": ("en", *(language.code for language in DEFAULT12)),
-    "small5": ("en", "qaa", "qbb", "qcb", "qdc"),
+    "default13": tuple(LANGUAGES), "small5": ("en", "qaa", "qbb", "qcb", "qdc"),
     "tiny": ("en", "qaa", "qcb"),
-}
+}  # fmt: skip
 
 
 class Sizes(BaseModel, extra="forbid", frozen=True):
@@ -100,10 +96,7 @@ class World(BaseModel, extra="forbid", frozen=True):
 
     def tongues(self) -> tuple[Language, ...]:
         """The languages of this world, English first: those listed, or else the family's."""
-        codes = FAMILIES[self.family]
-        return self.languages or tuple(
-            language for language in (ENGLISH, *DEFAULT12) if language.code in codes
-        )
+        return self.languages or tuple(LANGUAGES[code] for code in FAMILIES[self.family])
 
     def rows(self) -> Sizes:
         """The sizes, resolved from their name."""
