@@ -66,30 +66,28 @@ def _word(lexicon: Lexicon, concept: str, tag: str, category: str = "N", role: s
     return Word(lexicon.forms[concept], tag, category, role)
 
 
-def _name(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
-    *front, last = (lexicon.name(word) for word in np.head.split())
-    mark = "I-" if front else "B-"
-    words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
-    return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
-
-
-def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
+def _head(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
+    """The words of a name, or determiner, adjectives and noun."""
     dials = lexicon.language
+    if np.entity:
+        *front, last = (lexicon.name(word) for word in np.head.split())
+        mark = "I-" if front else "B-"
+        words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
+        return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
     noun = lexicon.forms[np.head] + (lexicon.plural if np.plural else "") + case
     words = [Word(noun, "NOUN", "N" if np.det else "NP", role)]
     adjectives = [_word(lexicon, adjective, "ADJ", "N/N", role) for adjective in np.adjectives]
     words = adjectives + words if dials.adjective_order == "before" else words + adjectives
     if np.det and dials.determiners:
-        form = lexicon.forms[np.det]
-        if np.det == "a" and dials.code == "en" and words[0].form[0] in "aeiou":
-            form = "an"
+        vowel = dials.code == "en" and words[0].form[0] in "aeiou"
+        form = "an" if np.det == "a" and vowel else lexicon.forms[np.det]
         words.insert(0, Word(form, "DET", "NP/N", role))
     return words
 
 
 def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> Words:
     """Words of a noun phrase and what is attached to it; `case` is the suffix of its head."""
-    words = _name(lexicon, np, role, case) if np.entity else _common(lexicon, np, role, case)
+    words = _head(lexicon, np, role, case)
     if np.of:
         attached = _phrase(lexicon, np.of[1], role)
         words += _adposition(lexicon, np.of[0], attached, r"(NP\NP)/NP", role)
@@ -137,7 +135,6 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> Words
 
 
 def _clause(lexicon: Lexicon, said: Utterance) -> Words:
-    """Words of a clause in the language's order."""
     clause, order = said.clause, lexicon.language.word_order
     passive, fronted = said.form == "passive", said.form == "fronted"
 

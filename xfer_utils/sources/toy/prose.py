@@ -9,8 +9,6 @@ from xfer_utils.sources.toy.meaning import Draw, Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Said, changes, synonymous
 from xfer_utils.sources.toy.world import World
 
-POOL = "train"  # no text is about an event that a test is about
-
 
 def varied(draw: Draw) -> Utterance:
     """A sentence rich in words of two parts of speech and in constructions."""
@@ -132,8 +130,8 @@ SHARES = {
 
 
 def lines(world: World, universe: Universe, lexicon: Lexicon, english: Lexicon) -> Iterator[str]:
-    """The text of one language; nothing is parallel to another's but the few bilingual lines."""
-    draw = Draw.of(universe, POOL, f"{world.seed}/{lexicon.language.code}/text")
+    """The text of one language, about training events; only the bilingual lines are parallel."""
+    draw = Draw.of(universe, "train", f"{world.seed}/{lexicon.language.code}/text")
     count = world.text_lines(lexicon.language)
     for kind in draw.choices(list(SHARES), list(SHARES.values()), k=count):
         said = kind(draw)
