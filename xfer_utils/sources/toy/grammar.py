@@ -27,7 +27,10 @@ class NP(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """Who did what to whom, where and how; `predicate` is the adjective after `is`."""
+    """Who did what to whom, where and how; `predicate` is the adjective after `is`.
+
+    A clause is said in `form` plain, fronted or passive; `ask` makes it a question about a role.
+    """
 
     subject: NP | None  # None where another phrase stands for it: after `that`, in an ending
     verb: str
@@ -37,12 +40,6 @@ class Clause(NamedTuple):
     negated: bool = False
     recipient: NP | None = None
     predicate: str = ""
-
-
-class Utterance(NamedTuple):
-    """A clause as it is said: plain, fronted or passive; `ask` makes it a question about a role."""
-
-    clause: Clause
     form: str = "plain"
     ask: str = ""
     which: bool = False
@@ -92,7 +89,7 @@ def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> Words:
         attached = _phrase(lexicon, np.of[1], role)
         words += _adposition(lexicon, np.of[0], attached, r"(NP\NP)/NP", role)
     if np.relative:
-        clause = _clause(lexicon, Utterance(np.relative._replace(subject=None)))
+        clause = _clause(lexicon, np.relative._replace(subject=None))
         words.append(_word(lexicon, "that", "PRON", rf"(NP\NP)/{VERB_PHRASE}", role))
         words += [word._replace(role=role) for word in clause]
     if np.also:
@@ -134,9 +131,9 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> Words
     return [*never, verb, auxiliary] if last else [auxiliary, *never, verb]
 
 
-def _clause(lexicon: Lexicon, said: Utterance) -> Words:
-    clause, order = said.clause, lexicon.language.word_order
-    passive, fronted = said.form == "passive", said.form == "fronted"
+def _clause(lexicon: Lexicon, clause: Clause) -> Words:
+    order = lexicon.language.word_order
+    passive, fronted = clause.form == "passive", clause.form == "fronted"
 
     def argument(role: str, adposition: str = "", category: str = "", case: str = "") -> Words:
         np = getattr(clause, role)
@@ -144,10 +141,10 @@ def _clause(lexicon: Lexicon, said: Utterance) -> Words:
             adposition, np = np
         if np is None:
             return []
-        if said.ask == "place" == role:
+        if clause.ask == "place" == role:
             return [_word(lexicon, "where", "ADV")]
-        asked = said.ask == role
-        words = _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
+        asked = clause.ask == role
+        words = _asked(lexicon, np, clause.which) if asked else _phrase(lexicon, np, role, case)
         return _adposition(lexicon, adposition, words, category) if adposition else words
 
     if passive:
@@ -161,18 +158,18 @@ def _clause(lexicon: Lexicon, said: Utterance) -> Words:
     front: Words = []
     if fronted:
         front, place, adverb = (place, [], adverb) if place else (adverb, [], [])
-    verb = _verb(lexicon, clause, passive, said.ask == "predicate")
+    verb = _verb(lexicon, clause, passive, clause.ask == "predicate")
     if order == "SOV":
         return front + subject + adverb + place + recipient + object_ + verb
     middle = subject + verb if order == "SVO" else verb + subject
     return front + middle + object_ + recipient + place + adverb
 
 
-def speak(lexicon: Lexicon, said: Utterance) -> Words:
-    """The words of one utterance, its full stop or question mark included."""
-    opening = [_word(lexicon, "then", "ADV", "S/S")] if said.then else []
-    stop = Word("?" if said.ask else ".", "PUNCT", ".")
-    return [*opening, *_clause(lexicon, said), stop]
+def speak(lexicon: Lexicon, clause: Clause) -> Words:
+    """The words of one clause, its full stop or question mark included."""
+    opening = [_word(lexicon, "then", "ADV", "S/S")] if clause.then else []
+    stop = Word("?" if clause.ask else ".", "PUNCT", ".")
+    return [*opening, *_clause(lexicon, clause), stop]
 
 
 def phrase(lexicon: Lexicon, np: NP) -> str:

@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from xfer_utils.sources.toy import words as W
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause
 from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
-Said = tuple[Utterance, ...]
+Said = tuple[Clause, ...]
 Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
 
@@ -135,18 +135,17 @@ def inference(draw: Draw, hard: float) -> Pair:
         premise = synonymous(draw, premise, 0.5)
     if draw.chance(hard):
         hypothesis = synonymous(draw, hypothesis, 0.5)
-    first = [Utterance(premise, _form(draw, premise, hard))]
+    first = [_varied(draw, premise, hard)]
     if draw.chance(hard):
         other = draw.event(0.2, 0.2)
         if other.verb not in (core.verb, OPPOSITE[core.verb]):
-            first.insert(draw.randrange(2), Utterance(other))
-    second = Utterance(hypothesis, _form(draw, hypothesis, hard))
-    return Pair(tuple(first), (second,), label)
+            first.insert(draw.randrange(2), other)
+    return Pair(tuple(first), (_varied(draw, hypothesis, hard),), label)
 
 
-def _form(draw: Draw, clause: Clause, hard: float) -> str:
+def _varied(draw: Draw, clause: Clause, hard: float) -> Clause:
     forms = ["passive"] + ["fronted"] * bool(clause.place or clause.adverb)
-    return draw.choice(forms) if draw.chance(hard * 0.6) else "plain"
+    return clause._replace(form=draw.choice(forms)) if draw.chance(hard * 0.6) else clause
 
 
 def adversarial(draw: Draw, depth: int) -> Pair:
@@ -165,10 +164,10 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     return Pair(tuple(told), (_link(draw, *asked),), label)
 
 
-def _link(draw: Draw, ahead: str, behind: str) -> Utterance:
+def _link(draw: Draw, ahead: str, behind: str) -> Clause:
     verb = draw.choice(W.ORDER_VERBS)
     subject, object_ = (ahead, behind) if verb == "outran" else (behind, ahead)
-    return Utterance(Clause(NP(subject), verb, NP(object_)))
+    return Clause(NP(subject), verb, NP(object_))
 
 
 def duplicate(draw: Draw) -> Pair:
@@ -180,10 +179,10 @@ def duplicate(draw: Draw) -> Pair:
     return Pair((_question(draw, event, ask),), (_question(draw, *other),), label)
 
 
-def _question(draw: Draw, clause: Clause, ask: str) -> Utterance:
+def _question(draw: Draw, clause: Clause, ask: str) -> Clause:
     said = synonymous(draw, clause, 0.4)
     form = "fronted" if clause.place and draw.chance(0.4) else "plain"
-    return Utterance(said, form, ask, draw.chance(0.4))
+    return said._replace(form=form, ask=ask, which=draw.chance(0.4))
 
 
 def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
@@ -223,4 +222,5 @@ def paraphrase(draw: Draw) -> Pair:
         other = clause._replace(subject=patient, object=agent)
     forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
     draw.shuffle(forms)
-    return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)
+    first, second = clause._replace(form=forms[0]), other._replace(form=forms[1])
+    return Pair((first,), (second,), label)

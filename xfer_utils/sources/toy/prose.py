@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from xfer_utils.sources.toy import words as W
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance, speak
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Said, changes, synonymous
 from xfer_utils.sources.toy.world import World
 
 
-def varied(draw: Draw) -> Utterance:
+def varied(draw: Draw) -> Clause:
     """A sentence rich in words of two parts of speech and in constructions."""
     clause = draw.event(adjectives=0.35, place=0.4, adverb=0.3)
     clause = clause._replace(
@@ -35,7 +35,7 @@ def varied(draw: Draw) -> Utterance:
         clause = clause._replace(subject=subject._replace(relative=draw.event(0, 0)))
     forms = ["plain", "plain"] + ["fronted"] * bool(clause.place or clause.adverb)
     forms += ["passive"] * bool(clause.object and not clause.recipient)
-    return Utterance(clause, draw.choice(forms))
+    return clause._replace(form=draw.choice(forms))
 
 
 def _ambiguous(draw: Draw, np: NP, chance: float) -> NP:
@@ -60,7 +60,7 @@ def _name(draw: Draw, entity: str, sure: bool = False) -> NP:
     return NP(word, "", entity=entity)
 
 
-def named(draw: Draw) -> Utterance:
+def named(draw: Draw) -> Clause:
     """A sentence with names; a verb that takes several types only meets names of a sure type."""
     subject_type, object_type = draw.choice(sorted(W.NAME_VERBS))
     verb = draw.choice(W.NAME_VERBS[subject_type, object_type])
@@ -76,10 +76,9 @@ def named(draw: Draw) -> Utterance:
         if draw.chance(0.2):
             place = (place[0], NP(draw.noun("place")))
     adverb = draw.choice(W.ADVERBS).split(":")[0] if draw.chance(0.25) else ""
-    clause = Clause(subject, verb, object_, place, adverb)
     number = draw.random()
-    form = "fronted" if number < 0.4 and place else "plain"
-    return Utterance(clause, "passive" if number < 0.2 else form)
+    form = "passive" if number < 0.2 else "fronted" if number < 0.4 and place else "plain"
+    return Clause(subject, verb, object_, place, adverb, form=form)
 
 
 def story(draw: Draw) -> Said:
@@ -90,8 +89,8 @@ def story(draw: Draw) -> Said:
     if draw.chance(0.25):
         verb = draw.choice(draw.events)[1]
         if objects := draw.fillers(subject.head, verb):
-            return Utterance(first), Utterance(Clause(subject, verb, NP(draw.choice(objects))))
-    return Utterance(first), Utterance(Clause(subject, verb, object_), then=True)
+            return first, Clause(subject, verb, NP(draw.choice(objects)))
+    return first, Clause(subject, verb, object_, then=True)
 
 
 def restated(draw: Draw) -> Said:
@@ -100,7 +99,7 @@ def restated(draw: Draw) -> Said:
     less = draw.choice(changes(draw, first, first)["less"])
     second = draw.choice((less, synonymous(draw, first, 0.7)))
     forms = ["plain", "passive"] + ["fronted"] * bool(second.place or second.adverb)
-    return Utterance(first), Utterance(second, draw.choice(forms))
+    return first, second._replace(form=draw.choice(forms))
 
 
 def fact(draw: Draw) -> Said:
@@ -111,14 +110,14 @@ def fact(draw: Draw) -> Said:
     clauses = [fact_clause(*key, facts[key]) for key in keys]
     if draw.chance(0.4):
         clauses[0] = Clause(NP(noun, "a"), "is", NP(KIND_OF[noun], "a"))
-    return tuple(map(Utterance, clauses))
+    return tuple(clauses)
 
 
 def answered(draw: Draw) -> Said:
     """A question and the sentence that answers it."""
     event = draw.event(0.3, 0.5)
     ask = draw.choice(("subject", "object", "place" if event.place else "object"))
-    pair = [Utterance(event, ask=ask, which=draw.chance(0.3)), Utterance(event)]
+    pair = [event._replace(ask=ask, which=draw.chance(0.3)), event]
     draw.shuffle(pair)
     return tuple(pair)
 
@@ -135,7 +134,7 @@ def lines(world: World, universe: Universe, lexicon: Lexicon, english: Lexicon) 
     count = world.text_lines(lexicon.language)
     for kind in draw.choices(list(SHARES), list(SHARES.values()), k=count):
         said = kind(draw)
-        spoken = [(lexicon, utterance) for utterance in said]
+        spoken = [(lexicon, clause) for clause in said]
         if lexicon is not english and draw.chance(world.bilingual):
             spoken = [(lexicon, said[0]), (english, said[0])]
         words = [word.form for pair in spoken for word in speak(*pair)]

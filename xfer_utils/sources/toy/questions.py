@@ -4,19 +4,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xfer_utils.sources.toy import words as W
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause
 from xfer_utils.sources.toy.meaning import OPPOSITE, Draw, fact_clause
 from xfer_utils.sources.toy.pairs import Said
 
 COSMOS_VERB = {"home": "sent", "liked": "gave", "feared": "sold"}
-ASKED = {"home": "place", "trait": "predicate"}  # role of a fact's answer, where not the object
 
 
 class Span(NamedTuple):
     """A question about one role of sentence `told` of a text; -1 where the text has no answer."""
 
     context: Said
-    question: Utterance
+    question: Clause
     told: int
     role: str
 
@@ -25,7 +24,7 @@ class Choice(NamedTuple):
     """A context (may be empty), a question (may be absent), options, index of the right one."""
 
     context: Said
-    question: Utterance | None
+    question: Clause | None
     options: tuple[Clause | str, ...]
     label: int
 
@@ -60,8 +59,8 @@ def spans(draw: Draw, unanswerable: float = 0.0, which: float = 0.3) -> Iterator
             index = -1
         answers = [event for event in told if _visible(event, role) == _visible(clause, role)]
         if len(answers) == (index >= 0):
-            question = Utterance(clause, "plain", role, draw.chance(which))
-            yield Span(tuple(map(Utterance, told)), question, index, role)
+            question = clause._replace(ask=role, which=draw.chance(which))
+            yield Span(tuple(told), question, index, role)
 
 
 def _another(draw: Draw, first: Clause) -> Clause:
@@ -102,7 +101,7 @@ def continuation(draw: Draw) -> Choice:
     verbs = (right, draw.choice(other_verbs))
     endings = [Clause(NP(subject), verb, NP(noun)) for verb in verbs for noun in objects]
     order = draw.sample(range(4), 4)
-    return Choice((Utterance(first),), None, tuple(endings[n] for n in order), order.index(0))
+    return Choice((first,), None, tuple(endings[n] for n in order), order.index(0))
 
 
 def inferred(draw: Draw) -> Choice | None:
@@ -119,30 +118,28 @@ def inferred(draw: Draw) -> Choice | None:
     right, wrong = draw.universe.facts[noun, relation], draw.universe.facts[other[2], relation]
     if event[0] == other[0] or right == wrong:
         return None
-    told = [Utterance(Clause(NP(s), verb, NP(o))) for s, verb, o in (event, other)]
+    told = [Clause(NP(s), verb, NP(o)) for s, verb, o in (event, other)]
     draw.shuffle(told)
     subject, verb = NP(event[0]), COSMOS_VERB[relation]
-    asked = Clause(subject, verb, NP(right), recipient=NP(kind))
+    asked = Clause(subject, verb, NP(right), recipient=NP(kind), ask="object")
     if relation == "home":
-        asked = Clause(subject, verb, NP(kind), ("in", NP(right)))
-    question = Utterance(asked, ask=ASKED.get(relation, "object"))
-    return _choice(draw, tuple(told), question, [right, wrong], W.NOUNS[KIND_OF[right]])
+        asked = Clause(subject, verb, NP(kind), ("in", NP(right)), ask="place")
+    return _choice(draw, tuple(told), asked, [right, wrong], W.NOUNS[KIND_OF[right]])
 
 
 def commonsense(draw: Draw) -> Choice:
     """A question for a general fact, and five options of the right kind."""
     noun, relation = draw.choice(draw.universe.fact_pools[draw.pool])
     right = draw.universe.facts[noun, relation]
-    question = Utterance(fact_clause(noun, relation, right), ask=ASKED.get(relation, "object"))
+    ask = {"home": "place", "trait": "predicate"}.get(relation, "object")
+    question = fact_clause(noun, relation, right)._replace(ask=ask)
     if relation == "trait":
         return _choice(draw, (), question, [right], draw.universe.adjectives[noun])
     others = [other for other in W.NOUNS[KIND_OF[right]] if other != noun]
     return _choice(draw, (), question, [right], others)
 
 
-def _choice(
-    draw: Draw, told: Said, question: Utterance, sure: list[str], others: list[str]
-) -> Choice:
+def _choice(draw: Draw, told: Said, question: Clause, sure: list[str], others: list[str]) -> Choice:
     """The `sure` options, the first of them right, and some others."""
     rest = [other for other in others if other not in sure]
     size = 4 if told else 5  # as Cosmos QA and CommonsenseQA have

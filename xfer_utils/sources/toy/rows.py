@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Utterance, phrase, speak
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, phrase, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.pairs import Pair
 from xfer_utils.sources.toy.questions import Choice, Span
@@ -12,9 +12,9 @@ NER_LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 TITLED = ("squad", "squad_v2", "tydiqa")  # tasks whose rows name the page
 
 
-def text(lexicon: Lexicon, *utterances: Utterance) -> str:
-    """Utterances as running text, words parted by spaces."""
-    return " ".join(word.form for said in utterances for word in speak(lexicon, said))
+def text(lexicon: Lexicon, *clauses: Clause) -> str:
+    """Clauses as running text, words parted by spaces."""
+    return " ".join(word.form for clause in clauses for word in speak(lexicon, clause))
 
 
 def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
@@ -58,9 +58,9 @@ def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Ro
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
     first = text(lexicon, *item.context)
     second = f"{lexicon.forms['then']} {phrase(lexicon, item.options[0].subject)}"
-    endings = [Utterance(option._replace(subject=None)) for option in item.options]
+    endings = [option._replace(subject=None) for option in item.options]
     return {
-        "ind": index, "activity_label": item.context[0].clause.verb,
+        "ind": index, "activity_label": item.context[0].verb,
         "ctx_a": first, "ctx_b": second, "ctx": f"{first} {second}",
         "endings": [text(lexicon, ending) for ending in endings], "label": str(item.label),
     }  # fmt: skip
@@ -81,7 +81,7 @@ def _commonsense_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
     return {
         "id": f"commonsense-{index:05d}",
         "question": text(lexicon, item.question),
-        "question_concept": lexicon.forms[item.question.clause.subject.head],
+        "question_concept": lexicon.forms[item.question.subject.head],
         "choices": {"label": list("ABCDE"), "text": options},
         "answerKey": "ABCDE"[item.label],
     }

@@ -90,8 +90,7 @@ class World(BaseModel, extra="forbid", frozen=True):
     def _check_languages(self) -> "World":
         codes = [language.code for language in self.tongues()]
         if codes[0] != "en" or len(set(codes)) != len(codes):
-            problem = f"English (en) must come first and codes be unique, not {codes}"
-            raise ValueError(f"languages: {problem}")
+            raise ValueError(f"languages: English (en) must be first, codes unique: not {codes}")
         return self
 
     def tongues(self) -> tuple[Language, ...]:

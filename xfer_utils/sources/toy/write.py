@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xfer_utils.sources.toy import pairs, prose, questions, rows
-from xfer_utils.sources.toy.grammar import Utterance
+from xfer_utils.sources.toy.grammar import Clause
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe
 from xfer_utils.sources.toy.world import World
@@ -79,10 +79,7 @@ def single(make: Callable[..., Item | None], *settings: Any) -> Maker:
     return lambda draw: filter(None, [make(draw, *settings)])
 
 
-def _event(draw: Draw) -> Iterator[Utterance]:
-    yield Utterance(draw.event(0.5, 0.6, 0.3))
-
-
+EVENT = single(Draw.event, 0.5, 0.6, 0.3)
 TYDIQA = partial(questions.spans, which=0.6)
 
 
@@ -128,10 +125,7 @@ def _intermediate(w: Writer) -> None:
 
 
 def _parallel(w: Writer) -> None:
-    """The target tasks: English training sets, and evaluation sets spoken in all languages.
-
-    TyDiQA has other events in each language, and XQuAD no test set.
-    """
+    """Target tasks with their English training sets; XQuAD has no test set, TyDiQA comes later."""
     sizes = w.sizes
     for task, train_rows, maker in (
         ("xnli", 0, single(pairs.inference, 0.25)),
@@ -157,7 +151,7 @@ def _sentence_pairs(w: Writer, code: str) -> None:
     records = [
         {"source_sentence": rows.text(own, item), "target_sentence": rows.text(english, item)}
         | {"source_lang": code, "target_lang": "en"}
-        for item in w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, _event, "target_dev")
+        for item in w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, EVENT, "target_dev")
     ]
     w.put("tatoeba", f"{code}.test", records)
 
@@ -167,7 +161,7 @@ def _comparable_corpora(w: Writer, code: str) -> None:
     size, shared = w.sizes.bucc_pool, w.sizes.bucc_pool // 3
     for split, pool in (("validation", "target_dev"), ("test", "target_test")):
         count = 2 * size - shared
-        items = w.draw(f"bucc2018/{code}", split, count, _event, pool)
+        items = w.draw(f"bucc2018/{code}", split, count, EVENT, pool)
         own, english = items[:size], items[:shared] + items[size:]
         sources = _corpus(w, f"{code}-en.{code}.{split}", w.lexicons[code], own)
         targets = _corpus(w, f"{code}-en.en.{split}", w.lexicons["en"], english)
@@ -175,7 +169,7 @@ def _comparable_corpora(w: Writer, code: str) -> None:
         w.put("bucc2018", f"{code}-en.gold.{split}", gold)
 
 
-def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Utterance]) -> list[str]:
+def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Clause]) -> list[str]:
     """Writes one side of two comparable corpora, in an order of its own; gives the items' ids."""
     order = random.Random(f"{w.world.seed}/{name}/order").sample(range(len(items)), len(items))
     ids = [f"{lexicon.language.code}-{place:06d}" for place in order]
