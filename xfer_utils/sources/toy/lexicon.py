@@ -21,18 +21,16 @@ class Lexicon:
         self.language = language
         self._letters = str.maketrans(W.SCRIPTS["Latin"], W.SCRIPTS[language.script])
         self._random = random.Random(f"{world.seed}/{language.code}/lexicon")
+        self._consonants = self._random.sample("bdfghjklmnprstvz", 10)
+        self._vowels = self._random.sample("aeiou", 4)
+        shuffled = CONCEPTS[:]
+        self._random.shuffle(shuffled)
+        cognates = shuffled[: round(language.cognate_share * len(CONCEPTS))]
+        roman = self._words(cognates)
+        pick = self._random.choice
+        plural, case = (pick(self._vowels) + pick("knrsz") for _ in range(2))
         if language.code == "en":
             plural, case = "s", ""
-            cognates, roman = CONCEPTS, {word: word for word in CONCEPTS}
-        else:
-            self._consonants = "".join(self._random.sample("bdfghjklmnprstvz", 10))
-            self._vowels = "".join(self._random.sample("aeiou", 4))
-            shuffled = CONCEPTS[:]
-            self._random.shuffle(shuffled)
-            cognates = shuffled[: round(language.cognate_share * len(CONCEPTS))]
-            roman = self._words(cognates)
-            pick = self._random.choice
-            plural, case = (pick(self._vowels) + pick("knrsz") for _ in range(2))
         self.forms = {concept: self.write(word) for concept, word in roman.items()}
         loans = [] if language.script == "Latin" else [*map(roman.get, cognates), *W.NAMES]
         self.loans = {self.write(word): word for word in loans}
@@ -51,7 +49,7 @@ class Lexicon:
         return words
 
     def _changed(self, word: str) -> str:
-        for old, new in W.SOUND_CHANGES[self.language.family]:
+        for old, new in W.SOUND_CHANGES.get(self.language.family, ()):  # English has none
             word = word.replace(old, new)
         return word
 

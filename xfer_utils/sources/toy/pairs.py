@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     """Two texts and their label, in no language yet."""
 
     first: Said
-    second: Said
+    second: Clause
     label: int
 
 
@@ -135,15 +135,15 @@ def inference(draw: Draw, hard: float) -> Pair:
         premise = synonymous(draw, premise, 0.5)
     if draw.chance(hard):
         hypothesis = synonymous(draw, hypothesis, 0.5)
-    first = [_varied(draw, premise, hard)]
+    first = [_in_some_form(draw, premise, hard)]
     if draw.chance(hard):
         other = draw.event(0.2, 0.2)
         if other.verb not in (core.verb, OPPOSITE[core.verb]):
             first.insert(draw.randrange(2), other)
-    return Pair(tuple(first), (_varied(draw, hypothesis, hard),), label)
+    return Pair(tuple(first), _in_some_form(draw, hypothesis, hard), label)
 
 
-def _varied(draw: Draw, clause: Clause, hard: float) -> Clause:
+def _in_some_form(draw: Draw, clause: Clause, hard: float) -> Clause:
     forms = ["passive"] + ["fronted"] * bool(clause.place or clause.adverb)
     return clause._replace(form=draw.choice(forms)) if draw.chance(hard * 0.6) else clause
 
@@ -161,7 +161,7 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     told = [_link(draw, *link) for link in links]
     draw.shuffle(told)
     asked = (last, first) if label == CONTRADICTION else (first, last)
-    return Pair(tuple(told), (_link(draw, *asked),), label)
+    return Pair(tuple(told), _link(draw, *asked), label)
 
 
 def _link(draw: Draw, ahead: str, behind: str) -> Clause:
@@ -176,7 +176,7 @@ def duplicate(draw: Draw) -> Pair:
     ask = draw.choice(("subject", "object", "place" if event.place else "subject"))
     label = draw.randrange(2)
     other = (event, ask) if label else _other_question(draw, event, ask)
-    return Pair((_question(draw, event, ask),), (_question(draw, *other),), label)
+    return Pair((_question(draw, event, ask),), _question(draw, *other), label)
 
 
 def _question(draw: Draw, clause: Clause, ask: str) -> Clause:
@@ -222,5 +222,4 @@ def paraphrase(draw: Draw) -> Pair:
         other = clause._replace(subject=patient, object=agent)
     forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
     draw.shuffle(forms)
-    first, second = clause._replace(form=forms[0]), other._replace(form=forms[1])
-    return Pair((first,), (second,), label)
+    return Pair((clause._replace(form=forms[0]),), other._replace(form=forms[1]), label)

@@ -20,7 +20,7 @@ def text(lexicon: Lexicon, *clauses: Clause) -> str:
 def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
     """The row of an item, whose type and task tell its columns."""
     if isinstance(item, Pair):
-        first, second = text(lexicon, *item.first), text(lexicon, *item.second)
+        first, second = text(lexicon, *item.first), text(lexicon, item.second)
         if task == "qqp":
             return {"idx": index, "question1": first, "question2": second, "label": item.label}
         if task == "pawsx":
