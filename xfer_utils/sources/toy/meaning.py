@@ -14,7 +14,6 @@ Core = tuple[str, str, str]  # subject, verb, object
 _VERBS = (verbs for verbs, _, _ in W.VERBS)
 OPPOSITE = dict(pair.split(":") for pair in chain(_VERBS, *W.ADJECTIVES.values(), W.ADVERBS))
 OPPOSITE |= {second: first for first, second in OPPOSITE.items()}
-HOME_VERB = dict.fromkeys(W.KINDS, "stood") | {"person": "worked", "animal": "lived"}
 
 
 class Universe:
@@ -96,7 +95,8 @@ def fact_clause(noun: str, relation: str, answer: str) -> Clause:
     """A general fact as a clause about 'a' noun."""
     subject = NP(noun, "a")
     if relation == "home":
-        return Clause(subject, HOME_VERB[KIND_OF[noun]], place=("in", NP(answer, "a")))
+        verb = {"person": "worked", "animal": "lived"}.get(KIND_OF[noun], "stood")
+        return Clause(subject, verb, place=("in", NP(answer, "a")))
     if relation == "trait":
         return Clause(subject, "is", predicate=answer)
     return Clause(subject, relation, NP(answer, "a"))

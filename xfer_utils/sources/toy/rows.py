@@ -79,12 +79,10 @@ def _cosmos_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
 def _commonsense_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
     options = [_option(lexicon, option) for option in item.options]
     return {
-        "id": f"commonsense-{index:05d}",
-        "question": text(lexicon, item.question),
+        "id": f"commonsense-{index:05d}", "question": text(lexicon, item.question),
         "question_concept": lexicon.forms[item.question.subject.head],
-        "choices": {"label": list("ABCDE"), "text": options},
-        "answerKey": "ABCDE"[item.label],
-    }
+        "choices": {"label": list("ABCDE"), "text": options}, "answerKey": "ABCDE"[item.label],
+    }  # fmt: skip
 
 
 CHOICES = {"hellaswag": _hellaswag, "cosmos_qa": _cosmos_qa, "commonsense_qa": _commonsense_qa}

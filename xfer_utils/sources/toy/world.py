@@ -45,10 +45,7 @@ class Language(BaseModel, extra="forbid", frozen=True):
 with Path(__file__).with_name("languages.csv").open(encoding="utf-8") as _table:
     LANGUAGES = {row["code"]: Language.model_validate(row) for row in csv.DictReader(_table)}
 ENGLISH, *DEFAULT12 = LANGUAGES.values()
-FAMILIES = {
-    "default13": tuple(LANGUAGES), "small5": ("en", "qaa", "qbb", "qcb", "qdc"),
-    "tiny": ("en", "qaa", "qcb"),
-}  # fmt: skip
+FAMILIES = {"small5": ("en", "qaa", "qbb", "qcb", "qdc"), "tiny": ("en", "qaa", "qcb")}
 
 
 class Sizes(BaseModel, extra="forbid", frozen=True):
@@ -95,7 +92,8 @@ class World(BaseModel, extra="forbid", frozen=True):
 
     def tongues(self) -> tuple[Language, ...]:
         """The languages of this world, English first: those listed, or else the family's."""
-        return self.languages or tuple(LANGUAGES[code] for code in FAMILIES[self.family])
+        codes = FAMILIES.get(self.family, LANGUAGES)  # default13 has them all
+        return self.languages or tuple(LANGUAGES[code] for code in codes)
 
     def rows(self) -> Sizes:
         """The sizes, resolved from their name."""

@@ -20,10 +20,8 @@ from xfer_utils.sources.toy.world import World
 Item = Any
 Maker = Callable[[Draw], Iterable[Item]]
 # Tasks that could draw the same item, from the same pool of events.
-GROUPS = {
-    "ccg": "tagging", "udpos": "tagging", "panx": "tagging",
-    "xquad": "spans", "mlqa": "spans", "tydiqa": "spans",
-}  # fmt: skip
+GROUPS = dict.fromkeys(("ccg", "udpos", "panx"), "tagging")
+GROUPS |= dict.fromkeys(("xquad", "mlqa", "tydiqa"), "spans")
 ATTEMPTS = 60  # draws for every item wanted, before a world counts as too small
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 
