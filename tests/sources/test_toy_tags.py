@@ -15,7 +15,7 @@ from test_toy_reader import ADJECTIVES, ADVERBS, KIND, VERBS, Reader
 
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.lexicon import Lexicon
-from xfer_utils.sources.toy.tagging import Names
+from xfer_utils.sources.toy.meaning import Universe
 from xfer_utils.sources.toy.world import Language, Sizes, World
 from xfer_utils.sources.toy.write import write_world
 from xfer_utils.study.tasks import task
@@ -193,7 +193,7 @@ def entities(words: list[str], sure: dict[str, list[str]]) -> list[str]:
 
 
 def test_names(folder: Path) -> None:
-    sure, labels = Names(WORLD.seed).sure, task("panx").labels
+    sure, labels = Universe(WORLD).sure_names, task("panx").labels
     rows = table(folder, "panx", "en")
     for tokens, tags in zip(rows["tokens"], rows["ner_tags"], strict=True):
         gold = [labels[tag] for tag in tags]

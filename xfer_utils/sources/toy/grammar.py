@@ -27,9 +27,12 @@ class NP(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """Who did what to whom, where and how; `predicate` is the adjective after `is`."""
+    """Who did what to whom, where and how; `predicate` is the adjective after `is`.
 
-    subject: NP
+    A clause is said in `form` plain, fronted or passive; `ask` makes it a question about a role.
+    """
+
+    subject: NP | None  # None where another phrase stands for it: after `that`, in an ending
     verb: str
     object: NP | None = None
     place: tuple[str, NP] | None = None
@@ -37,16 +40,10 @@ class Clause(NamedTuple):
     negated: bool = False
     recipient: NP | None = None
     predicate: str = ""
-
-
-class Utterance(NamedTuple):
-    """A clause as it is said: plain, fronted or passive; `ask` makes it a question about a role."""
-
-    clause: Clause
     form: str = "plain"
     ask: str = ""
     which: bool = False
-    opening: str = ""
+    then: bool = False
 
 
 class Word(NamedTuple):
@@ -59,40 +56,40 @@ class Word(NamedTuple):
     entity: str = "O"
 
 
+Words = list[Word]
+
+
 def _word(lexicon: Lexicon, concept: str, tag: str, category: str = "N", role: str = "") -> Word:
     return Word(lexicon.forms[concept], tag, category, role)
 
 
-def _name(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
-    *front, last = (lexicon.name(word) for word in np.head.split())
-    mark = "I-" if front else "B-"
-    words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
-    return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
-
-
-def _common(lexicon: Lexicon, np: NP, role: str, case: str) -> list[Word]:
-    """Determiner, adjectives and noun."""
+def _head(lexicon: Lexicon, np: NP, role: str, case: str) -> Words:
+    """The words of a name, or determiner, adjectives and noun."""
     dials = lexicon.language
+    if np.entity:
+        *front, last = (lexicon.name(word) for word in np.head.split())
+        mark = "I-" if front else "B-"
+        words = [Word(form, "PROPN", "N/N", role, "B-" + np.entity) for form in front]
+        return [*words, Word(last + case, "PROPN", "NP", role, mark + np.entity)]
     noun = lexicon.forms[np.head] + (lexicon.plural if np.plural else "") + case
     words = [Word(noun, "NOUN", "N" if np.det else "NP", role)]
     adjectives = [_word(lexicon, adjective, "ADJ", "N/N", role) for adjective in np.adjectives]
     words = adjectives + words if dials.adjective_order == "before" else words + adjectives
     if np.det and dials.determiners:
-        form = lexicon.forms[np.det]
-        if np.det == "a" and dials.code == "en" and words[0].form[0] in "aeiou":
-            form = "an"
+        vowel = dials.code == "en" and words[0].form[0] in "aeiou"
+        form = "an" if np.det == "a" and vowel else lexicon.forms[np.det]
         words.insert(0, Word(form, "DET", "NP/N", role))
     return words
 
 
-def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
+def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> Words:
     """Words of a noun phrase and what is attached to it; `case` is the suffix of its head."""
-    words = _name(lexicon, np, role, case) if np.entity else _common(lexicon, np, role, case)
+    words = _head(lexicon, np, role, case)
     if np.of:
         attached = _phrase(lexicon, np.of[1], role)
         words += _adposition(lexicon, np.of[0], attached, r"(NP\NP)/NP", role)
     if np.relative:
-        clause = _clause(lexicon, Utterance(np.relative), headless=True)
+        clause = _clause(lexicon, np.relative._replace(subject=None))
         words.append(_word(lexicon, "that", "PRON", rf"(NP\NP)/{VERB_PHRASE}", role))
         words += [word._replace(role=role) for word in clause]
     if np.also:
@@ -101,22 +98,19 @@ def _phrase(lexicon: Lexicon, np: NP, role: str, case: str = "") -> list[Word]:
     return words
 
 
-def _adposition(
-    lexicon: Lexicon, concept: str, phrase: list[Word], category: str, role: str = ""
-) -> list[Word]:
+def _adposition(lexicon: Lexicon, concept: str, np: Words, category: str, role: str = "") -> Words:
     adposition = _word(lexicon, concept, "ADP", category, role)
-    return [adposition, *phrase] if lexicon.language.adposition == "pre" else [*phrase, adposition]
+    return [adposition, *np] if lexicon.language.adposition == "pre" else [*np, adposition]
 
 
-def _asked(lexicon: Lexicon, np: NP, which: bool) -> list[Word]:
-    """The question word in place of a noun phrase: who, what, or 'which' and the kind of thing."""
-    kind = "person" if np.entity == "PER" else KIND_OF.get(np.head, "tool")
+def _asked(lexicon: Lexicon, np: NP, which: bool) -> Words:
+    kind = KIND_OF[np.head]
     if which:
         return [_word(lexicon, "which", "DET"), _word(lexicon, kind, "NOUN")]
     return [_word(lexicon, "who" if kind == "person" else "what", "PRON")]
 
 
-def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[Word]:
+def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> Words:
     """Negation, copula or auxiliary and verb, in the order of the language."""
     never = [_word(lexicon, "never", "ADV", MODIFIER)] if clause.negated else []
     if clause.predicate:
@@ -137,62 +131,47 @@ def _verb(lexicon: Lexicon, clause: Clause, passive: bool, asked: bool) -> list[
     return [*never, verb, auxiliary] if last else [auxiliary, *never, verb]
 
 
-def _place(lexicon: Lexicon, clause: Clause, ask: str, fronted: bool) -> list[Word]:
-    if clause.place is None:
-        return []
-    if ask == "place":
-        return [_word(lexicon, "where", "ADV")]
-    category = "(S/S)/NP" if fronted else f"({AFTER_VERB})/NP"
-    preposition, place = clause.place
-    return _adposition(lexicon, preposition, _phrase(lexicon, place, "place"), category)
+def _clause(lexicon: Lexicon, clause: Clause) -> Words:
+    order = lexicon.language.word_order
+    passive, fronted = clause.form == "passive", clause.form == "fronted"
 
-
-def _clause(lexicon: Lexicon, said: Utterance, headless: bool = False) -> list[Word]:
-    """Words of a clause in the language's order; a headless one (after 'that') has no subject."""
-    clause, order = said.clause, lexicon.language.word_order
-    passive, fronted = said.form == "passive", said.form == "fronted"
-
-    def argument(np: NP | None, role: str, case: str = "") -> list[Word]:
+    def argument(role: str, adposition: str = "", category: str = "", case: str = "") -> Words:
+        np = getattr(clause, role)
+        if role == "place" and np:
+            adposition, np = np
         if np is None:
             return []
-        asked = said.ask == role
-        return _asked(lexicon, np, said.which) if asked else _phrase(lexicon, np, role, case)
+        if clause.ask == "place" == role:
+            return [_word(lexicon, "where", "ADV")]
+        asked = clause.ask == role
+        words = _asked(lexicon, np, clause.which) if asked else _phrase(lexicon, np, role, case)
+        return _adposition(lexicon, adposition, words, category) if adposition else words
 
-    subject = [] if headless else argument(clause.subject, "subject")
-    object_ = argument(clause.object, "object", "" if passive else lexicon.case)
     if passive:
-        agent = _adposition(lexicon, "by", subject, f"({AFTER_VERB})/NP")
-        subject, object_ = object_, agent
-    to = argument(clause.recipient, "recipient")
-    to = _adposition(lexicon, "to", to, "PP/NP") if to else []
-    place = _place(lexicon, clause, said.ask, fronted)
+        subject, object_ = argument("object"), argument("subject", "by", f"({AFTER_VERB})/NP")
+    else:
+        subject, object_ = argument("subject"), argument("object", case=lexicon.case)
+    recipient = argument("recipient", "to", "PP/NP")
+    place = argument("place", category="(S/S)/NP" if fronted else f"({AFTER_VERB})/NP")
     category = "S/S" if fronted and not place else AFTER_VERB
     adverb = [_word(lexicon, clause.adverb, "ADV", category)] if clause.adverb else []
-    front: list[Word] = []
+    front: Words = []
     if fronted:
         front, place, adverb = (place, [], adverb) if place else (adverb, [], [])
-    verb = _verb(lexicon, clause, passive, said.ask == "predicate")
+    verb = _verb(lexicon, clause, passive, clause.ask == "predicate")
     if order == "SOV":
-        return front + subject + adverb + place + to + object_ + verb
+        return front + subject + adverb + place + recipient + object_ + verb
     middle = subject + verb if order == "SVO" else verb + subject
-    return front + middle + object_ + to + place + adverb
+    return front + middle + object_ + recipient + place + adverb
 
 
-def speak(lexicon: Lexicon, said: Utterance) -> list[Word]:
-    """The words of one utterance, its full stop or question mark included."""
-    words = _clause(lexicon, said)
-    if said.opening:
-        tag = "ADV" if said.opening == "then" else "CCONJ"
-        words.insert(0, _word(lexicon, said.opening, tag, "S/S"))
-    return [*words, Word("?" if said.ask else ".", "PUNCT", ".")]
+def speak(lexicon: Lexicon, clause: Clause) -> Words:
+    """The words of one clause, its full stop or question mark included."""
+    opening = [_word(lexicon, "then", "ADV", "S/S")] if clause.then else []
+    stop = Word("?" if clause.ask else ".", "PUNCT", ".")
+    return [*opening, *_clause(lexicon, clause), stop]
 
 
 def phrase(lexicon: Lexicon, np: NP) -> str:
     """A noun phrase by itself, as in an option of a multiple choice."""
     return " ".join(word.form for word in _phrase(lexicon, np, ""))
-
-
-def ending(lexicon: Lexicon, clause: Clause) -> str:
-    """What a sentence says after its subject, as in the ending of a story."""
-    words = _clause(lexicon, Utterance(clause), headless=True)
-    return " ".join([*(word.form for word in words), "."])

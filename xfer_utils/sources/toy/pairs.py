@@ -1,24 +1,25 @@
 """Sentence pairs: inference at three difficulties, duplicate questions, paraphrases."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from xfer_utils.sources.toy import words as W
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Utterance
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause
 from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
-Said = tuple[Utterance, ...]
-Place = tuple[str, NP]
+Said = tuple[Clause, ...]
+Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
 
 class Pair(NamedTuple):
     """Two texts and their label, in no language yet."""
 
     first: Said
-    second: Said
+    second: Clause
     label: int
 
 
@@ -28,9 +29,7 @@ def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
     def other(word: str) -> str:
         return W.SYNONYMS[word] if word in W.SYNONYMS and draw.chance(chance) else word
 
-    def phrase(np: NP | None) -> NP | None:
-        if np is None or np.entity:
-            return np
+    def phrase(np: NP) -> NP:
         return np._replace(head=other(np.head), adjectives=tuple(map(other, np.adjectives)))
 
     words = {"verb": other(clause.verb), "adverb": other(clause.adverb)}
@@ -38,22 +37,19 @@ def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
 
 
 def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
-    """What can be said in place of a clause about the event `core`: less, more, against, beside.
-
-    'Beside' says something else instead, so that neither clause follows from the other.
-    """
-    ways: dict[str, list[Clause]] = {"less": [], "more": [], "against": [], "beside": []}
-    place = ("in", NP(draw.whereabouts(core.object.head)))
-    adverb = draw.choice(ADVERBS)
+    """Clauses that say less, more, the opposite, or something beside, about the event `core`."""
+    place, adverb = draw.whereabouts(core.object.head), draw.choice(ADVERBS)
+    changed: list[Change] = []
     for role in ("subject", "object"):
-        np, noun = getattr(clause, role), getattr(core, role).head
-        for way, changed in _phrases(draw, np, noun):
-            ways[way].append(clause._replace(**{role: changed}))
-    for way, roles in _circumstances(draw, clause, place, adverb):
-        ways[way].append(clause._replace(**roles))
+        phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
+        changed += [(way, {role: np}) for way, np in phrases]
+    changed += _circumstances(draw, clause, place, adverb)
     subjects, objects = draw.universe.frames[OPPOSITE[clause.verb]]
     if core.subject.head in subjects and core.object.head in objects:
-        ways["against"].append(clause._replace(verb=OPPOSITE[clause.verb]))
+        changed.append(("against", {"verb": OPPOSITE[clause.verb]}))
+    ways = defaultdict(list)
+    for way, roles in changed:
+        ways[way].append(clause._replace(**roles))
     ways["beside"] = ways["beside"] or [less._replace(adverb=adverb) for less in ways["less"]]
     return ways
 
@@ -73,12 +69,10 @@ def _phrases(draw: Draw, np: NP, noun: str) -> Iterator[tuple[str, NP]]:
         yield "more", draw.describe(noun, 1)
 
 
-def _circumstances(
-    draw: Draw, clause: Clause, place: Place, adverb: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _circumstances(draw: Draw, clause: Clause, place: tuple, adverb: str) -> Iterator[Change]:
     """What can be said in place of where and how; `place` and `adverb` are there to be added."""
     if clause.place:
-        others = [other for other in draw.universe.nouns["place"] if other != clause.place[1].head]
+        others = [other for other in W.NOUNS["place"] if other != clause.place[1].head]
         yield "less", {"place": None}
         yield "against", {"place": ("in", NP(draw.choice(others)))}
     else:
@@ -99,11 +93,11 @@ def _circumstances(
 
 def elsewhere(draw: Draw, clause: Clause) -> Clause | None:
     """The same event with another object from the same pool; None if only its kind is told."""
-    if clause.object.head in W.KINDS:
-        return None
-    objects = draw.objects(clause.subject.head, clause.verb)
+    objects = draw.fillers(clause.subject.head, clause.verb)
     others = [noun for noun in objects if noun != clause.object.head]
-    return clause._replace(object=draw.describe(draw.choice(others))) if others else None
+    if clause.object.head in W.KINDS or not others:
+        return None
+    return clause._replace(object=NP(draw.choice(others)))
 
 
 def premise_for(draw: Draw, hypothesis: Clause, core: Clause, label: int) -> Clause:
@@ -141,26 +135,24 @@ def inference(draw: Draw, hard: float) -> Pair:
         premise = synonymous(draw, premise, 0.5)
     if draw.chance(hard):
         hypothesis = synonymous(draw, hypothesis, 0.5)
-    first = [Utterance(premise, _form(draw, premise, hard))]
+    first = [_in_some_form(draw, premise, hard)]
     if draw.chance(hard):
         other = draw.event(0.2, 0.2)
         if other.verb not in (core.verb, OPPOSITE[core.verb]):
-            first.insert(draw.randrange(2), Utterance(other))
-    second = Utterance(hypothesis, _form(draw, hypothesis, hard))
-    return Pair(tuple(first), (second,), label)
+            first.insert(draw.randrange(2), other)
+    return Pair(tuple(first), _in_some_form(draw, hypothesis, hard), label)
 
 
-def _form(draw: Draw, clause: Clause, hard: float) -> str:
-    forms = ["passive"] if clause.object else []
-    forms += ["fronted"] if clause.place or clause.adverb else []
-    return draw.choice(forms) if forms and draw.chance(hard * 0.6) else "plain"
+def _in_some_form(draw: Draw, clause: Clause, hard: float) -> Clause:
+    forms = ["passive"] + ["fronted"] * bool(clause.place or clause.adverb)
+    return clause._replace(form=draw.choice(forms)) if draw.chance(hard * 0.6) else clause
 
 
 def adversarial(draw: Draw, depth: int) -> Pair:
     """Half hard inference, half races: who outran whom follows from `depth` links in any order."""
     if draw.chance(0.5):
         return inference(draw, 0.6)
-    people = draw.sample(draw.universe.nouns["person"], depth + 2)
+    people = draw.sample(W.NOUNS["person"], depth + 2)
     links = list(pairwise(people[: depth + 1]))
     label = draw.randrange(3)
     first, last = people[0], people[depth]
@@ -169,7 +161,7 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     told = [_link(draw, *link) for link in links]
     draw.shuffle(told)
     asked = (last, first) if label == CONTRADICTION else (first, last)
-    return Pair(tuple(map(Utterance, told)), (Utterance(_link(draw, *asked)),), label)
+    return Pair(tuple(told), _link(draw, *asked), label)
 
 
 def _link(draw: Draw, ahead: str, behind: str) -> Clause:
@@ -182,29 +174,25 @@ def duplicate(draw: Draw) -> Pair:
     """Two questions: the same in other words, or one that differs in what it says or asks."""
     event = draw.event(adjectives=0.3, place=0.6)
     ask = draw.choice(("subject", "object", "place" if event.place else "subject"))
-    label, other, other_ask = draw.randrange(2), event, ask
-    if not label:
-        other, other_ask = _other_question(draw, event, ask)
-    first, second = _question(draw, event, ask), _question(draw, other, other_ask)
-    return Pair((first,), (second,), label)
+    label = draw.randrange(2)
+    other = (event, ask) if label else _other_question(draw, event, ask)
+    return Pair((_question(draw, event, ask),), _question(draw, *other), label)
 
 
-def _question(draw: Draw, clause: Clause, ask: str) -> Utterance:
+def _question(draw: Draw, clause: Clause, ask: str) -> Clause:
     said = synonymous(draw, clause, 0.4)
     form = "fronted" if clause.place and draw.chance(0.4) else "plain"
-    return Utterance(said, form, ask, draw.chance(0.4))
+    return said._replace(form=form, ask=ask, which=draw.chance(0.4))
 
 
 def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
     """A question with another answer: one visible thing changed, or another role asked."""
-    ways: list[tuple[Clause, str]] = []
-    for changed in changes(draw, event, event)["against"]:
-        visible = changed._replace(**{ask: getattr(event, ask)})
-        if visible != event:
-            ways.append((visible, ask))
+    against = changes(draw, event, event)["against"]
+    visible = [changed._replace(**{ask: getattr(event, ask)}) for changed in against]
+    ways = [(changed, ask) for changed in visible if changed != event]
     if ask != "object" and (swapped := elsewhere(draw, event)):
         ways += [(swapped, ask)] * 2
-    subjects = draw.subjects(event.verb, event.object.head)
+    subjects = draw.fillers(event.verb, event.object.head)
     if ask != "subject" and (others := [noun for noun in subjects if noun != event.subject.head]):
         ways += [(event._replace(subject=NP(draw.choice(others))), ask)] * 2
     ways.append((event, "object" if ask == "subject" else "subject"))
@@ -214,27 +202,24 @@ def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
 def paraphrase(draw: Draw) -> Pair:
     """An event in two forms, or another: arguments or adjectives exchanged, or a word changed."""
     subject, verb, object_ = draw.choice(draw.universe.reversible[draw.pool])
-    shared = [
-        a for a in draw.universe.adjectives[subject] if a in draw.universe.adjectives[object_]
-    ]
+    adjectives = draw.universe.adjectives
+    shared = [adjective for adjective in adjectives[subject] if adjective in adjectives[object_]]
     agent, patient = NP(subject), NP(object_)
     swap_adjectives = len(shared) > 1 and draw.chance(0.25)
     if swap_adjectives:
-        adjectives = draw.sample(shared, 2)
-        agent, patient = NP(subject, "the", (adjectives[0],)), NP(object_, "the", (adjectives[1],))
+        first, second = draw.sample(shared, 2)
+        agent, patient = NP(subject, "the", (first,)), NP(object_, "the", (second,))
     elif draw.chance(0.2):
         agent, patient = draw.describe(subject, 1), draw.describe(object_, 1)
-    clause = Clause(agent, verb, patient, ("in", NP(draw.whereabouts(object_))))
+    clause = Clause(agent, verb, patient, draw.whereabouts(object_))
     label, other = draw.randrange(2), clause
     if not label and draw.chance(0.5):
         other = draw.choice(changes(draw, clause, clause)["against"])
     elif not label and swap_adjectives:
-        other = clause._replace(
-            subject=agent._replace(adjectives=patient.adjectives),
-            object=patient._replace(adjectives=agent.adjectives),
-        )
+        agent, patient = NP(subject, "the", (second,)), NP(object_, "the", (first,))
+        other = clause._replace(subject=agent, object=patient)
     elif not label:
         other = clause._replace(subject=patient, object=agent)
     forms = ["plain", "fronted" if draw.chance(0.85) else "passive"]
     draw.shuffle(forms)
-    return Pair((Utterance(clause, forms[0]),), (Utterance(other, forms[1]),), label)
+    return Pair((clause._replace(form=forms[0]),), other._replace(form=forms[1]), label)

@@ -1,6 +1,7 @@
 """Writes a toy world to a folder: every task in its hub schema, text, and languages.csv."""
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xfer_utils.sources.toy import pairs, prose, questions, rows, tagging
-from xfer_utils.sources.toy.grammar import Utterance
+from xfer_utils.sources.toy import pairs, prose, questions, rows
+from xfer_utils.sources.toy.grammar import Clause
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe
 from xfer_utils.sources.toy.world import World
@@ -19,11 +20,10 @@ from xfer_utils.sources.toy.world import World
 Item = Any
 Maker = Callable[[Draw], Iterable[Item]]
 # Tasks that could draw the same item, from the same pool of events.
-GROUPS = {
-    **dict.fromkeys(("ccg", "udpos", "panx"), "tagging"),
-    **dict.fromkeys(("xquad", "mlqa", "tydiqa"), "spans"),
-}
+GROUPS = dict.fromkeys(("ccg", "udpos", "panx"), "tagging")
+GROUPS |= dict.fromkeys(("xquad", "mlqa", "tydiqa"), "spans")
 ATTEMPTS = 60  # draws for every item wanted, before a world counts as too small
+ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 
 
 class Writer:
@@ -31,32 +31,35 @@ class Writer:
 
     def __init__(self, world: World, folder: Path):
         self.world, self.folder, self.sizes = world, folder, world.rows()
-        self.universe, self.names = Universe(world), tagging.Names(world.seed)
+        self.universe = Universe(world)
         self.lexicons = {dials.code: Lexicon(world, dials) for dials in world.tongues()}
-        self._drawn: dict[str, set[Item]] = {}
+        self._drawn: dict[str, set[Item]] = defaultdict(set)
 
     def draw(self, task: str, split: str, count: int, maker: Maker, pool: str) -> list[Item]:
         """`count` different items, none of them drawn before for its group of tasks."""
         draw = Draw.of(self.universe, pool, f"{self.world.seed}/{task}/{split}")
-        seen = self._drawn.setdefault(GROUPS.get(task, task), set())
+        seen = self._drawn[GROUPS.get(task, task)]
         items: list[Item] = []
         for _ in range(count * ATTEMPTS):
             for item in maker(draw):
-                if (key := rows.meaning(item)) not in seen:
+                key = item.meaning() if isinstance(item, questions.Choice) else item
+                if key not in seen:
                     seen.add(key)
                     items.append(item)
             if len(items) >= count:
                 return items[:count]
-        raise ValueError(
-            f"toy world: {task} {split} has only {len(items)} of {count} different items; "
-            "ask for fewer rows or a larger vocabulary"
-        )
+        problem = f"{task} {split} has only {len(items)} of {count} different items"
+        raise ValueError(f"toy world: {problem}; ask for fewer rows")
 
     def put(self, task: str, name: str, records: list[dict[str, Any]]) -> None:
         """One file `<task>/<name>.parquet`."""
         path = self.folder / task / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(records, schema=rows.SCHEMAS.get(task)), path)
+        schema = None
+        if "answers" in records[0]:  # where all lists are empty, they do not show their type
+            types = dict.fromkeys(records[0], pa.string()) | {"answers": ANSWERS}
+            schema = pa.schema(types)
+        pq.write_table(pa.Table.from_pylist(records, schema), path)
 
     def speak(self, task: str, split: str, items: list[Item], codes: Iterable[str] = ()) -> None:
         """The same items in some languages, or in all of them."""
@@ -68,67 +71,68 @@ class Writer:
                 records = [rows.row(task, lexicon, split, n, item) for n, item in chosen]
                 self.put(task, f"{code}.{split}", records)
 
-    def single(self, make: Callable[..., Item | None], *settings: Any) -> Maker:
-        """A maker from a function that draws one item, or none."""
-        return lambda draw: filter(None, [make(draw, *settings)])
 
-    def spans(self, unanswerable: float = 0.0, which: float = 0.3) -> Maker:
-        """A maker of questions on texts."""
-        return lambda draw: questions.spans(draw, unanswerable, which)
+def single(make: Callable[..., Item | None], *settings: Any) -> Maker:
+    """A maker from a function that draws one item, or none."""
+    return lambda draw: filter(None, [make(draw, *settings)])
+
+
+EVENT = single(Draw.event, 0.5, 0.6, 0.3)
+TYDIQA = partial(questions.spans, which=0.6)
 
 
 def write_world(world: World, folder: Path) -> None:
     """Write all tasks, texts and `languages.csv`; the same world gives the same bytes."""
-    writer = Writer(world, Path(folder))
-    _intermediate(writer)
-    _parallel(writer)
-    for code in writer.lexicons:
-        _text(writer, code)
+    w = Writer(world, Path(folder))
+    _intermediate(w)
+    _parallel(w)
+    (w.folder / "text").mkdir(exist_ok=True)
+    for code, lexicon in w.lexicons.items():
+        items = w.draw("tydiqa", f"validation/{code}", w.sizes.target_dev, TYDIQA, "target_dev")
+        w.speak("tydiqa", "validation", items, [code])
+        lines = prose.lines(world, w.universe, lexicon, w.lexicons["en"])
+        (w.folder / "text" / f"{code}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
         if code != "en":
-            _sentence_pairs(writer, code)
-            _comparable_corpora(writer, code)
+            _sentence_pairs(w, code)
+            _comparable_corpora(w, code)
     table = [dials.features(world.text_lines(dials)) for dials in world.tongues()]
-    pd.DataFrame(table).to_csv(Path(folder) / "languages.csv", index=False)
+    pd.DataFrame(table).to_csv(w.folder / "languages.csv", index=False)
 
 
 def _intermediate(w: Writer) -> None:
     """The intermediate tasks: one training and one development set each, ANLI in three rounds."""
-    single, depth, constructions = w.single, w.world.nli_depth, w.world.constructions
     many, fewer, dev = w.sizes.intermediate_train, w.sizes.choice_train, w.sizes.intermediate_dev
-    tasks = [
+    third, few = many // 3, max(8, dev // 3)
+    for task, train, validation, train_rows, dev_rows, maker in (
         ("snli", "train", "validation", many, dev, single(pairs.inference, 0.0)),
         ("mnli", "train", "validation_matched", many, dev, single(pairs.inference, 0.25)),
+        ("anli", "train_r1", "dev_r1", third, few, single(pairs.adversarial, 1)),
+        ("anli", "train_r2", "dev_r2", third, few, single(pairs.adversarial, 2)),
+        ("anli", "train_r3", "dev_r3", third, few, single(pairs.adversarial, 2)),
         ("qqp", "train", "validation", many, dev, single(pairs.duplicate)),
-        ("squad", "train", "validation", many, dev, w.spans()),
-        ("squad_v2", "train", "validation", many, dev, w.spans(unanswerable=0.4)),
+        ("squad", "train", "validation", many, dev, questions.spans),
+        ("squad_v2", "train", "validation", many, dev, partial(questions.spans, unanswerable=0.4)),
         ("hellaswag", "train", "validation", fewer, dev, single(questions.continuation)),
         ("cosmos_qa", "train", "validation", fewer, dev, single(questions.inferred)),
         ("commonsense_qa", "train", "validation", fewer, dev, single(questions.commonsense)),
-        ("ccg", "train", "validation", fewer, dev, single(tagging.varied, constructions)),
-    ]
-    for number, links in enumerate(sorted((1, (2 + depth) // 2, depth)), 1):
-        splits, maker = (f"train_r{number}", f"dev_r{number}"), single(pairs.adversarial, links)
-        tasks.append(("anli", *splits, many // 3, max(8, dev // 3), maker))
-    for task, train, validation, train_rows, dev_rows, maker in tasks:
+        ("ccg", "train", "validation", fewer, dev, single(prose.varied)),
+    ):
         w.speak(task, train, w.draw(task, train, train_rows, maker, "train"), ["en"])
         items = w.draw(task, validation, dev_rows, maker, "intermediate_dev")
         w.speak(task, validation, items, ["en"])
 
 
 def _parallel(w: Writer) -> None:
-    """The target tasks: English training sets, and evaluation sets spoken in all languages.
-
-    TyDiQA has other events in each language, and XQuAD no test set.
-    """
-    sizes, single = w.sizes, w.single
+    """Target tasks with their English training sets; XQuAD has no test set, TyDiQA comes later."""
+    sizes = w.sizes
     for task, train_rows, maker in (
         ("xnli", 0, single(pairs.inference, 0.25)),
         ("pawsx", sizes.pawsx_train, single(pairs.paraphrase)),
-        ("udpos", sizes.tagging_train, single(tagging.varied, w.world.constructions)),
-        ("panx", sizes.tagging_train, single(tagging.named, w.names)),
-        ("xquad", 0, w.spans()),
-        ("mlqa", 0, w.spans()),
-        ("tydiqa", sizes.tydiqa_train, w.spans(which=0.6)),
+        ("udpos", sizes.tagging_train, single(prose.varied)),
+        ("panx", sizes.tagging_train, single(prose.named)),
+        ("xquad", 0, questions.spans),
+        ("mlqa", 0, questions.spans),
+        ("tydiqa", sizes.tydiqa_train, TYDIQA),
     ):
         draw, speak = partial(w.draw, task), partial(w.speak, task)
         if train_rows:
@@ -139,33 +143,13 @@ def _parallel(w: Writer) -> None:
             speak("test", draw("test", sizes.target_test, maker, "target_test"))
 
 
-def _text(w: Writer, code: str) -> None:
-    """A language's text, and its own events for TyDiQA."""
-    maker, split = w.spans(which=0.6), f"validation/{code}"
-    items = w.draw("tydiqa", split, w.sizes.target_dev, maker, "target_dev")
-    w.speak("tydiqa", "validation", items, [code])
-    path, lexicon = w.folder / "text" / f"{code}.txt", w.lexicons[code]
-    path.parent.mkdir(exist_ok=True)
-    lines = prose.lines(w.world, w.universe, w.names, lexicon, w.lexicons["en"])
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _event(draw: Draw) -> Utterance:
-    return Utterance(draw.event(0.5, 0.6, 0.3))
-
-
 def _sentence_pairs(w: Writer, code: str) -> None:
     """Tatoeba: sentences of a language and their English translations."""
-    count = w.sizes.target_dev
-    items = w.draw(f"tatoeba/{code}", "test", count, w.single(_event), "target_dev")
+    own, english = w.lexicons[code], w.lexicons["en"]
     records = [
-        {
-            "source_sentence": rows.text(w.lexicons[code], item),
-            "target_sentence": rows.text(w.lexicons["en"], item),
-            "source_lang": code,
-            "target_lang": "en",
-        }
-        for item in items
+        {"source_sentence": rows.text(own, item), "target_sentence": rows.text(english, item)}
+        | {"source_lang": code, "target_lang": "en"}
+        for item in w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, EVENT, "target_dev")
     ]
     w.put("tatoeba", f"{code}.test", records)
 
@@ -175,7 +159,7 @@ def _comparable_corpora(w: Writer, code: str) -> None:
     size, shared = w.sizes.bucc_pool, w.sizes.bucc_pool // 3
     for split, pool in (("validation", "target_dev"), ("test", "target_test")):
         count = 2 * size - shared
-        items = w.draw(f"bucc2018/{code}", split, count, w.single(_event), pool)
+        items = w.draw(f"bucc2018/{code}", split, count, EVENT, pool)
         own, english = items[:size], items[:shared] + items[size:]
         sources = _corpus(w, f"{code}-en.{code}.{split}", w.lexicons[code], own)
         targets = _corpus(w, f"{code}-en.en.{split}", w.lexicons["en"], english)
@@ -183,7 +167,7 @@ def _comparable_corpora(w: Writer, code: str) -> None:
         w.put("bucc2018", f"{code}-en.gold.{split}", gold)
 
 
-def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Utterance]) -> list[str]:
+def _corpus(w: Writer, name: str, lexicon: Lexicon, items: list[Clause]) -> list[str]:
     """Writes one side of two comparable corpora, in an order of its own; gives the items' ids."""
     order = random.Random(f"{w.world.seed}/{name}/order").sample(range(len(items)), len(items))
     ids = [f"{lexicon.language.code}-{place:06d}" for place in order]
