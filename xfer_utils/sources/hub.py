@@ -1,38 +1,31 @@
 """Source `hub`: the public data sets through the hub's client; the registry says which."""
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
+import pyarrow.compute as pc
 from datasets import Dataset, load_dataset
 from huggingface_hub import get_cached_repo_tree, snapshot_download
 
-from xfer_utils.sources import client_errors
+from xfer_utils.sources import client_errors, raw
 from xfer_utils.sources.base import Source, Splits, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
-from xfer_utils.sources.raw import (
-    BATCH,
-    Batch,
-    HubUnreachable,
-    MissingData,
-    Raw,
-    class_names,
-    numbered,
-)
+from xfer_utils.sources.raw import Batches, HubUnreachable, MissingData, Raw
 from xfer_utils.study.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
 
 PROSE = {"licence", "note", "rows", "megabytes"}
+ERRORS = {"full": OSError, "incomplete": HubUnreachable, "unreachable": HubUnreachable}
 
 
 class HubSource(Source):
     """Data sets on the hub, cached by its client; licensed ones come from the folder `local`."""
 
-    def __init__(self, splits: Splits | None = None, local: Path | None = None):
+    def __init__(self, splits: Splits | None = None, local: Path = Path("data")):
         super().__init__("hub", splits)
-        self._local = FolderSource(local or Path("data"), "hub", splits)
+        self._local = FolderSource(local, "hub", splits)
         self._loaded: dict[tuple, tuple[Dataset, str]] = {}
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
@@ -41,18 +34,23 @@ class HubSource(Source):
             return self._local.tables(row, split, language)
         if not self.holds(row, split, language):
             known = ", ".join(code for code in self.candidates(row) if self.holds(row, split, code))
-            raise MissingData(
-                f"{row.title} ({row.name}): the hub has no {split} data for {language!r}, "
-                f"but for {known or 'none'}"
-            )
+            problem = f"the hub has no {split} data for {language!r}, but for {known or 'none'}"
+            raise MissingData(f"{row.title} ({row.name}): {problem}")
         entry = row.hub_for(language)
         place = entry.place(split, language)
         rows, origin = self._load(entry, split, language)
-        table = _table(rows, f"{entry.id} ({place.config or place.data_dir}, {split})")
+        table = rows.data.table
         if entry.prefix_column:
-            table = _with_prefix(table, entry.prefix_column, f"{entry.names[language]}-")
-        table.notes = [note for note in (entry.note, origin) if note]
-        return {"rows": table}
+            prefix = f"{entry.names[language]}-"
+            table = table.filter(pc.starts_with(table[entry.prefix_column], prefix))
+
+        def read(columns: list[str]) -> Batches:
+            return raw.numbered(table.select(columns).to_batches(max_chunksize=raw.BATCH))
+
+        where = f"{entry.id} ({place.config or place.data_dir}, {split})"
+        notes = [note for note in (entry.note, origin) if note]
+        names = raw.class_names(rows.features)
+        return {"rows": Raw(where, rows.column_names, read, "row", names, notes)}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
         """Whether the registry says that the hub has it: nothing is asked of the hub."""
@@ -128,15 +126,12 @@ def _converted(repository: str, place: Place, split: str) -> tuple[Dataset, str]
     folder = Path(snapshot_download(repository, allow_patterns=patterns, **where))
     # Only the commit's list of files tells a cache that lacks some of them from a whole one.
     tree = get_cached_repo_tree(repository, repo_type="dataset", revision=folder.name)
-    paths = sorted(file.path for file in tree)
-    whole, beginning = (
-        [str(folder / path) for path in paths if fnmatch(path, pattern)] for pattern in patterns
-    )
-    if not whole and not beginning:
-        raise FileNotFoundError(f"no files {patterns[0]} at revision {place.revision}")
-    partial = "" if whole else f"; partial-{split}: the beginning of the split alone"
-    rows = load_dataset("parquet", data_files={split: whole or beginning}, split=split)
-    return rows, f"commit {folder.name}{partial}"
+    for pattern in patterns:
+        if names := sorted(file.path for file in tree if fnmatch(file.path, pattern)):
+            files = [str(folder / name) for name in names]
+            rows = load_dataset("parquet", data_files={split: files}, split=split)
+            return rows, f"commit {folder.name}, {pattern}"
+    raise FileNotFoundError(f"no files {patterns[0]} at revision {place.revision}")
 
 
 @contextmanager
@@ -145,35 +140,9 @@ def _explained(repository: str, part: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        problem = client_errors.kind(error)
-        expected = isinstance(error, ValueError | RuntimeError | FileNotFoundError)
-        if problem == "other" and not expected:
-            raise
         message = client_errors.sentence(f"{repository} ({part})", error, client_errors.DATA)
-        if problem == "full":
-            raise OSError(errno.ENOSPC, message) from error
-        again = problem in ("incomplete", "unreachable")
-        raise (HubUnreachable if again else MissingData)(message) from error
+        raise ERRORS.get(client_errors.kind(error), MissingData)(message) from error
 
 
 def _entry(hub: Hub | None) -> dict | None:
     return hub and hub.model_dump(exclude=PROSE)
-
-
-def _table(rows: Dataset, where: str) -> Raw:
-    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        return numbered(rows.data.table.select(columns).to_batches(max_chunksize=BATCH))
-
-    return Raw(where, rows.column_names, read, "row", class_names(rows.features.to_dict()))
-
-
-def _with_prefix(table: Raw, column: str, prefix: str) -> Raw:
-    """The rows whose `column` begins with `prefix`."""
-
-    def read(columns: list[str]) -> Iterator[tuple[Batch, list[int]]]:
-        for batch, numbers in table.read(list(dict.fromkeys([*columns, column]))):
-            chosen = [n for n, value in enumerate(batch[column]) if value.startswith(prefix)]
-            rows = {name: [batch[name][n] for n in chosen] for name in columns}
-            yield rows, [numbers[n] for n in chosen]
-
-    return Raw(f"{table.where}, {prefix}*", table.columns, read, table.unit, table.class_names)
