@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from xfer_utils.formats.columns import Conversion, Reading
-from xfer_utils.sources.pools import pool
 from xfer_utils.sources.raw import MissingData
-from xfer_utils.sources.schema import converted, dataset
-from xfer_utils.study.tasks import Task, task, training_parts
+from xfer_utils.sources.schema import converted, dataset, pool
+from xfer_utils.study.tasks import task, training_parts
 
 VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
 Splits = dict[str, dict[str, str | list[str]]]
@@ -22,8 +21,8 @@ Splits = dict[str, dict[str, str | list[str]]]
 class Source:
     """Tables of tasks, splits and languages, read into the one canonical form of their format.
 
-    Each kind of source adds where they are: `tables`, `holds`, `candidates` and `aligned_rows` of a
-    task, its `revision`, and `text`, `text_languages` and `text_revision` for pre-training.
+    Each kind of source adds where they are: `tables`, `holds` and `candidates` of a task, its
+    `revision`, and `text`, `text_languages` and `text_revision` for pre-training.
     """
 
     def __init__(self, spec: str, splits: Splits | None = None):
@@ -56,7 +55,9 @@ class Source:
         for part in training_parts(name):
             splits = self.splits(part, role)
             if not splits:
-                raise MissingData(self._no_role(task(part), role, language))
+                title, elsewhere = task(part).title, role == "train" and task(part).train_on
+                hint = f"it trains on {elsewhere}" if elsewhere else "the registry names none"
+                raise MissingData(f"{title} ({part}) has no {role} split: {hint}")
             converter = Conversion(task(part), language, self.label_names(part))
             for split in splits:
                 converter.rows = 0
@@ -76,9 +77,9 @@ class Source:
         row, language = converter.task, converter.language
         tables = self.tables(row, split, language)
         where = ", ".join(table.where for table in tables.values())
+        entry = row.hub_for(language)
         # The toy world is no sample of the official release.
-        entry = row.hub_for(language) if self.spec != "toy" else None
-        expected = entry and entry.expected(split, language)
+        expected = entry.expected(split, language) if entry and self.spec != "toy" else None
         reading = Reading(row.name, role, split, language, where, expected)
         self._readings[row.name, role, split, language] = reading
         if "rows" in tables:
@@ -90,12 +91,13 @@ class Source:
         """Batches of a split; where rows were lost, numbers name the items of no other language."""
         row, language = converter.task, converter.language
         batches = list(self._batches(converter, role, split))
-        if row.aligned and converter.numbered:
-            reading = self._readings[row.name, role, split, language]
-            rows = self.aligned_rows(row, split, language)
-            if rows is not None and rows != reading.rows:
+        translated = language != "en" and self.holds(row, split, "en")
+        if row.aligned and converter.numbered and translated:
+            english = self.tables(row, split, "en")["rows"]
+            rows = sum(len(numbers) for _, numbers in english.read(english.columns[:1]))
+            if rows != converter.reading.rows:
                 problem = f"not row-aligned ({rows} rows expected)"
-                reading.notes.append(f"{problem}: items are not shared between languages")
+                converter.reading.notes.append(f"{problem}: items are not shared between languages")
                 return [_with_own_items(batch, language) for batch in batches]
         return batches
 
@@ -105,8 +107,7 @@ class Source:
         if not row.open_labels:
             return list(row.labels)
         if name not in self._labels:
-            names: set[str] = set()
-            column = str(row.columns["tags"])
+            names, column = set(), str(row.columns["tags"])
             for split in self.splits(name, "train"):
                 table = self.tables(row, split, "en")["rows"]
                 classes = table.class_names.get(column)
@@ -120,12 +121,6 @@ class Source:
         """How each table was read: rows found and expected, rows dropped and why, notes."""
         return [reading.as_row() for reading in self._readings.values()]
 
-    def _no_role(self, row: Task, role: str, language: str) -> str:
-        elsewhere = role == "train" and row.train_on
-        hint = f"it trains on {row.train_on}" if elsewhere else "the registry names none"
-        what = f"{row.title} ({row.name}) has no {role} split for {language!r} in {self.spec}"
-        return f"{what}: {hint}"
-
 
 def digest(*parts: object) -> str:
     """A short hash of plain data."""
@@ -135,4 +130,4 @@ def digest(*parts: object) -> str:
 def _with_own_items(batch: pa.RecordBatch, language: str) -> pa.RecordBatch:
     place = batch.schema.get_field_index("item")
     items = pc.binary_join_element_wise(language, batch["item"], "-")
-    return batch.set_column(place, batch.schema.field(place), items)
+    return batch.set_column(place, "item", items)

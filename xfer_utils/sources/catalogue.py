@@ -19,10 +19,9 @@ LISTING = ".files.json"
 def open_source(
     spec: str, *, data_dir: Path, world: dict | None = None, splits: Splits | None = None
 ) -> Source:
-    """The source that a study names.
+    """The source that a study names; `world` are the toy world's settings, `splits` the study's.
 
-    `world` are the toy world's settings. `data_dir` is where it is written, and where licensed data
-    (CCG) are looked for when the source is the hub. `splits` are the study's own split names.
+    `data_dir` is where the toy world is written, and where the hub's licensed data (CCG) are put.
     """
     if spec == "toy":
         return _toy(world or {}, data_dir, splits)

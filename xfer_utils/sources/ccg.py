@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from xfer_utils.sources.raw import Batches, Raw, Rows, in_batches, lines, malformed
+from xfer_utils.sources.raw import Raw, Rows, lines, malformed, table_of
 
 HOW_TO_GET = (
     "CCGbank is licensed data (LDC2005T13, from the Linguistic Data Consortium). With a licence, "
@@ -17,23 +17,19 @@ LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")  # category, parts of speech, 
 
 def open_words(path: Path) -> Raw:
     """A table of tokens and supertags."""
-
-    def read(columns: list[str]) -> Batches:
-        return in_batches(_sentences(path), columns)
-
-    return Raw(str(path), ["tokens", "supertags"], read)
+    return table_of(path, ["tokens", "supertags"], _sentences)
 
 
 def _sentences(path: Path) -> Rows:
     parse = _derivation if path.suffix == ".auto" else _tabbed
     for number, line in lines(path):
         text = line.strip()
-        if not text or (path.suffix == ".auto" and text.startswith("ID=")):
+        if not text or text.startswith("ID="):
             continue
         try:
             words, tags = parse(text)
         except ValueError as error:
-            raise malformed(path, f"line {number}", 1, str(error)) from error
+            raise malformed(path, number, 1, str(error)) from error
         yield number, {"tokens": words, "supertags": tags}
 
 

@@ -49,16 +49,24 @@ class Data:
 
     def _stored(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
         """The cached file of some rows; how their tables were read goes to the report."""
-        key = self._key(name, role, language, most, clean)
+        parts, labels = training_parts(name), self.source.label_names(name)
+        contents = [self._content(part, role) for part in parts]
+        key = [base.VERSION, labels, contents, name, role, language, most]
+        if clean:
+            key += [self.spare, *(self._content(*held) for held in leaks.listed(self.held_out))]
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
         if not path.exists():
             if clean:
-                rows, readings = self._clean(name, role)
+                rows, role, dropped = self._clean(name, role)
             else:
-                rows = self.source.read(name, role, language)
-                readings = self._readings_of(name, role, language)
+                rows, dropped = self.source.read(name, role, language), 0
             if most and len(rows) > most:
                 rows = rows.select(spread(len(rows), most))
+            tables = [(part, role, language) for part in parts]
+            readings = [
+                row | {"dropped_as_evaluated": dropped} for row in self.source.report()
+                if (row["task"], row["role"], row["language"]) in tables
+            ]  # fmt: skip
             metadata = {"readings": json.dumps(readings)}
             with paths.replacing(path) as temporary:
                 table = rows.with_format("arrow")[:].replace_schema_metadata(metadata)
@@ -66,8 +74,8 @@ class Data:
         self._readings[path] = json.loads(pq.read_schema(path).metadata[b"readings"])
         return path
 
-    def _clean(self, name: str, role: str) -> tuple[Dataset, list[dict]]:
-        """Rows for training (`train`) or choosing (`dev`), and the report with what was dropped.
+    def _clean(self, name: str, role: str) -> tuple[Dataset, str, int]:
+        """Rows for training (`train`) or choosing (`dev`), their role, and how many were dropped.
 
         Where a task's dev set is evaluated, some training rows are kept apart for choosing: the
         last ones of tasks on paragraphs, so that few paragraphs are in both parts, else rows at
@@ -81,8 +89,7 @@ class Data:
             from_end = leaks.format_of(name).spare_from_end
             apart = places[len(rows) - spare :] if from_end else spread(len(rows), spare)
             rows = rows.select(np.setdiff1d(places, apart) if role == "train" else apart)
-        readings = self._readings_of(name, read, "en")
-        return rows, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
+        return rows, read, dropped
 
     def _dev_is_evaluated(self, name: str) -> bool:
         """Whether a task's own dev set is evaluated, or its translation: COPA's by XCOPA's.
@@ -92,11 +99,6 @@ class Data:
         on_dev = [target for target, role in leaks.listed(self.held_out) if role == "dev"]
         translated = [target for target in on_dev if not self.source.has(target, "dev", "en")]
         return name in on_dev or any(task(target).train_on == name for target in translated)
-
-    def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
-        tables = [(part, role, language) for part in training_parts(name)]
-        report = self.source.report()
-        return [row for row in report if (row["task"], row["role"], row["language"]) in tables]
 
     def report(self) -> list[dict]:
         """How each table was read, now or when it entered the cache."""
@@ -116,7 +118,7 @@ class Data:
         def make() -> Features:
             rows = self.rows(*which)
             if not len(rows):
-                dropped = [row.get("dropped_as_evaluated", 0) for row in self._readings[path]]
+                dropped = [row["dropped_as_evaluated"] for row in self._readings[path]]
                 problem = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
                 why = f"{max(dropped, default=0)} were dropped because the study evaluates them"
                 raise MissingData(f"{problem}: {why}; evaluate its targets on another split")
@@ -125,13 +127,6 @@ class Data:
 
         mark = base.digest(path.stem, self._tokenizer_mark, max_length, doc_stride)
         return features.cached(self.cache / "features" / f"{mark}.safetensors", make)
-
-    def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
-        """What canonical rows depend on: the files, the way they are read, and which are taken."""
-        parts = [self._content(part, role) for part in training_parts(name)]
-        held_out = [self._content(*held) for held in leaks.listed(self.held_out)]
-        which = [name, role, language, most, [self.spare, held_out] if clean else []]
-        return [base.VERSION, self.source.label_names(name), parts, *which]
 
     def _content(self, name: str, role: str) -> list:
         """A data set's content, its splits, and the registry's row, which says how it is read."""

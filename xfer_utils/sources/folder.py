@@ -29,14 +29,12 @@ class FolderSource(Source):
         self.path, self.pinned = Path(path).expanduser(), pinned
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        """The files of one split, opened."""
         files = self._files(row, split, language)
         if absent := [stem for stem, path in files.values() if not path]:
             raise MissingData(self._message(row, split, language, absent))
         return {part: OPENERS[path.suffix](path) for part, (_, path) in files.items()}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
-        """Whether the files of one split are there."""
         return all(path for _, path in self._files(row, split, language).values())
 
     def candidates(self, row: Task) -> list[str]:
@@ -45,20 +43,12 @@ class FolderSource(Source):
         stems = {name.split(".")[0] for name in files if name.endswith(TABLES)}
         return sorted({stem.removesuffix("-en") for stem in stems} - {ENTITIES})
 
-    def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
-        """Rows of the English table, where there is one."""
-        if language == "en" or not self.holds(row, split, "en"):
-            return None
-        english = self.tables(row, split, "en")["rows"]
-        return sum(len(numbers) for _, numbers in english.read(english.columns[:1]))
-
     def revision(self, name: str) -> str:
         """A hash of the names and contents of the task's files."""
         folders = [self.path / task(part).folder for part in training_parts(name)]
         return self.pinned or digest([content(folder) for folder in folders])
 
     def text_languages(self) -> list[str]:
-        """Languages with text for masked language modelling."""
         return sorted({path.name.split(".")[0] for path in self._text_files("*")} - {"ids"})
 
     def text(self, language: str) -> Iterator[str]:
@@ -73,7 +63,6 @@ class FolderSource(Source):
                 yield from filter(None, map(str.strip, lines))
 
     def text_revision(self) -> str:
-        """A hash of the names and contents of all text files."""
         return self.pinned or digest(content(self.path / "text"))
 
     def _files(self, row: Task, split: str, language: str) -> dict[str, tuple[str, Path | None]]:

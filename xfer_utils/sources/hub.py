@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from xfer_utils.sources import client_errors, raw
 from xfer_utils.sources.base import Source, Splits, digest
 from xfer_utils.sources.folder import ENTITIES, FolderSource
 from xfer_utils.sources.raw import Batches, HubUnreachable, MissingData, Raw
-from xfer_utils.study.tasks import Hub, Place, Task, registry, task, text_on_hub, training_parts
+from xfer_utils.study.tasks import Place, Task, registry, task, text_on_hub, training_parts
 
 PROSE = {"licence", "note", "rows", "megabytes"}
 ERRORS = {"full": OSError, "incomplete": HubUnreachable, "unreachable": HubUnreachable}
@@ -26,19 +27,18 @@ class HubSource(Source):
     def __init__(self, splits: Splits | None = None, local: Path = Path("data")):
         super().__init__("hub", splits)
         self._local = FolderSource(local, "hub", splits)
-        self._loaded: dict[tuple, tuple[Dataset, str]] = {}
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        """The data set of one split, downloaded where the cache does not have it."""
         if row.hub is None:
             return self._local.tables(row, split, language)
         if not self.holds(row, split, language):
             known = ", ".join(code for code in self.candidates(row) if self.holds(row, split, code))
-            problem = f"the hub has no {split} data for {language!r}, but for {known or 'none'}"
+            problem = f"the hub has no {split} data for {language!r}, but for {known}"
             raise MissingData(f"{row.title} ({row.name}): {problem}")
         entry = row.hub_for(language)
         place = entry.place(split, language)
-        rows, origin = self._load(entry, split, language)
+        stored = "test" if language == ENTITIES else entry.splits.get(split, split)
+        rows, origin = _loaded(entry.id, place, stored)
         table = rows.data.table
         if entry.prefix_column:
             prefix = f"{entry.names[language]}-"
@@ -61,21 +61,15 @@ class HubSource(Source):
         return language in known and language not in entry.absent.get(split, ())
 
     def candidates(self, row: Task) -> list[str]:
-        """The languages of the registry's row."""
         return sorted({*row.languages, *row.xtreme_r_languages})
-
-    def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
-        """The rows of the English table; where there is none, those of the official release."""
-        if "en" not in row.languages:
-            return row.hub_for(language).expected(split, language)
-        return self._load(row.hub, split, "en")[0].num_rows if language != "en" else None
 
     def revision(self, name: str) -> str:
         """A hash of the registry's hub entries: ids, configurations and revisions."""
         rows = [task(part) for part in training_parts(name)]
         if any(row.hub is None for row in rows):
             return self._local.revision(name)
-        return digest([_entry(hub) for row in rows for hub in (row.hub, row.hub_xtreme_r)])
+        entries = [hub for row in rows for hub in (row.hub, row.hub_xtreme_r)]
+        return digest([hub and hub.model_dump(exclude=PROSE) for hub in entries])
 
     def text(self, language: str) -> Iterator[str]:
         """Paragraphs of Wikipedia, streamed: nothing is downloaded beyond what is read."""
@@ -92,19 +86,15 @@ class HubSource(Source):
         return sorted({code for row in registry().values() for code in self.candidates(row)})
 
     def text_revision(self) -> str:
-        """A hash of the registry's entry for text."""
-        return digest(_entry(text_on_hub()))
+        return digest(text_on_hub().model_dump(exclude=PROSE))
 
-    def _load(self, entry: Hub, split: str, language: str) -> tuple[Dataset, str]:
-        """A split, and a note of where it came from."""
-        place = entry.place(split, language)
-        stored = "test" if language == ENTITIES else entry.splits.get(split, split)
-        key = (entry.id, place, stored)
-        if key not in self._loaded:
-            load = _converted if place.data_dir else _configured
-            with _explained(entry.id, f"{place.config or place.data_dir}, {stored}"):
-                self._loaded[key] = load(entry.id, place, stored)
-        return self._loaded[key]
+
+@cache
+def _loaded(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
+    """A split, and a note of where it came from."""
+    load = _converted if place.data_dir else _configured
+    with _explained(repository, f"{place.config or place.data_dir}, {split}"):
+        return load(repository, place, split)
 
 
 def _configured(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
@@ -142,7 +132,3 @@ def _explained(repository: str, part: str) -> Iterator[None]:
     except Exception as error:
         message = client_errors.sentence(f"{repository} ({part})", error, client_errors.DATA)
         raise ERRORS.get(client_errors.kind(error), MissingData)(message) from error
-
-
-def _entry(hub: Hub | None) -> dict | None:
-    return hub and hub.model_dump(exclude=PROSE)

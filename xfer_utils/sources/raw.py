@@ -16,7 +16,7 @@ from datasets import ClassLabel, Features
 
 Batch = dict[str, list]
 Batches = Iterator[tuple[Batch, list[int]]]
-Rows = Iterable[tuple[int, dict[str, Any]]]
+Rows = Iterator[tuple[int, dict[str, Any]]]
 BATCH = 5000
 SUFFIXES = (".parquet", ".jsonl.gz", ".jsonl")
 
@@ -33,9 +33,11 @@ class MalformedRow(ValueError):
     """A row or table that cannot be read; the message names file, line (or row) and column."""
 
 
-def malformed(where: object, place: str, column: str | int, problem: str) -> MalformedRow:
-    """The error for one row of a table, or one line of a file."""
-    return MalformedRow(f"{where}, {place}, column {column}: {problem}")
+def malformed(
+    where: object, number: int, column: str | int, problem: str, unit: str = "line"
+) -> MalformedRow:
+    """The error for one line of a file, or one row of a table."""
+    return MalformedRow(f"{where}, {unit} {number}, column {column}: {problem}")
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Raw:
 
     def malformed(self, number: int, column: str, problem: str) -> MalformedRow:
         """The error for one row of this table."""
-        return malformed(self.where, f"{self.unit} {number}", column, problem)
+        return malformed(self.where, number, column, problem, self.unit)
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -62,10 +64,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, start=1):
                 yield number, line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise malformed(path, f"line {number}", error.start + 1, "not UTF-8") from error
+        raise malformed(path, number, error.start + 1, "not UTF-8") from error
     except (EOFError, OSError, zlib.error) as error:
         problem = f"the file ends or breaks here ({error}); copy it again"
-        raise malformed(path, f"line {number + 1}", 1, problem) from error
+        raise malformed(path, number + 1, 1, problem) from error
 
 
 def find_table(folder: Path, stem: str, suffixes: Iterable[str] = SUFFIXES) -> Path | None:
@@ -83,11 +85,19 @@ def class_names(features: Features) -> dict[str, list[str]]:
     return {name: value.names for name, value in values.items() if isinstance(value, ClassLabel)}
 
 
-def in_batches(rows: Rows, columns: list[str]) -> Batches:
-    """Numbered rows as a table's `read` yields them."""
-    rows = iter(rows)
-    while batch := list(islice(rows, BATCH)):
-        yield {name: [row[name] for _, row in batch] for name in columns}, [n for n, _ in batch]
+def table_of(path: Path, columns: list[str], rows: Callable[[Path], Rows]) -> Raw:
+    """A table of a file's numbered rows."""
+
+    def read(names: list[str]) -> Batches:
+        stored = rows(path)
+        while batch := list(islice(stored, BATCH)):
+            for number, row in batch:
+                if absent := [name for name in names if name not in row]:
+                    problem = f"missing; the row has {', '.join(row) or 'nothing'}"
+                    raise malformed(path, number, repr(absent[0]), problem)
+            yield {name: [row[name] for _, row in batch] for name in names}, [n for n, _ in batch]
+
+    return Raw(str(path), columns, read)
 
 
 def numbered(batches: Iterable[pa.RecordBatch]) -> Batches:
@@ -122,27 +132,19 @@ def _whole(path: Path) -> Iterator[None]:
 
 def open_json_lines(path: Path) -> Raw:
     """A table in a file of JSON lines; its first row says which columns it has."""
-
-    def read(columns: list[str]) -> Batches:
-        return in_batches(_json_rows(path, columns), columns)
-
-    _, first = next(_json_rows(path, []), (0, {}))
-    return Raw(str(path), list(first), read)
+    _, first = next(_json_rows(path), (0, {}))
+    return table_of(path, list(first), _json_rows)
 
 
-def _json_rows(path: Path, columns: list[str]) -> Rows:
+def _json_rows(path: Path) -> Rows:
     for number, line in lines(path):
         if not line.strip():
             continue
-        place, column, problem = f"line {number}", 1, ""
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise malformed(path, place, error.colno, f"not JSON ({error.msg})") from error
+            raise malformed(path, number, error.colno, f"not JSON ({error.msg})") from error
         if not isinstance(row, dict):
             problem = f"an object was expected, not {type(row).__name__}"
-        elif absent := [name for name in columns if name not in row]:
-            column, problem = repr(absent[0]), f"missing; the row has {', '.join(row) or 'nothing'}"
-        if problem:
-            raise malformed(path, place, column, problem)
+            raise malformed(path, number, 1, problem)
         yield number, row
