@@ -39,11 +39,7 @@ class Data:
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
     ) -> Dataset:
-        """Canonical rows; with `most`, that many at equal distances.
-
-        So row-aligned translations have the same items. Clean rows are for training and choosing
-        a checkpoint; the others are for evaluation.
-        """
+        """Canonical rows, clean ones for training; at most `most`, the same ones of translations."""
         path = self._stored(name, role, language, most, clean)
         return Dataset(pq.read_table(path).replace_schema_metadata(None))
 

@@ -11,7 +11,6 @@ from xfer_utils.sources.catalogue import Source
 from xfer_utils.study.tasks import task
 
 Targets = Mapping[str, str | list[str]] | Iterable[str]
-ROLES = ("dev", "test")
 # A shorter sentence inside a longer line is no evidence that the line came from an evaluation set;
 # scripts without spaces say more in as many characters.
 PIECE, UNSPACED_PIECE = 25, 10
@@ -41,15 +40,10 @@ def shared(row_marks: Marks, evaluated: Marks) -> set[str]:
 
 
 def listed(targets: Targets) -> list[tuple[str, str]]:
-    """(target, role) of all that counts as evaluated.
-
-    `targets` maps each target to the roles a study evaluates; names alone stand for dev and test.
-    """
-    pairs = []
-    for name in targets:
-        chosen = targets[name] if isinstance(targets, Mapping) else ROLES
-        pairs += [(name, role) for role in ([chosen] if isinstance(chosen, str) else chosen)]
-    return pairs
+    """(target, role) of all that counts as evaluated; names alone stand for dev and test."""
+    roles = targets if isinstance(targets, Mapping) else dict.fromkeys(targets, ("dev", "test"))
+    lists = {name: [role] if isinstance(role, str) else role for name, role in roles.items()}
+    return [(name, role) for name, chosen in lists.items() for role in chosen]
 
 
 def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:

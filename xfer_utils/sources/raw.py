@@ -33,11 +33,9 @@ class MalformedRow(ValueError):
     """A row or table that cannot be read; the message names file, line (or row) and column."""
 
 
-def malformed(
-    where: object, number: int, column: str | int, problem: str, unit: str = "line"
-) -> MalformedRow:
-    """The error for one line of a file, or one row of a table."""
-    return MalformedRow(f"{where}, {unit} {number}, column {column}: {problem}")
+def malformed(path: object, number: int, column: str | int, problem: str) -> MalformedRow:
+    """The error for one line of a file."""
+    return MalformedRow(f"{path}, line {number}, column {column}: {problem}")
 
 
 @dataclass
@@ -53,7 +51,7 @@ class Raw:
 
     def malformed(self, number: int, column: str, problem: str) -> MalformedRow:
         """The error for one row of this table."""
-        return malformed(self.where, number, column, problem, self.unit)
+        return MalformedRow(f"{self.where}, {self.unit} {number}, column {column}: {problem}")
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
