@@ -27,7 +27,7 @@ def fetched(tmp_path, monkeypatch) -> Path:
     listed = [SimpleNamespace(path="default/train/0000.parquet")]
     monkeypatch.setattr(hub_source, "get_cached_repo_tree", lambda *_, **__: listed)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
-    monkeypatch.setenv("HF_HOME", "/small/disk")
+    monkeypatch.setattr(client_errors, "HF_HOME", "/small/disk")
     return folder / "default/train/0000.parquet"
 
 
@@ -49,9 +49,8 @@ def test_a_full_disk_says_where_and_what_to_do(fetched, tmp_path, monkeypatch, w
     said = (
         r"the disk is full; free space there, or set HF_HOME \(now /small/disk\).*allenai/cosmos_qa"
     )
-    with pytest.raises(OSError, match=said) as error:
+    with pytest.raises(OSError, match=said):
         hub_source.HubSource(local=tmp_path).read("cosmos_qa", "train")
-    assert error.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("keep", [-20, 200], ids=["no end", "pages cut out"])
@@ -60,7 +59,7 @@ def test_a_broken_table_says_what_to_delete(fetched, tmp_path, keep):
     fetched.write_bytes(whole[:keep] if keep < 0 else b"PAR1" + bytes(keep) + whole[keep + 4 :])
     said = (
         r"cosmos_qa \(default, train\) is broken or cut short \(.+\): "
-        r"delete .*datasets--allenai--cosmos_qa and run again"
+        r"delete its folder in .* and run again"
     )
     with pytest.raises(MissingData, match=said):
         hub_source.HubSource(local=tmp_path).read("cosmos_qa", "train")
@@ -75,7 +74,7 @@ def test_data_sets_and_models_fail_in_the_same_words_with_their_own_advice():
     assert data.replace("use `source: folder:PATH`", "name a local folder in `load:`") == model
     assert model.startswith("cannot reach the hub for owner/name (offline). Without a connection")
     for problem in client_errors.SENTENCES:
-        assert problem == "other" or problem in dict(client_errors.TESTS)
+        assert problem in {kind for kind, _, _ in client_errors.TESTS}
 
 
 def test_a_repository_without_a_file_is_no_network_failure():

@@ -173,7 +173,6 @@ def test_text_in_every_packing_and_from_parallel_sets(tmp_path):
 # ----- CCG -----
 CCG = {
     "tsv": "Ada sleeps\tNP S\\NP\n\nBob|x runs\tNP (S\\NP)/PP\n",
-    "pipe": "# a comment\nAda|NNP|NP sleeps|VBZ|S\\NP\nBob|x|NNP|NP runs|VBZ|(S\\NP)/PP\n",
     "auto": "ID=wsj_0001.1 PARSER=GOLD\n"
     "(<T S 0 2> (<L NP NNP NNP Ada NP>) (<L S\\NP VBZ VBZ sleeps S\\NP_1>) )\n"
     "ID=wsj_0001.2 PARSER=GOLD\n"
@@ -191,6 +190,7 @@ def test_ccg_in_every_format(tmp_path, ending):
     put(tmp_path, f"ccg/en.validation.{ending}", CCG[ending].replace("/PP", "/XX"))
     source = FolderSource(tmp_path)
     names = source.label_names("ccg")
+    assert source.languages("ccg", "train") == ["en"]
     assert names == ["(S\\NP)/PP", "NP", "S\\NP"]
     rows = list(source.read("ccg", "train"))
     assert [row["tokens"] for row in rows] == [["Ada", "sleeps"], ["Bob|x", "runs"]]
@@ -202,18 +202,11 @@ def test_ccg_in_every_format(tmp_path, ending):
     assert source.report()[-1]["odd"] == {"tags ignored": 1}
 
 
-def test_ccg_derivations_in_a_folder_of_files(tmp_path):
-    for part in ("02", "03"):
-        put(tmp_path, f"ccg/en.train.auto/{part}/wsj.auto", CCG["auto"])
-    assert len(FolderSource(tmp_path).read("ccg", "train")) == 4
-
-
 @pytest.mark.parametrize(
     ("ending", "line", "problem"),
     [
         ("tsv", "Ada sleeps NP", "there is no tab"),
         ("tsv", "Ada sleeps\tNP", "1 supertags for 2 tokens"),
-        ("pipe", "Ada|NP", "word|pos|supertag was expected"),
         ("auto", "(<T S 0 2> (<L NP NNP>) )", "a derivation with leaves"),
     ],
 )
@@ -228,7 +221,7 @@ def test_malformed_ccg_names_file_and_line(tmp_path, ending, line, problem):
 def test_without_ccg_it_says_that_it_is_licensed_and_where_it_would_be_read(tmp_path):
     with pytest.raises(MissingData) as error:
         FolderSource(tmp_path).read("ccg", "train")
-    for part in ("LDC2005T13", "licensed", str(tmp_path / "ccg"), ".auto", "word|pos|supertag"):
+    for part in ("LDC2005T13", "licensed", str(tmp_path / "ccg"), ".auto", ".tsv"):
         assert part in str(error.value)
 
 

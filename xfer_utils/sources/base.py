@@ -6,20 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from xfer_utils.formats.columns import Conversion, Reading
-from xfer_utils.sources.pools import pool
-from xfer_utils.sources.raw import MissingData, Raw
-from xfer_utils.sources.schema import converted, dataset
-from xfer_utils.study.tasks import Task, task, training_parts
+from xfer_utils.sources.raw import MissingData
+from xfer_utils.sources.schema import converted, dataset, pool
+from xfer_utils.study.tasks import task, training_parts
 
 VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
 Splits = dict[str, dict[str, str | list[str]]]
 
 
 class Source:
-    """Tables of tasks, splits and languages, read into the one canonical form of their format."""
+    """Tables of tasks, splits and languages, read into the one canonical form of their format.
+
+    Each kind of source adds where they are: `tables`, `holds` and `candidates` of a task, its
+    `revision`, and `text`, `text_languages` and `text_revision` for pre-training.
+    """
 
     def __init__(self, spec: str, splits: Splits | None = None):
         self.spec = spec
@@ -27,32 +31,6 @@ class Source:
         self._readings: dict[tuple, Reading] = {}
         self._labels: dict[str, list[str]] = {}
 
-    # ----- what each kind of source provides -----
-    def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        """The tables of a split (`rows`, or a mining pool's three), or MissingData."""
-
-    def holds(self, row: Task, split: str, language: str) -> bool:
-        """Whether `tables` would find something, without reading it."""
-
-    def candidates(self, row: Task) -> list[str]:
-        """Languages that may have data of a task."""
-
-    def revision(self, name: str) -> str:
-        """A short string that changes when the data of a task may have changed."""
-
-    def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
-        """Rows that a split must have for row numbers to name the same item in every language."""
-
-    def text(self, language: str) -> Iterator[str]:
-        """Lines of text for masked language modelling."""
-
-    def text_languages(self) -> list[str]:
-        """Languages with such text."""
-
-    def text_revision(self) -> str:
-        """A short string that changes when the text may have changed."""
-
-    # ----- what every source does with it -----
     def splits(self, name: str, role: str) -> list[str]:
         """Names of the splits behind a role (`train`, `dev`, `test`); the study file's win."""
         names = self._splits.get(name, {}).get(role) or task(name).splits.get(role) or []
@@ -67,58 +45,59 @@ class Source:
 
     def has(self, name: str, role: str, language: str = "en") -> bool:
         """Whether all data of a role is there, as far as can be told without reading it."""
-        for part in training_parts(name):
-            splits = self.splits(part, role)
-            if not splits or not all(self.holds(task(part), split, language) for split in splits):
-                return False
-        return True
+        splits = {part: self.splits(part, role) for part in training_parts(name)}
+        stored = [(task(part), split) for part in splits for split in splits[part]]
+        return all(splits.values()) and all(self.holds(*which, language) for which in stored)
 
     def read(self, name: str, role: str, language: str = "en") -> Dataset:
         """Canonical rows of one role and language; MissingData where the source has none."""
-        key = {"source": self.revision(name), "task": name, "role": role, "language": language}
         batches = []
         for part in training_parts(name):
-            key[part] = self.splits(part, role)
-            if not key[part]:
-                raise MissingData(self._no_role(task(part), role, language))
+            splits = self.splits(part, role)
+            if not splits:
+                title, elsewhere = task(part).title, role == "train" and task(part).train_on
+                hint = f"it trains on {elsewhere}" if elsewhere else "the registry names none"
+                raise MissingData(f"{title} ({part}) has no {role} split: {hint}")
             converter = Conversion(task(part), language, self.label_names(part))
-            for split in key[part]:
+            for split in splits:
                 converter.rows = 0
                 converter.prefix = f"{part}:" if part != name else ""
-                converter.prefix += f"{split}:" if len(key[part]) > 1 else ""
-                batches += self._read_split(converter, role, split)
-        return dataset(task(name), batches, key)
+                converter.prefix += f"{split}:" if len(splits) > 1 else ""
+                batches += self._aligned(converter, role, split)
+        return dataset(task(name), batches)
 
     def sample(self, name: str, role: str, language: str, count: int) -> list[dict[str, Any]]:
-        """Canonical rows from the beginning of a role, unreported: enough to estimate lengths."""
+        """Canonical rows from the beginning of a role: enough to estimate lengths."""
         part = training_parts(name)[0]
-        row, split = task(part), self.splits(part, role)[0]
-        tables = self.tables(row, split, language)
-        if "rows" not in tables:
-            batch = next(tables["source"].read(["sentence"]), ({"sentence": []}, []))[0]
-            return [{"text": text} for text in batch["sentence"][:count]]
-        reading = Reading(row.name, role, split, language, tables["rows"].where)
-        table = Conversion(row, language, self.label_names(part))
-        batches = converted(table, tables["rows"], reading)
+        converter = Conversion(task(part), language, self.label_names(part))
+        batches = self._batches(converter, role, self.splits(part, role)[0])
         return next((batch.slice(0, count).to_pylist() for batch in batches), [])
 
-    def _read_split(self, converter: Conversion, role: str, split: str) -> list[pa.RecordBatch]:
+    def _batches(self, converter: Conversion, role: str, split: str) -> Iterator[pa.RecordBatch]:
         row, language = converter.task, converter.language
         tables = self.tables(row, split, language)
         where = ", ".join(table.where for table in tables.values())
+        entry = row.hub_for(language)
         # The toy world is no sample of the official release.
-        entry = row.hub_for(language) if self.spec != "toy" else None
-        expected = entry and entry.expected(split, language)
+        expected = entry.expected(split, language) if entry and self.spec != "toy" else None
         reading = Reading(row.name, role, split, language, where, expected)
         self._readings[row.name, role, split, language] = reading
-        if "rows" not in tables:
-            return [pool(tables, reading, converter.prefix)]
-        batches = list(converted(converter, tables["rows"], reading))
-        if row.aligned and converter.numbered:
-            rows = self.aligned_rows(row, split, language)
-            if rows is not None and rows != reading.rows:
+        if "rows" in tables:
+            yield from converted(converter, tables["rows"], reading)
+        else:
+            yield pool(tables, reading, converter.prefix)
+
+    def _aligned(self, converter: Conversion, role: str, split: str) -> list[pa.RecordBatch]:
+        """Batches of a split; where rows were lost, numbers name the items of no other language."""
+        row, language = converter.task, converter.language
+        batches = list(self._batches(converter, role, split))
+        translated = language != "en" and self.holds(row, split, "en")
+        if row.aligned and converter.numbered and translated:
+            english = self.tables(row, split, "en")["rows"]
+            rows = sum(len(numbers) for _, numbers in english.read(english.columns[:1]))
+            if rows != converter.reading.rows:
                 problem = f"not row-aligned ({rows} rows expected)"
-                reading.notes.append(f"{problem}: items are not shared between languages")
+                converter.reading.notes.append(f"{problem}: items are not shared between languages")
                 return [_with_own_items(batch, language) for batch in batches]
         return batches
 
@@ -128,8 +107,7 @@ class Source:
         if not row.open_labels:
             return list(row.labels)
         if name not in self._labels:
-            names: set[str] = set()
-            column = str(row.columns["tags"])
+            names, column = set(), str(row.columns["tags"])
             for split in self.splits(name, "train"):
                 table = self.tables(row, split, "en")["rows"]
                 classes = table.class_names.get(column)
@@ -143,12 +121,6 @@ class Source:
         """How each table was read: rows found and expected, rows dropped and why, notes."""
         return [reading.as_row() for reading in self._readings.values()]
 
-    def _no_role(self, row: Task, role: str, language: str) -> str:
-        elsewhere = role == "train" and row.train_on
-        hint = f"it trains on {row.train_on}" if elsewhere else "the registry names none"
-        what = f"{row.title} ({row.name}) has no {role} split for {language!r} in {self.spec}"
-        return f"{what}: {hint}"
-
 
 def digest(*parts: object) -> str:
     """A short hash of plain data."""
@@ -156,7 +128,6 @@ def digest(*parts: object) -> str:
 
 
 def _with_own_items(batch: pa.RecordBatch, language: str) -> pa.RecordBatch:
-    """The batch with items that no other language shares."""
-    at = batch.schema.get_field_index("item")
-    items = pa.array([f"{language}-{item}" for item in batch.column(at).to_pylist()], pa.string())
-    return batch.set_column(at, batch.schema.field(at), items)
+    place = batch.schema.get_field_index("item")
+    items = pc.binary_join_element_wise(language, batch["item"], "-")
+    return batch.set_column(place, "item", items)

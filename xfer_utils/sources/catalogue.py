@@ -1,9 +1,7 @@
 """Opens a source by its name in a study file: `toy`, `hub` or `folder:PATH`."""
 
 import json
-import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from xfer_utils.sources.base import Source, Splits, digest
@@ -19,17 +17,16 @@ LISTING = ".files.json"
 
 
 def open_source(
-    spec: str, *, world: dict | None = None, data_dir: Path, splits: Splits | None = None
+    spec: str, *, data_dir: Path, world: dict | None = None, splits: Splits | None = None
 ) -> Source:
-    """The source that a study names.
+    """The source that a study names; `world` are the toy world's settings, `splits` the study's.
 
-    `world` are the toy world's settings. `data_dir` is where it is written, and where licensed data
-    (CCG) are looked for when the source is the hub. `splits` are the study's own split names.
+    `data_dir` is where the toy world is written, and where the hub's licensed data (CCG) are put.
     """
     if spec == "toy":
-        return _toy(world or {}, Path(data_dir), splits)
+        return _toy(world or {}, data_dir, splits)
     if spec == "hub":
-        return HubSource(splits, Path(data_dir))
+        return HubSource(splits, data_dir)
     kind, _, path = spec.partition(":")
     if kind != "folder" or not path:
         raise ValueError(f"unknown source {spec!r}: write toy, hub or folder:PATH")
@@ -40,32 +37,32 @@ def open_source(
     return FolderSource(folder, spec, splits)
 
 
-def _toy(world: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
+def _toy(dials: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
     """The toy world's folder, generated on first use; its name says which world it holds."""
-    settings = toy_world.World(**world)
-    dials = settings.model_dump(mode="json", exclude_defaults=True)  # a new dial, off, adds nothing
-    mark = digest(dials, toy_world.VERSION)[:12]
+    world = toy_world.World(**dials)
+    settings = world.model_dump(mode="json", exclude_defaults=True)  # a new dial, off, adds nothing
+    mark = digest(settings, toy_world.VERSION)[:12]
     folder = data_dir / f"toy-{mark}"
     if not folder.is_dir():
-        _write_once(folder, lambda path: toy_files.write_world(settings, path))
+        _write_once(world, folder)
     _check_whole(folder)
     return FolderSource(folder, "toy", splits, pinned=mark)
 
 
-def _write_once(folder: Path, write: Callable[[Path], None]) -> None:
+def _write_once(world: toy_world.World, folder: Path) -> None:
     """Writes elsewhere, then renames: a folder is whole once it is there; the first one stays."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write(temporary)
-        (temporary / LISTING).write_text(json.dumps(_sizes(temporary)), encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    data_dir = folder.parent
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=data_dir) as temporary:
+        whole = Path(temporary, "world")
+        whole.mkdir()
+        toy_files.write_world(world, whole)
+        (whole / LISTING).write_text(json.dumps(_sizes(whole)), encoding="utf-8")
+        try:
+            whole.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
 
 
 def _check_whole(folder: Path) -> None:
@@ -74,9 +71,9 @@ def _check_whole(folder: Path) -> None:
     written = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {LISTING: 0}
     damaged = [name for name, size in written.items() if sizes.get(name) != size]
     if damaged:
-        names = ", ".join(damaged[:3]) + ", ..." * (len(damaged) > 3)
-        problem = f"the toy world in {folder} is not whole: missing or of another size: {names}"
-        raise MissingData(f"{problem}; delete the folder, and the next run makes it anew")
+        problem = f"the toy world in {folder} is not whole: missing or of another size"
+        advice = "delete the folder, and the next run makes it anew"
+        raise MissingData(f"{problem}: {', '.join(damaged[:3])}; {advice}")
 
 
 def _sizes(folder: Path) -> dict[str, int]:

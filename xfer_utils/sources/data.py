@@ -1,6 +1,5 @@
 """Rows and features of one study's source, as job notebooks ask for them."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,6 @@ from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import paths
 from xfer_utils.study.tasks import task, training_parts
 
-# What the registry says about reading a data set; the rest of a row does not change canonical rows.
-READING = {"format", "columns", "variants", "labels", "choices", "questions", "layout", "aligned"}
-
 
 class Data:
     """A source and a tokenizer: canonical rows, and their features, both from the shared cache.
@@ -33,41 +29,49 @@ class Data:
         self, source: str, world: dict, splits: dict, tokenizer: Any,
         held_out: dict[str, str | list[str]] | None = None, spare: int = 0,
     ) -> None:  # fmt: skip
-        self.source = open_source(
-            source, world=world, data_dir=paths.outputs() / "data", splits=splits
-        )
+        folder = paths.outputs() / "data"
+        self.source = open_source(source, world=world, data_dir=folder, splits=splits)
         self.tokenizer, self.held_out, self.spare = tokenizer, held_out or {}, spare
         self.cache = paths.outputs() / "cache"
-        self._readings: list[dict] = []
-        self._words = _short(_content(tokenizer))
+        self._readings: dict[Path, list[dict]] = {}
+        self._tokenizer_mark = base.digest(_behaviour(tokenizer))
 
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
     ) -> Dataset:
-        """Canonical rows; with `most`, that many at equal distances.
-
-        So row-aligned translations have the same items. Clean rows are for training and choosing
-        a checkpoint; the others are for evaluation.
-        """
-        path = self._rows_file(name, role, language, most, clean)
-        if not path.exists():
-            rows, readings = self._clean(name, role) if clean else self._read(name, role, language)
-            if most and len(rows) > most:
-                rows = rows.select(spread(len(rows), most))
-            table = rows.with_format("arrow")[:].replace_schema_metadata(
-                {"readings": json.dumps(readings)}
-            )
-            with paths.replacing(path) as temporary:
-                pq.write_table(table, temporary)
-        self._note(path)
+        """Canonical rows, clean ones for training; at most `most`, the same ones of translations."""
+        path = self._stored(name, role, language, most, clean)
         return Dataset(pq.read_table(path).replace_schema_metadata(None))
 
-    def _read(self, name: str, role: str, language: str) -> tuple[Dataset, list[dict]]:
-        """Rows as they are, and how their tables were read."""
-        return self.source.read(name, role, language), self._readings_of(name, role, language)
+    def _stored(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
+        """The cached file of some rows; how their tables were read goes to the report."""
+        parts, labels = training_parts(name), self.source.label_names(name)
+        contents = [self._content(part, role) for part in parts]
+        key = [base.VERSION, labels, contents, name, role, language, most]
+        if clean:
+            key += [self.spare, *(self._content(*held) for held in leaks.listed(self.held_out))]
+        path = self.cache / "rows" / f"{base.digest(key)}.parquet"
+        if not path.exists():
+            if clean:
+                rows, role, dropped = self._clean(name, role)
+            else:
+                rows, dropped = self.source.read(name, role, language), 0
+            if most and len(rows) > most:
+                rows = rows.select(spread(len(rows), most))
+            tables = [(part, role, language) for part in parts]
+            readings = [
+                row | {"dropped_as_evaluated": dropped} for row in self.source.report()
+                if (row["task"], row["role"], row["language"]) in tables
+            ]  # fmt: skip
+            metadata = {"readings": json.dumps(readings)}
+            with paths.replacing(path) as temporary:
+                table = rows.with_format("arrow")[:].replace_schema_metadata(metadata)
+                pq.write_table(table, temporary)
+        self._readings[path] = json.loads(pq.read_schema(path).metadata[b"readings"])
+        return path
 
-    def _clean(self, name: str, role: str) -> tuple[Dataset, list[dict]]:
-        """Rows for training (`train`) or choosing (`dev`), and the report with what was dropped.
+    def _clean(self, name: str, role: str) -> tuple[Dataset, str, int]:
+        """Rows for training (`train`) or choosing (`dev`), their role, and how many were dropped.
 
         Where a task's dev set is evaluated, some training rows are kept apart for choosing: the
         last ones of tasks on paragraphs, so that few paragraphs are in both parts, else rows at
@@ -81,8 +85,7 @@ class Data:
             from_end = leaks.format_of(name).spare_from_end
             apart = places[len(rows) - spare :] if from_end else spread(len(rows), spare)
             rows = rows.select(np.setdiff1d(places, apart) if role == "train" else apart)
-        readings = self._readings_of(name, read, "en")
-        return rows, [{**reading, "dropped_as_evaluated": dropped} for reading in readings]
+        return rows, read, dropped
 
     def _dev_is_evaluated(self, name: str) -> bool:
         """Whether a task's own dev set is evaluated, or its translation: COPA's by XCOPA's.
@@ -93,19 +96,10 @@ class Data:
         translated = [target for target in on_dev if not self.source.has(target, "dev", "en")]
         return name in on_dev or any(task(target).train_on == name for target in translated)
 
-    def _readings_of(self, name: str, role: str, language: str) -> list[dict]:
-        parts = training_parts(name)
-        readings = [row for row in self.source.report() if row["task"] in parts]
-        return [row for row in readings if (row["role"], row["language"]) == (role, language)]
-
-    def _note(self, path: Path) -> None:
-        """Keeps for the report how some rows were read, whether by this run or an earlier one."""
-        self._readings += json.loads(pq.read_schema(path).metadata[b"readings"])
-
     def report(self) -> list[dict]:
         """How each table was read, now or when it entered the cache."""
-        unique = {json.dumps(reading, sort_keys=True): reading for reading in self._readings}
-        return list(unique.values())
+        readings = [reading for stored in self._readings.values() for reading in stored]
+        return list({json.dumps(reading, sort_keys=True): reading for reading in readings}.values())
 
     def features(
         self, name: str, role: str, language: str = "en", *, max_length: int, doc_stride: int = 128,
@@ -114,46 +108,27 @@ class Data:
         """Features of some rows, made once for all runs that ask for the same."""
         if max_length > (longest := self.tokenizer.model_max_length):
             raise ValueError(f"max_length {max_length} is more than this model reads: {longest}.")
-        rows_key = self._key(name, role, language, most, clean)
-        key = [*rows_key, self._words, max_length, doc_stride]
+        which = (name, role, language, most, clean)
+        path = self._stored(*which)
 
         def make() -> Features:
-            rows = self.rows(name, role, language, most, clean)
+            rows = self.rows(*which)
             if not len(rows):
-                raise MissingData(self._nothing_left(name, role, language))
-            return features.of_examples(
-                task(name).format, rows, self.tokenizer, max_length, doc_stride
-            )
+                dropped = [row["dropped_as_evaluated"] for row in self._readings[path]]
+                problem = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
+                why = f"{max(dropped, default=0)} were dropped because the study evaluates them"
+                raise MissingData(f"{problem}: {why}; evaluate its targets on another split")
+            form, size = task(name).format, (max_length, doc_stride)
+            return features.of_examples(form, rows, self.tokenizer, *size)
 
-        part = features.cached(self.cache / "features" / f"{_short(key)}.safetensors", make)
-        if (path := self._rows_file(name, role, language, most, clean)).exists():
-            self._note(path)
-        return part
+        mark = base.digest(path.stem, self._tokenizer_mark, max_length, doc_stride)
+        return features.cached(self.cache / "features" / f"{mark}.safetensors", make)
 
-    def _nothing_left(self, name: str, role: str, language: str) -> str:
-        counts = [reading.get("dropped_as_evaluated", 0) for reading in self._readings]
-        message = f"no {role} rows of {name} ({language}) are left in {self.source.spec}"
-        if not any(counts):
-            return f"{message}."
-        why = f"{max(counts)} were dropped because the study evaluates them"
-        return f"{message}: {why}. Evaluate its targets on another split."
-
-    def _rows_file(self, name: str, role: str, language: str, most: int, clean: bool) -> Path:
-        key = _short(self._key(name, role, language, most, clean))
-        return self.cache / "rows" / f"{key}.parquet"
-
-    def _key(self, name: str, role: str, language: str, most: int, clean: bool) -> list:
-        """What canonical rows depend on: the files, the way they are read, and which are taken."""
-        parts = [self._stored(part, role) for part in training_parts(name)]
-        held_out = [self._stored(*held) for held in leaks.listed(self.held_out)]
-        which = [name, role, language, most, [self.spare, held_out] if clean else []]
-        return [base.VERSION, self.source.label_names(name), parts, *which]
-
-    def _stored(self, name: str, role: str) -> list:
-        """A data set's content and splits, and what the registry says about reading it."""
-        row = task(name).model_dump(mode="json", include=READING)
+    def _content(self, name: str, role: str) -> list:
+        """A data set's content, its splits, and the registry's row, which says how it is read."""
         source, version = self.source, leaks.format_of(name).VERSION
-        return [name, role, version, source.revision(name), source.splits(name, role), row]
+        row = task(name).model_dump(mode="json")
+        return [role, version, source.revision(name), source.splits(name, role), row]
 
     def labels(self, name: str) -> int:
         """How many labels a task has, for heads whose size depends on it."""
@@ -169,19 +144,8 @@ def spread(available: int, wanted: int) -> np.ndarray:
     return np.linspace(0, available - 1, wanted).round().astype(int)
 
 
-def _content(tokenizer: Any) -> list:
+def _behaviour(tokenizer: Any) -> list:
     """What a tokenizer does to a text, without where its last call cut or padded."""
-    stored = json.loads(tokenizer.backend_tokenizer.to_str())
-    settings = [[key, stored[key]] for key in sorted(stored.keys() - {"truncation", "padding"})]
-    return [*settings, tokenizer.model_input_names, tokenizer.truncation_side]
-
-
-def _short(key: list) -> str:
-    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
-
-
-def run_folder(run_dir: str) -> Path:
-    """A run's folder, made where it is not there yet."""
-    folder = paths.resolve(run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    settings = json.loads(tokenizer.backend_tokenizer.to_str())
+    del settings["truncation"], settings["padding"]
+    return [settings, tokenizer.model_input_names, tokenizer.truncation_side]

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from xfer_utils.sources import ccg
+from xfer_utils.sources import ccg, raw
 from xfer_utils.sources.base import Source, Splits, digest
-from xfer_utils.sources.raw import SUFFIXES, MissingData, Raw, find_table
+from xfer_utils.sources.raw import MissingData, Raw
 from xfer_utils.study.tasks import Task, task, training_parts
 
 ENTITIES = "candidates"
+TABLES = (*raw.SUFFIXES, *ccg.SUFFIXES)
+OPENERS = {
+    ".parquet": raw.open_parquet, ".jsonl": raw.open_json_lines, ".gz": raw.open_json_lines,
+    ".tsv": ccg.open_words, ".auto": ccg.open_words,
+}  # fmt: skip
 TEXT_OPENERS = {".txt": open, ".txt.xz": lzma.open, ".txt.gz": gzip.open}
 
 
@@ -24,29 +29,19 @@ class FolderSource(Source):
         self.path, self.pinned = Path(path).expanduser(), pinned
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        """The files of one split, opened."""
         files = self._files(row, split, language)
-        absent = [stem for stem, path in files.values() if not path]
-        if absent:
+        if absent := [stem for stem, path in files.values() if not path]:
             raise MissingData(self._message(row, split, language, absent))
-        return {part: ccg.open_any(path) for part, (_, path) in files.items()}
+        return {part: OPENERS[path.suffix](path) for part, (_, path) in files.items()}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
-        """Whether the files of one split are there."""
         return all(path for _, path in self._files(row, split, language).values())
 
     def candidates(self, row: Task) -> list[str]:
         """Languages that some file of the task's folder begins with."""
         files = [path.name for path in (self.path / row.folder).glob("*")]
-        stems = {name.split(".")[0] for name in files if name.endswith(SUFFIXES)}
+        stems = {name.split(".")[0] for name in files if name.endswith(TABLES)}
         return sorted({stem.removesuffix("-en") for stem in stems} - {ENTITIES})
-
-    def aligned_rows(self, row: Task, split: str, language: str) -> int | None:
-        """Rows of the English table, where there is one."""
-        if language == "en" or not self.holds(row, split, "en"):
-            return None
-        english = self.tables(row, split, "en")["rows"]
-        return sum(len(numbers) for _, numbers in english.read(english.columns[:1]))
 
     def revision(self, name: str) -> str:
         """A hash of the names and contents of the task's files."""
@@ -54,7 +49,6 @@ class FolderSource(Source):
         return self.pinned or digest([content(folder) for folder in folders])
 
     def text_languages(self) -> list[str]:
-        """Languages with text for masked language modelling."""
         return sorted({path.name.split(".")[0] for path in self._text_files("*")} - {"ids"})
 
     def text(self, language: str) -> Iterator[str]:
@@ -69,16 +63,18 @@ class FolderSource(Source):
                 yield from filter(None, map(str.strip, lines))
 
     def text_revision(self) -> str:
-        """A hash of the names and contents of all text files."""
         return self.pinned or digest(content(self.path / "text"))
 
     def _files(self, row: Task, split: str, language: str) -> dict[str, tuple[str, Path | None]]:
         """For each table of a split the name of its file, and the file if it is there."""
-        folder, stems = self.path / row.folder, _stems(row, split, language)
-        files = {part: (stem, find_table(folder, stem)) for part, stem in stems.items()}
-        if row.name == "ccg" and not files["rows"][1]:
-            files["rows"] = (stems["rows"], ccg.find(folder, split))
-        return files
+        stems = {"rows": f"{language}.{split}"}
+        if row.layout == "pools":
+            sides = {"source": language, "target": "en", "gold": "gold"}
+            stems = {part: f"{language}-en.{side}.{split}" for part, side in sides.items()}
+        elif row.layout == "entities" and language == ENTITIES:
+            stems = {"rows": f"{ENTITIES}.test"}
+        folder = self.path / row.folder
+        return {part: (stem, raw.find_table(folder, stem, TABLES)) for part, stem in stems.items()}
 
     def _text_files(self, language: str) -> list[Path]:
         folders = [self.path / "text", *sorted((self.path / "text" / "parallel").glob("*/"))]
@@ -88,32 +84,18 @@ class FolderSource(Source):
     def _message(self, row: Task, split: str, language: str, absent: list[str]) -> str:
         files = ", ".join(f"{stem}.parquet, .jsonl or .jsonl.gz" for stem in absent)
         what = f"{row.title} ({row.name}): no {split} data for {language!r}"
-        has = ", ".join(self.candidates(row))
-        advice = f"there are files for: {has}"
-        if row.name == "ccg":
-            advice = ccg.HOW_TO_GET
-        elif not has:
-            advice = "add the files, or leave the task out of the study"
+        there = ", ".join(self.candidates(row)) or "no language"
+        advice = ccg.HOW_TO_GET if row.name == "ccg" else f"there are files for: {there}"
         return f"{what} in {self.path / row.folder}: looked for {files}; {advice}"
-
-
-def _stems(row: Task, split: str, language: str) -> dict[str, str]:
-    """File names, without suffix, of the tables of a split."""
-    if row.layout == "pools":
-        sides = {"source": language, "target": "en", "gold": "gold"}
-        return {part: f"{language}-en.{side}.{split}" for part, side in sides.items()}
-    if row.layout == "entities" and language == ENTITIES:
-        return {"rows": f"{ENTITIES}.test"}
-    return {"rows": f"{language}.{split}"}
 
 
 def content(folder: Path, pattern: str = "**/*") -> list[tuple[str, str]]:
     """Name and hash of every file that is not hidden."""
-    visible = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
-    stats = {path: path.stat() for path in sorted(visible) if path.is_file()}
+    files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
+    visible = [(path, path.stat()) for path in files if not path.name.startswith(".")]
     return [
         (path.relative_to(folder).as_posix(), _file_hash(path, stat.st_size, stat.st_mtime_ns))
-        for path, stat in stats.items()
+        for path, stat in visible
     ]
 
 

@@ -11,7 +11,6 @@ from xfer_utils.sources.catalogue import Source
 from xfer_utils.study.tasks import task
 
 Targets = Mapping[str, str | list[str]] | Iterable[str]
-ROLES = ("dev", "test")
 # A shorter sentence inside a longer line is no evidence that the line came from an evaluation set;
 # scripts without spaces say more in as many characters.
 PIECE, UNSPACED_PIECE = 25, 10
@@ -35,34 +34,16 @@ def marks(form: Format, rows: Iterable[dict]) -> Marks:
     return union
 
 
-def shared(row_marks: Marks, evaluated: Marks) -> dict[str, bool]:
+def shared(row_marks: Marks, evaluated: Marks) -> set[str]:
     """Which kinds of mark a row has in common with evaluated ones."""
-    return {kind: bool(own & getattr(evaluated, kind)) for kind, own in vars(row_marks).items()}
-
-
-def drop(form: Format, rows: Dataset, evaluated: Marks) -> tuple[Dataset, int]:
-    """The rows that share no item, paragraph or id with evaluated ones, and how many were dropped.
-
-    A shared article alone is no leak.
-    """
-    clean = []
-    for number, row in enumerate(rows):
-        kinds = shared(form.marks(row), evaluated)
-        if not any(kinds[kind] for kind in ("items", "paragraphs", "ids")):
-            clean.append(number)
-    return (rows if len(clean) == len(rows) else rows.select(clean)), len(rows) - len(clean)
+    return {kind for kind, own in vars(row_marks).items() if own & getattr(evaluated, kind)}
 
 
 def listed(targets: Targets) -> list[tuple[str, str]]:
-    """(target, role) of all that counts as evaluated.
-
-    `targets` maps each target to the roles a study evaluates; names alone stand for dev and test.
-    """
-    pairs = []
-    for name in targets:
-        chosen = targets[name] if isinstance(targets, Mapping) else ROLES
-        pairs += [(name, role) for role in ([chosen] if isinstance(chosen, str) else chosen)]
-    return pairs
+    """(target, role) of all that counts as evaluated; names alone stand for dev and test."""
+    roles = targets if isinstance(targets, Mapping) else dict.fromkeys(targets, ("dev", "test"))
+    lists = {name: [role] if isinstance(role, str) else role for name, role in roles.items()}
+    return [(name, role) for name, chosen in lists.items() for role in chosen]
 
 
 def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
@@ -73,6 +54,7 @@ def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
 def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
     """English rows for training or selection without what targets evaluate, and how many it cost.
 
+    A row goes that shares an item, paragraph or id with them; a shared article alone is no leak.
     Evaluated sets are read in English, the original of every translation; where there is none, the
     first language stands in: ids are shared, texts are not. A target's own development set is not
     held against itself: choosing on it is a matter of cross-fitting. XQuAD and LAReQA are made from
@@ -83,7 +65,9 @@ def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[
         if comparable(target, name) and (role == "train" or target != name):
             language = source.languages(target, split)[0]
             union.add(marks(format_of(target), source.read(target, split, language)))
-    return drop(format_of(name), rows, union)
+    form = format_of(name)
+    clean = [n for n, row in enumerate(rows) if not shared(form.marks(row), union) - {"articles"}]
+    return rows.select(clean), len(rows) - len(clean)
 
 
 def comparable(target: str, name: str) -> bool:
@@ -112,10 +96,6 @@ def _pieces(text: str) -> list[str]:
 
 def clean_text(lines: Iterable[str], banned: set[str]) -> tuple[list[str], int]:
     """Lines that neither are nor contain a banned sentence, and how many were dropped."""
-    clean, dropped = [], 0
-    for line in lines:
-        if _key(line) in banned or any(_key(piece) in banned for piece in _pieces(line)):
-            dropped += 1
-        else:
-            clean.append(line)
-    return clean, dropped
+    lines = list(lines)
+    clean = [line for line in lines if banned.isdisjoint(map(_key, (line, *_pieces(line))))]
+    return clean, len(lines) - len(clean)
