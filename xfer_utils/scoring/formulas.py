@@ -71,9 +71,6 @@ def macro_f1(sums: Sums) -> Scores:
     return {"macro_f1": percent(f1 / 100, (gold + predicted > 0).sum(axis=0))}
 
 
-# ----- tagged sentences -----
-
-
 def chunks(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     """Chunks (type, first, last) of one sentence by the rules of conlleval, as XTREME has them.
 
@@ -110,9 +107,6 @@ def tag_scores(sums: Sums) -> Scores:
     return {"f1": f1, **accuracy(sums)}
 
 
-# ----- answers, as SQuAD 1.1 and MLQA compare them with the gold answers -----
-
-
 def normalise_squad(text: str) -> str:
     """SQuAD 1.1: in every language no ASCII punctuation and no English articles."""
     letters = "".join(char for char in text.lower() if char not in string.punctuation)
@@ -140,16 +134,12 @@ def token_f1(prediction: str, gold: str) -> float:
 def answer_counts(
     prediction: str, golds: Sequence[str], metric: str = "squad", language: str = "en"
 ) -> dict[str, float]:
-    """`em` and `f1` (0..1) of one answer: for each the best over the gold answers.
-
-    Without gold answers (unanswerable questions of SQuAD 2.0) only the empty prediction is right.
-    """
-    texts = (prediction, *golds)
-    if metric == "mlqa":
-        ours, *theirs = (normalise_mlqa(text, language) for text in texts)
-    else:
-        ours, *theirs = map(normalise_squad, texts)
-    if not theirs:
+    """`em` and `f1` (0..1) of one answer: for each the best over the gold answers."""
+    ours, *theirs = (
+        normalise_mlqa(text, language) if metric == "mlqa" else normalise_squad(text)
+        for text in (prediction, *golds)
+    )
+    if not theirs:  # unanswerable questions of SQuAD 2.0
         return {"em": int(not ours), "f1": float(not ours)}
     return {"em": int(ours in theirs), "f1": max(token_f1(ours, gold) for gold in theirs)}
 
@@ -165,9 +155,6 @@ def answer_scores(sums: Sums) -> Scores:
     """F1, exact match, and `qa`, the mean of the two."""
     f1, em = (percent(sums[name], sums["n"]) for name in ("f1", "em"))
     return {"f1": f1, "em": em, "qa": (f1 + em) / 2}
-
-
-# ----- mined pairs and ranked candidates -----
 
 
 def mining_counts(pairs: Iterable[tuple], gold: set[tuple]) -> pd.DataFrame:

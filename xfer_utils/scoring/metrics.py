@@ -1,4 +1,4 @@
-"""The metrics: each counts items, and makes scores from sums of counts, so one bootstrap serves all.
+"""The metrics: each counts items, and makes scores of sums of counts: one bootstrap serves all.
 
 A new metric is one entry of METRICS, with functions of its own wherever they stand.
 """

@@ -42,10 +42,7 @@ def evaluate(
     encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int,
     how: VectorSettings, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Scores one retrieval task in every language and keeps what was retrieved.
-
-    Nearest neighbour also reports every other layer (main=False): which one is chosen matters.
-    """
+    """Scores a retrieval task in every language; nearest neighbours by all layers (main: `layer`)."""
     row, last = task(name), encoder.config.num_hidden_layers
     if not 0 <= layer <= last:
         problem = f"layer {layer} is not one of this model's, 0 to {last}"
@@ -69,7 +66,8 @@ def evaluate(
             factors = {"layer": number, "pooling": how.pooling}
             shown, table = evaluation.score_languages(row, split, [part], **factors)
             scores += [score | {"main": score["main"] and number == layer} for score in shown]
-            tables += [table] if number == layer else []
+            if number == layer:
+                tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     evaluation.save_predictions(run_dir, row.name, role, whole)
     return scores

@@ -31,8 +31,9 @@ def language_scores(
     row: Task, frame: pd.DataFrame, chance: float | None, **factors: Any
 ) -> list[dict]:
     """Score rows of one task in one language and split; `factors` are what else sets them apart."""
-    known = {"task": row.name, **frame[["language", "split"]].iloc[0], "n": len(frame), **factors}
-    known["metric_code"], scores = metrics.code(row.metric), []
+    known = {"task": row.name, "language": frame["language"].iloc[0], "n": len(frame)}
+    known |= {"split": frame["split"].iloc[0], "metric_code": metrics.code(row.metric), **factors}
+    scores = []
     for metric, value in metrics.scores(row, frame).items():
         main = metric == metrics.METRICS[row.metric].main
         score = {"metric": metric, "value": value, "main": main, "chance": chance if main else None}

@@ -15,6 +15,7 @@ import torch
 from xfer_utils.learning import encoders
 
 BLOCK = (2048, 16384)  # queries, keys: 128 MiB of similarities
+GROUP = 64
 Vectors = np.ndarray | torch.Tensor
 Mined = tuple[np.ndarray, np.ndarray, np.ndarray]  # sources, targets, margins
 
@@ -27,7 +28,7 @@ class Neighbours(NamedTuple):
 
 
 def normalise(vectors: Vectors) -> np.ndarray:
-    """Rows of length 1 in float32, so that inner products are cosines; zero rows stay zero."""
+    """Rows of length 1 in float32: inner products are cosines; zero rows stay zero."""
     vectors = np.array(vectors, dtype=np.float32)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=vectors, where=length > 0)
@@ -74,11 +75,25 @@ def _keep(
 ) -> None:
     """Merges a block into the best from row `at` on; the earlier of equals stays first."""
     k, rows = best.shape[1], slice(at, at + len(block))
-    top = block.topk(min(k, block.shape[1]), dim=1)
-    values = torch.cat([best[rows], top.values.cpu()], dim=1)
-    where = torch.cat([places[rows], top.indices.cpu() + shift], dim=1)
+    top, index = _top(block, k)
+    values = torch.cat([best[rows], top.cpu()], dim=1)
+    where = torch.cat([places[rows], index.cpu() + shift], dim=1)
     order = values.sort(dim=1, descending=True, stable=True).indices[:, :k]
     best[rows], places[rows] = values.gather(1, order), where.gather(1, order)
+
+
+def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`topk` of each row, faster on a CPU: it lies in the k groups with the highest maxima."""
+    rows, width = values.shape
+    groups = width // GROUP
+    if groups <= 2 * k:
+        return values.topk(min(k, width), dim=1)
+    even, rest = torch.arange(width, device=values.device).split([groups * GROUP, width % GROUP])
+    maxima = values[:, : len(even)].view(rows, groups, GROUP).amax(dim=2)
+    members = even.view(groups, GROUP)[maxima.topk(k, dim=1).indices].flatten(1)
+    places = torch.cat([members, rest.expand(rows, -1)], dim=1)
+    top = values.gather(1, places).topk(k, dim=1)
+    return top.values, places.gather(1, top.indices)
 
 
 def mine(source: Vectors, target: Vectors, k: int = 4, device: str = "") -> Mined:
