@@ -136,6 +136,16 @@ def test_mined_pairs_and_their_scores_from_disk(data, encoder, tmp_path):
     assert {score["metric"] for score in scores if score["main"]} == {"f1"}
 
 
+def test_pairs_with_a_repeated_sentence_are_not_extracted(data, encoder, tmp_path):
+    rows = pool([*TEXTS, TEXTS[0]], TEXTS, {n: f"e{n}" for n in range(20)})
+    data.source.rows["bucc2018", "dev", "qaa"] = rows
+    retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
+    frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.dev.parquet")
+    mined = set(frame[frame["n_pred"] == 1]["id"])
+    assert len(mined) > 10 and not mined & {"x0", "x40"}
+    assert frame.set_index("id").loc["x0", ["n_gold", "tp"]].tolist() == [1, 0]
+
+
 def test_the_threshold_of_test_comes_from_dev(data, encoder, tmp_path, monkeypatch):
     rows = data.source.rows
     rows["bucc2018", "test", "qaa"] = rows["bucc2018", "dev", "qaa"]

@@ -125,11 +125,6 @@ def test_mine_finds_translations_among_distractors():
     assert best == {(i, i) for i in range(50)}
 
 
-def test_unique_texts():
-    keep, again = search.unique_texts(["a", "b", "a", "c", "a"])
-    assert keep.tolist() == [0, 1, 3] and again.tolist() == [True, False, False]
-
-
 def f1_at(threshold, margins, correct, n_gold):
     taken = margins >= threshold
     return 2 * correct[taken].sum() / (taken.sum() + n_gold)

@@ -158,11 +158,13 @@ def answer_scores(sums: Sums) -> Scores:
 
 
 def mining_counts(pairs: Iterable[tuple], gold: set[tuple]) -> pd.DataFrame:
-    """One row per pair, gold or predicted: id, prediction, tp, n_pred, n_gold (0 or 1)."""
-    ours = set(pairs)
-    both = ours & gold
-    rows = [(*p, int(p in both), int(p in ours), int(p in gold)) for p in sorted(ours | gold)]
-    return pd.DataFrame(rows, columns=["id", "prediction", *PAIRS])
+    """An item per pair, mined or gold, with its counts (0 or 1)."""
+    ours, partner, rows = set(pairs), dict(gold), []
+    for pair in sorted(ours | gold):
+        mined, right, name = int(pair in ours), int(pair in gold), pair[0]
+        counts = (mined * right, mined, right)
+        rows.append((*counts, name, name, name, partner.get(name, ""), pair[1]))
+    return pd.DataFrame(rows, columns=[*PAIRS, "id", "item", "cluster", "gold", "prediction"])
 
 
 def pair_items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:

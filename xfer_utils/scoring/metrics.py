@@ -15,15 +15,13 @@ import pandas as pd
 from xfer_utils.scoring import formulas
 from xfer_utils.study.tasks import Task
 
-Items = Callable[[Task, pd.DataFrame], pd.DataFrame]
-
 
 @dataclass(frozen=True, eq=False)
 class Metric:
     """How tasks are scored."""
 
     main: str  # the score that tables show
-    items: dict[str, Items]  # by format: from gold and prediction to count columns
+    items: dict[str, Callable]  # by format: from task, and gold and prediction, to count columns
     scores: Callable[[formulas.Sums], formulas.Scores]
     columns: tuple[str, ...]  # the counts' names, or how they begin: where present, not made again
     also: str = ""  # a metric whose scores are reported as well
@@ -56,10 +54,8 @@ def check(row: Task) -> None:
     """Refuses a task whose metric is unknown or does not fit its format."""
     fitting = [name for name, metric in METRICS.items() if _format(row) in metric.items]
     if row.metric not in fitting:
-        raise ValueError(
-            f"{row.name}: metric `{row.metric}` is none for tasks of format `{row.format}`; "
-            f"these are: {', '.join(fitting)}."
-        )
+        problem = f"{row.name}: metric `{row.metric}` is none for tasks of format `{row.format}`"
+        raise ValueError(f"{problem}; these are: {', '.join(fitting)}.")
 
 
 def _format(row: Task) -> str:

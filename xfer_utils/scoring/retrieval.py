@@ -42,7 +42,7 @@ def evaluate(
     encoder: Any, data: Data, name: str, role: str, run_dir: Path, *, layer: int,
     how: VectorSettings, languages: Sequence[str] = (),
 ) -> list[dict]:  # fmt: skip
-    """Scores a retrieval task in every language; nearest neighbours by all layers (main: `layer`)."""
+    """Scores a retrieval task; nearest neighbours by all layers, of which `layer` is main."""
     row, last = task(name), encoder.config.num_hidden_layers
     if not 0 <= layer <= last:
         problem = f"layer {layer} is not one of this model's, 0 to {last}"
@@ -131,22 +131,21 @@ def _mined(sides: list[Side], layer: int, dev: list[Side] | None) -> pd.DataFram
         passed = margins >= search.best_threshold(dev_margins, correct, len(dev_gold))
     else:
         passed = search.cross_fit(pairs, margins, gold)
-    counts = formulas.mining_counts(itertools.compress(pairs, passed), gold)
-    partner, ids = dict(gold), counts["id"]
-    frame = counts[[*formulas.PAIRS, "id"]].assign(item=ids, cluster=ids)
-    golds = [partner.get(name, "") for name in ids]
-    return frame.assign(gold=golds, prediction=counts["prediction"])
+    return formulas.mining_counts(itertools.compress(pairs, passed), gold)
 
 
 def _candidates(sides: list[Side], layer: int) -> tuple[list[Pair], np.ndarray, set[Pair]]:
-    """All mined pairs and their margins, and the gold pairs."""
+    """All mined pairs and their margins, and the gold pairs.
+
+    XTREME mines over unique sentences but never extracts a pair with a repeated one.
+    """
     (source, ours), (target, english) = sides
     matched = source.dropna(subset="match")
     gold = set(zip(matched["id"], matched["match"], strict=True))
-    first, repeated = search.unique_texts(source["text"])
-    first_en, repeated_en = search.unique_texts(target["text"])
+    first, first_en = (np.flatnonzero(~table["text"].duplicated()) for table, _ in sides)
     i, j, margins = search.mine(ours[layer][first], english[layer][first_en])
-    clean = ~(repeated[i] | repeated_en[j])
-    ids = source["id"].to_numpy()[first[i[clean]]]
-    ids_en = target["id"].to_numpy()[first_en[j[clean]]]
-    return list(zip(ids, ids_en, strict=True)), margins[clean], gold
+    mined, mined_en = source.iloc[first[i]], target.iloc[first_en[j]]
+    repeated, repeated_en = (table["text"].duplicated(keep=False) for table, _ in sides)
+    clean = ~(repeated[mined.index].to_numpy() | repeated_en[mined_en.index].to_numpy())
+    pairs = zip(mined["id"][clean], mined_en["id"][clean], strict=True)
+    return list(pairs), margins[clean], gold

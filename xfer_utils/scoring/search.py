@@ -5,11 +5,9 @@ inputs and results, a search holds one block of similarities.
 """
 
 import zlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from xfer_utils.learning import encoders
@@ -121,27 +119,14 @@ def mine(source: Vectors, target: Vectors, k: int = 4, device: str = "") -> Mine
     return sources[taken], targets[taken], margins[taken]
 
 
-def unique_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Places where each text occurs first, and a mask of those whose text occurs again.
-
-    XTREME mines over unique sentences but never extracts a pair with a repeated one.
-    """
-    column = pd.Series(texts)
-    first = np.flatnonzero(~column.duplicated())
-    return first, column.duplicated(keep=False).to_numpy()[first]
-
-
 def best_threshold(margins: np.ndarray, correct: np.ndarray, n_gold: int) -> float:
-    """The threshold (pairs at or above it are extracted) with the highest F1; else infinite.
-
-    It lies midway between the last margin extracted and the next; equal margins stay together.
-    """
+    """The margin from which on pairs give the highest F1, midway to the next; else infinite."""
     order = np.argsort(-margins, kind="stable")
     margins, correct = margins[order].astype(float), correct[order].astype(bool)
     if not correct.any():
         return np.inf
     f1 = 2 * correct.cumsum() / (np.arange(1, len(order) + 1) + n_gold)
-    f1[:-1][margins[:-1] == margins[1:]] = -1
+    f1[:-1][margins[:-1] == margins[1:]] = -1  # equal margins stay together
     at = int(f1.argmax())
     return float(margins[at : at + 2].mean())
 
