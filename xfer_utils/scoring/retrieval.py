@@ -68,8 +68,7 @@ def evaluate(
             scores += [score | {"main": score["main"] and number == layer} for score in shown]
             if number == layer:
                 tables.append(table)
-    whole = pd.concat(tables, ignore_index=True)
-    evaluation.save_predictions(run_dir, row.name, role, whole)
+    evaluation.save_predictions(run_dir, row.name, role, pd.concat(tables, ignore_index=True))
     return scores
 
 

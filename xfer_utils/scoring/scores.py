@@ -64,9 +64,9 @@ def counted_anew(run_dir: Path, row: Task) -> pd.DataFrame:
 def rescored(
     run_dir: Path, recorded: list[dict], anew: bool = False
 ) -> tuple[list[dict], list[dict]]:
-    """A run's scores by today's metrics, unless all are `anew` only where the metric has changed.
+    """A run's scores, made again where the metric has changed (or all), and those that cannot be.
 
-    And those without predictions: they stay, but are not main where that has another name today.
+    The latter stay as they are, but are not main where the main score has another name today.
     """
     scores, remaining = [], []
     for name in dict.fromkeys(score["task"] for score in recorded):
