@@ -64,7 +64,7 @@ def test_one_main_score_per_run_task_and_language(folder):
     assert set(main["target"]) == {"xnli", "udpos", "xquad", "tatoeba"}
     assert set(main["arm"]) == {"none", "mnli", "squad", "multi"}
     assert all(
-        row.metric == metrics.main_metric(task(row.target).metric) for row in main.itertuples()
+        row.metric == metrics.METRICS[task(row.target).metric].main for row in main.itertuples()
     )
 
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import XLMRobertaTokenizer
 
 from xfer_utils.formats import features
-from xfer_utils.scoring.answers import answer_counts
+from xfer_utils.scoring.formulas import answer_counts
 from xfer_utils.study import paths
 
 DATA = paths.PROJECT.parent / "shared" / "data"

@@ -1,6 +1,6 @@
 """Retrieval: sentence vectors against a loop over single sentences, neighbours against brute force, mined pairs."""
 
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ import torch
 from conftest import FakeData, Table, dataset, sentences, study_file
 
 from xfer_utils.analysis import results, stats, tables
+from xfer_utils.learning import encoders
 from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.runs import plan as study
 from xfer_utils.runs import records
 from xfer_utils.scoring import evaluation, metrics, retrieval
-from xfer_utils.sources.catalogue import MissingData
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
 
@@ -75,9 +75,13 @@ def test_vectors_are_those_of_each_sentence_alone(data, encoder, pooling, monkey
             state = states[layer][0]
             alone = {"mean": state.mean(0), "first": state[0], "last": state[-1]}[pooling].numpy()
             assert vectors[layer][row] == pytest.approx(alone / np.linalg.norm(alone), abs=1e-5)
-    monkeypatch.setitem(evaluation.TOKENS_PER_BATCH, "cpu", 30)
-    small = retrieval.embed(encoder, part, layers, 1, retrieval.VectorSettings(pooling, 32))
-    assert all(np.allclose(small[layer], vectors[layer], atol=1e-6) for layer in layers)
+    for limit in (
+        partial(monkeypatch.setattr, retrieval, "STATES_BYTES", 30 * 4 * 3 * 32),
+        partial(monkeypatch.setitem, evaluation.TOKENS_PER_BATCH, "cpu", 30),
+    ):
+        limit()
+        small = retrieval.embed(encoder, part, layers, 1, retrieval.VectorSettings(pooling, 32))
+        assert all(np.allclose(small[layer], vectors[layer], atol=1e-6) for layer in layers)
 
 
 def test_nearest_neighbours_against_brute_force(data, encoder, tmp_path):
@@ -132,6 +136,16 @@ def test_mined_pairs_and_their_scores_from_disk(data, encoder, tmp_path):
     assert {score["metric"] for score in scores if score["main"]} == {"f1"}
 
 
+def test_pairs_with_a_repeated_sentence_are_not_extracted(data, encoder, tmp_path):
+    rows = pool([*TEXTS, TEXTS[0]], TEXTS, {n: f"e{n}" for n in range(20)})
+    data.source.rows["bucc2018", "dev", "qaa"] = rows
+    retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
+    frame = pd.read_parquet(tmp_path / "predictions" / "bucc2018.dev.parquet")
+    mined = set(frame[frame["n_pred"] == 1]["id"])
+    assert len(mined) > 10 and not mined & {"x0", "x40"}
+    assert frame.set_index("id").loc["x0", ["n_gold", "tp"]].tolist() == [1, 0]
+
+
 def test_the_threshold_of_test_comes_from_dev(data, encoder, tmp_path, monkeypatch):
     rows = data.source.rows
     rows["bucc2018", "test", "qaa"] = rows["bucc2018", "dev", "qaa"]
@@ -180,10 +194,12 @@ def test_pools_without_distractors_are_not_mined(data, encoder, tmp_path):
     )
 
 
-def test_pools_of_both_kinds_cannot_stand_in_one_column(data, encoder, tmp_path):
+def test_one_pool_without_distractors_makes_all_a_search(data, encoder, tmp_path):
     data.source.rows["bucc2018", "dev", "qab"] = data.source.rows["tatoeba", "dev", "qab"]
-    with pytest.raises(MissingData, match="bucc2018: pools of some languages lack distractors"):
-        retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
+    scores = retrieval.evaluate(encoder, data, "bucc2018", "dev", tmp_path, layer=1, how=MEAN)
+    assert {(score["task"], score["metric"]) for score in scores} == {
+        ("bucc2018_pairs", "accuracy")
+    }
 
 
 def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
@@ -220,21 +236,9 @@ def test_the_first_token_of_a_causal_encoder_is_refused(data, encoder):
         retrieval.embed(encoder, part, [1], 1, retrieval.VectorSettings("first", 32))
 
 
-def test_a_batch_holds_the_states_of_all_layers(encoder):
-    large = SimpleNamespace(hidden_size=4096, num_hidden_layers=32)
-    tokens = retrieval._tokens_per_batch(large, "cuda")
-    assert tokens > 1024 and 4 * tokens * 4096 * 33 <= 8e9
-    assert (
-        retrieval._tokens_per_batch(encoder.config, "cuda") == evaluation.TOKENS_PER_BATCH["cuda"]
-    )
-    assert retrieval._tokens_per_batch(large, "cpu") == 1024
-
-
 def test_vectors_are_made_in_the_precision_of_the_study(data, encoder, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        retrieval.models, "in_bf16", lambda precision: bool(asked.append(precision))
-    )
+    monkeypatch.setattr(encoders, "in_bf16", lambda precision: bool(asked.append(precision)))
     part = data.features("tatoeba", "dev", "qaa", max_length=32)
     retrieval.embed(encoder, part, [1], 1, retrieval.VectorSettings("mean", 32, "fp32"))
     assert set(asked) == {"fp32"}

@@ -103,5 +103,5 @@ def test_several_splits_have_a_file_each(tmp_path):
     assert set(scores.predictions(tmp_path, "xnli")["split"]) == {"validation", "test"}
     old = recorded(table(split="validation"), table(split="test", predicted="abb"))
     assert scores.rescored(tmp_path, old, anew=True) == (old, [])
-    with pytest.raises(FileNotFoundError, match=r"pawsx\.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"pawsx\.\*\.parquet"):
         scores.predictions(tmp_path, "pawsx")

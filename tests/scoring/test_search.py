@@ -1,6 +1,7 @@
 """Search and mining against brute force."""
 
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def vectors(n, dim=5, seed=0):
 def test_top_k_in_any_blocks(seed, n, m, k, size):
     queries, keys = vectors(n, seed=seed), vectors(m, seed=seed + 1)
     everything = queries @ keys.T
-    forward, backward = search.both_ways(queries, keys, k, block=(size, max(1, size // 2)))
+    with patch.object(search, "BLOCK", (size, max(1, size // 2))):
+        forward, backward = search.scan(queries, keys, k, both=True)
     for found, matrix in ((forward, everything), (backward, everything.T)):
         width = min(k, matrix.shape[1])
         assert found.similarity.shape == found.index.shape == (len(matrix), width)
@@ -40,16 +42,16 @@ def test_top_k_in_any_blocks(seed, n, m, k, size):
 
 @pytest.mark.parametrize(("n", "m"), [(700, 1500), (1000, 641), (641, 64), (1, 2000), (2000, 1)])
 def test_top_k_of_long_rows(n, m):
-    """Long enough for the shortcut by groups, with a rest that fills no group."""
     queries, keys = vectors(n, 16, 1), vectors(m, 16, 2)
-    forward, backward = search.both_ways(queries, keys, 4)
+    forward, backward = search.scan(queries, keys, 4, both=True)
     for found, matrix in ((forward, queries @ keys.T), (backward, keys @ queries.T)):
         np.testing.assert_array_equal(found.index, np.argsort(-matrix, axis=1)[:, :4])
 
 
-def test_ties_and_torch_and_halves():
+def test_ties_and_torch_and_halves(monkeypatch):
     same = np.ones((300, 4), dtype=np.float32)
-    index = search.top_k(same, same, 3, block=(100, 100)).index
+    monkeypatch.setattr(search, "BLOCK", (100, 100))
+    index = search.top_k(same, same, 3).index
     assert all(len(set(row)) == 3 for row in index.tolist())
     a, b = vectors(10), vectors(20, seed=3)
     expected = search.nearest(a, b)
@@ -65,12 +67,13 @@ def test_normalise():
     assert found.dtype == np.float32
 
 
-def test_memory_stays_at_a_block(tmp_path):
+def test_memory_stays_at_a_block(tmp_path, monkeypatch):
     """Keys come from a file in float16 and are read a block at a time."""
     path = tmp_path / "keys.npy"
     np.save(path, vectors(5000, 8).astype(np.float16))
     keys = np.load(path, mmap_mode="r")
-    found = search.top_k(np.asarray(keys[::500]), keys, 1, block=(4, 512))
+    monkeypatch.setattr(search, "BLOCK", (4, 512))
+    found = search.top_k(np.asarray(keys[::500]), keys, 1)
     np.testing.assert_array_equal(found.index[:, 0], np.arange(0, 5000, 500))
 
 
@@ -100,18 +103,14 @@ def brute_mine(source, target, k):
 @given(st.integers(0, 999), st.integers(4, 25), st.integers(4, 25))
 def test_mine_against_brute_force(seed, n, m):
     source, target = abs(vectors(n, 6, seed)), abs(vectors(m, 6, seed + 7))
-    found = search.mine(source, target, 4, block=(7, 5))
-    pairs = dict(
-        zip(
-            zip(found.source.tolist(), found.target.tolist(), strict=True),
-            found.margin,
-            strict=True,
-        )
-    )
+    with patch.object(search, "BLOCK", (7, 5)):
+        sources, targets, margins = search.mine(source, target, 4)
+    places = zip(sources.tolist(), targets.tolist(), strict=True)
+    pairs = dict(zip(places, margins, strict=True))
     expected = brute_mine(source, target, 4)
     assert pairs.keys() == expected.keys()
     assert all(pairs[pair] == pytest.approx(expected[pair], rel=1e-4) for pair in pairs)
-    assert all(a >= b for a, b in pairwise(found.margin))
+    assert all(a >= b for a, b in pairwise(margins))
 
 
 def test_mine_finds_translations_among_distractors():
@@ -121,14 +120,9 @@ def test_mine_finds_translations_among_distractors():
     target = np.concatenate(
         [shared + 0.1 * rng.standard_normal((50, 64)), rng.standard_normal((90, 64))]
     )
-    found = search.mine(search.normalise(source), search.normalise(target))
-    best = set(zip(found.source[:50].tolist(), found.target[:50].tolist(), strict=True))
+    sources, targets, _ = search.mine(search.normalise(source), search.normalise(target))
+    best = set(zip(sources[:50].tolist(), targets[:50].tolist(), strict=True))
     assert best == {(i, i) for i in range(50)}
-
-
-def test_unique_texts():
-    keep, again = search.unique_texts(["a", "b", "a", "c", "a"])
-    assert keep.tolist() == [0, 1, 3] and again.tolist() == [True, False, False]
 
 
 def f1_at(threshold, margins, correct, n_gold):
@@ -163,18 +157,25 @@ def test_cross_fit_never_uses_the_fold_it_judges():
     rng = np.random.default_rng(0)
     pairs = gold[:150] + [(f"s{i}", f"x{i}") for i in range(150, 300)]
     margins = np.concatenate([rng.normal(1.3, 0.1, 150), rng.normal(1.0, 0.1, 150)])
-    accepted, limits = search.cross_fit(pairs, margins, gold)
+    accepted = search.cross_fit(pairs, margins, set(gold))
     folds = np.array([search.fold(source) for source, _ in pairs])
     assert 0.35 < folds.mean() < 0.65
-    assert (accepted == (margins >= np.where(folds == 0, limits[0], limits[1]))).all()
-    # what is judged in fold 0 changes nothing about its own threshold
-    changed = np.where(folds == 0, -margins, margins)
-    again = search.cross_fit(pairs, changed, gold)[1]
-    assert again[0] == limits[0] and again[1] != limits[1]
+    for number in (0, 1):  # one threshold per fold
+        own = folds == number
+        assert margins[own & accepted].min() > margins[own & ~accepted].max()
+    # other margins in fold 0 change what is accepted in fold 1 only, and the other way round
+    for number in (0, 1):
+        own = folds == number
+        changed = np.where(own, margins + rng.normal(0, 0.3, len(margins)), margins)
+        again = search.cross_fit(pairs, changed, set(gold))
+        assert (again[~own] != accepted[~own]).any()
+        shifted = np.where(own, margins, margins + 0.5)
+        again = search.cross_fit(pairs, shifted, set(gold))
+        assert again[~own].sum() > accepted[~own].sum() and not again[own].any()
     # gold pairs of fold 0 that were not mined make its threshold, which judges fold 1, more generous
-    unmined = [(f"u{i}", "x") for i in range(4000) if search.fold(f"u{i}") == 0]
-    again = search.cross_fit(pairs, margins, gold + unmined)[1]
-    assert again[0] == limits[0] and again[1] < limits[1]
+    unmined = {(f"u{i}", "x") for i in range(4000) if search.fold(f"u{i}") == 0}
+    again = search.cross_fit(pairs, margins, set(gold) | unmined)
+    assert (again == accepted)[folds == 0].all() and again.sum() > accepted.sum()
     right = np.array([pair in set(gold) for pair in pairs])
     assert f1_at(0.5, accepted.astype(float), right, 200) > 0.75
     assert {search.fold(source) for source, _ in gold} == {0, 1}

@@ -12,46 +12,45 @@ import torch
 
 from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
-from xfer_utils.learning import batches, encoders
+from xfer_utils.learning import batches
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import formulas, metrics, search
 from xfer_utils.scoring.scores import language_scores, predictions_path
 from xfer_utils.sources.data import Data
 from xfer_utils.study.tasks import Task, task
 
-TOP = 20  # candidates that a ranking keeps
 # Tokens of a batch; a CPU is fastest where a layer's states fit its cache.
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 65536}
 
 
 def evaluate(
     model: TaskModel, head: str, data: Data, name: str, role: str, run_dir: Path, *,
-    max_length: int, doc_stride: int = 128, most: int = 0, languages: Sequence[str] = (),
+    languages: Sequence[str] = (), **reading: int,
 ) -> list[dict]:  # fmt: skip
     """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
-    codes = chosen(data.source.languages(name, role), languages)
-    settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most}
-    scores, frame = score(model, head, data, name, role, codes, **settings)
+    codes = chosen(data, name, role, languages)
+    scores, frame = score(model, head, data, name, role, codes, **reading)
     save_predictions(run_dir, name, role, frame)
     return scores
 
 
-def chosen(available: list[str], languages: Sequence[str]) -> list[str]:
-    """The available languages that a study evaluates; all where it names none."""
+def chosen(data: Data, name: str, role: str, languages: Sequence[str]) -> list[str]:
+    """The languages of a task that a study evaluates; all where it names none."""
+    available = data.source.languages(name, role)
     return [code for code in available if not languages or code in languages]
 
 
 def score(
-    model: TaskModel, head: str, data: Data, name: str, role: str, languages: list[str], *,
-    max_length: int, doc_stride: int = 128, most: int = 0, clean: bool = False,
+    model: TaskModel, head: str, data: Data, name: str, role: str, languages: Sequence[str], *,
+    most: int = 0, clean: bool = False, **lengths: int,
 ) -> tuple[list[dict], pd.DataFrame]:  # fmt: skip
     """Scores of a task in some languages, and the examples table that they were made from."""
     row, names, parts = task(name), data.source.label_names(name), []
-    settings = {"max_length": max_length, "doc_stride": doc_stride, "most": most, "clean": clean}
-    features = [data.features(name, role, code, **settings) for code in languages]
+    which = {"most": most, "clean": clean}
+    features = [data.features(name, role, code, **which, **lengths) for code in languages]
     outputs = predict(model, head, features, data.tokenizer.pad_token_id)
     for code, part, output in zip(languages, features, outputs, strict=True):
-        rows = data.rows(name, role, code, most, clean)[:]
+        rows = data.rows(name, role, code, **which)[:]
         frame = item_frame(row, rows, part, output, names, code)
         parts.append((code, frame, chance(row, rows, names, code)))
     return score_languages(row, data.split_name(name, role), parts)
@@ -63,31 +62,30 @@ def predict(model: TaskModel, head: str, parts: list[Features], pad: int) -> lis
     form = base.of(parts[0].format)
     width = getattr(model.heads[head], "outputs", 0)
     outputs = [form.empty_outputs(part, width) for part in parts]
-    lengths = [part.lengths for part in parts]
     model.eval()
     with torch.inference_mode():
-        for number, rows in sorted_batches(lengths, TOKENS_PER_BATCH[device.type]):
-            batch = batches.padded(parts[number].take(rows), pad)
-            batch = {key: value.to(device) for key, value in batch.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
-                logits = model(task=head, **batch)["logits"].float()
-            starts = parts[number].arrays["starts"]
-            rows_outputs = form.row_outputs(logits, lengths[number][rows])
-            for row, output in zip(rows, rows_outputs, strict=True):
-                place = slice(starts[row], starts[row + 1]) if form.per_token else row
-                outputs[number][place] = output
+        for output, part in zip(outputs, parts, strict=True):
+            starts, lengths = part.arrays["starts"], part.lengths
+            for rows, batch in sorted_batches(part, pad, TOKENS_PER_BATCH[device.type], device):
+                with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
+                    logits = model(task=head, **batch)["logits"].float()
+                row_outputs = form.row_outputs(logits, lengths[rows])
+                for row, values in zip(rows, row_outputs, strict=True):
+                    place = slice(starts[row], starts[row + 1]) if form.per_token else row
+                    output[place] = values
     return outputs
 
 
-def sorted_batches(lengths: list[np.ndarray], tokens: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows of each part, longest first, in batches of at most `tokens` tokens with padding."""
-    for number, part in enumerate(lengths):
-        order = np.argsort(-part, kind="stable")
-        at = 0
-        while at < len(order):
-            size = max(1, tokens // int(part[order[at]]))
-            yield number, order[at : at + size]
-            at += size
+def sorted_batches(
+    part: Features, pad: int, tokens: int, device: torch.device
+) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
+    """Rows, longest first, and their batches of at most `tokens` tokens with padding."""
+    order, at = np.argsort(-part.lengths, kind="stable"), 0
+    while at < len(order):
+        rows = order[at : at + max(1, tokens // int(part.lengths[order[at]]))]
+        batch = batches.padded(part.take(rows), pad)
+        yield rows, {key: value.to(device) for key, value in batch.items()}
+        at += len(rows)
 
 
 def item_frame(
@@ -95,21 +93,19 @@ def item_frame(
 ) -> pd.DataFrame:
     """The examples of one language: ids, gold, prediction, and the counts scores are made of."""
     form = base.of(row.format)
-    gold = form.gold(rows, names)
     predictions = form.predictions(rows, part, output, names, nearest)
-    ids = {key: list(rows[key]) for key in ("id", "item", "cluster")}
-    return pd.DataFrame(ids).join(item_columns(row, gold, predictions, language))
+    ids = pd.DataFrame({key: list(rows[key]) for key in ("id", "item", "cluster")})
+    return ids.join(item_columns(row, form.gold(rows, names), predictions, language))
 
 
 def nearest(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Places of the best candidates of each query, best first."""
-    return search.top_k(queries, candidates, TOP, device=encoders.device().type).index
+    return search.top_k(queries, candidates, formulas.TOP).index
 
 
 def item_columns(row: Task, gold: list, predictions: list, language: str) -> pd.DataFrame:
     """Gold and prediction of each item as stored, lists as JSON, and the metric's counts."""
-    stored = {"gold": list(map(_stored, gold)), "prediction": list(map(_stored, predictions))}
-    frame = pd.DataFrame(stored)
+    frame = pd.DataFrame({"gold": gold, "prediction": predictions}).map(_stored)
     return frame.join(metrics.items(row, frame.assign(language=language)))
 
 
@@ -125,8 +121,8 @@ def chance(row: Task, rows: base.Rows, names: Sequence[str], language: str) -> f
         return formulas.random_precision(1, alternatives) if ranked else 100 / alternatives
     gold = form.gold(rows, names)
     guesses = form.guesses(row, rows, gold, random.Random(0))
-    frame = item_columns(row, gold, guesses, language)
-    return metrics.scores(row, frame)[metrics.main_metric(row.metric)]
+    counts = metrics.counts(row, item_columns(row, gold, guesses, language))
+    return float(metrics.main_score(row, counts.sum()))
 
 
 def score_languages(

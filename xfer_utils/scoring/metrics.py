@@ -1,10 +1,8 @@
-"""The metrics, one entry each. A metric counts items, and makes scores from sums of those counts.
+"""The metrics: each counts items, and makes scores of sums of counts: one bootstrap serves all.
 
-So scores can be made again from predictions on disk, and one bootstrap, which weighs items, serves
-all metrics. A new metric is one entry here, with functions of its own wherever they stand.
+A new metric is one entry of METRICS, with functions of its own wherever they stand.
 """
 
-import ast
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -14,10 +12,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from xfer_utils.scoring import answers, formulas, tags
+from xfer_utils.scoring import formulas
 from xfer_utils.study.tasks import Task
-
-Items = Callable[[Task, pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +21,7 @@ class Metric:
     """How tasks are scored."""
 
     main: str  # the score that tables show
-    items: dict[str, Items]  # by format: from gold and prediction to count columns
+    items: dict[str, Callable]  # by format: from task, and gold and prediction, to count columns
     scores: Callable[[formulas.Sums], formulas.Scores]
     columns: tuple[str, ...]  # the counts' names, or how they begin: where present, not made again
     also: str = ""  # a metric whose scores are reported as well
@@ -33,21 +29,21 @@ class Metric:
 
 CLASSES = dict.fromkeys(("sequence", "choice"), formulas.correct_items)
 CELLS = dict.fromkeys(("sequence", "choice"), formulas.class_items)
-TAGS = {"token": tags.tag_items}
-ANSWERS = {"span": answers.answer_items}
-RANKS = dict.fromkeys(("sentence", "pair"), formulas.ranked_items)
+TAGS = {"token": formulas.tag_items}
+TAG_F1 = Metric("f1", TAGS, formulas.tag_scores, formulas.TAGS)
+ANSWERS = Metric("qa", {"span": formulas.answer_items}, formulas.answer_scores, formulas.ANSWERS)
 SENTENCES = {"sentence": formulas.correct_items}
 PAIRS = {"sentence": formulas.pair_items}
+RANKS = dict.fromkeys(("sentence", "pair"), formulas.ranked_items)
+RIGHT = ("correct", *formulas.TAGS)
 
 METRICS = {
-    "accuracy": Metric(
-        "accuracy", CLASSES | TAGS, formulas.accuracy, ("correct", *tags.COLUMNS), also="macro_f1"
-    ),
+    "accuracy": Metric("accuracy", CLASSES | TAGS, formulas.accuracy, RIGHT, also="macro_f1"),
     "macro_f1": Metric("macro_f1", CELLS, formulas.macro_f1, formulas.CELLS, also="accuracy"),
-    "tag_f1": Metric("f1", TAGS, formulas.tag_scores, tags.COLUMNS),
-    "span_f1": Metric("f1", TAGS, formulas.tag_scores, tags.COLUMNS),
-    "squad": Metric("qa", ANSWERS, formulas.answer_scores, answers.COLUMNS),
-    "mlqa": Metric("qa", ANSWERS, formulas.answer_scores, answers.COLUMNS),
+    "tag_f1": TAG_F1,
+    "span_f1": TAG_F1,
+    "squad": ANSWERS,
+    "mlqa": ANSWERS,
     "mining_f1": Metric("f1", PAIRS, formulas.pair_scores, formulas.PAIRS),
     "retrieval_accuracy": Metric("accuracy", SENTENCES, formulas.accuracy, ("correct",)),
     "map_at_20": Metric("map_at_20", RANKS, formulas.ranked_scores, ("ap",)),
@@ -58,21 +54,14 @@ def check(row: Task) -> None:
     """Refuses a task whose metric is unknown or does not fit its format."""
     fitting = [name for name, metric in METRICS.items() if _format(row) in metric.items]
     if row.metric not in fitting:
-        raise ValueError(
-            f"{row.name}: metric `{row.metric}` is none for tasks of format `{row.format}`; "
-            f"these are: {', '.join(fitting) or 'none'}."
-        )
+        problem = f"{row.name}: metric `{row.metric}` is none for tasks of format `{row.format}`"
+        raise ValueError(f"{problem}; these are: {', '.join(fitting)}.")
 
 
 def _format(row: Task) -> str:
     """The format by which items are counted: one that no metric names has a value per item."""
     named = any(row.format in metric.items for metric in METRICS.values())
     return row.format if named else "sequence"
-
-
-def main_metric(name: str) -> str:
-    """The name of the score that the tables show for a task with this metric."""
-    return METRICS[name].main
 
 
 def items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
@@ -94,21 +83,19 @@ def main_score(row: Task, sums: formulas.Sums) -> np.ndarray:
 
 def scores(row: Task, frame: pd.DataFrame) -> dict[str, float]:
     """All scores (0..100) of one language from its rows of the examples table; no rows give NaN."""
-    also = METRICS[row.metric].also
-    rows = [row]
-    if also and _format(row) in METRICS[also].items and {"gold", "prediction"} <= set(frame):
-        rows.append(row.model_copy(update={"metric": also}))
-    parts = [METRICS[part.metric].scores(counts(part, frame).sum()) for part in rows]
-    return {name: float(value) for part in parts for name, value in part.items()}
+    metric, parts = METRICS[row.metric], [row]
+    if metric.also and _format(row) in METRICS[metric.also].items:
+        parts.append(row.model_copy(update={"metric": metric.also}))
+    values = [METRICS[part.metric].scores(counts(part, frame).sum()) for part in parts]
+    return {name: float(value) for part in values for name, value in part.items()}
 
 
 def code(name: str) -> str:
-    """A hash of the modules that a metric's functions stand in; comments do not count."""
-    return _code(name, METRICS[name])
-
-
-@cache
-def _code(name: str, metric: Metric) -> str:
+    """A hash of the modules that a metric's functions stand in."""
+    metric = METRICS[name]
     modules = {inspect.getmodule(part) for part in (*metric.items.values(), metric.scores)}
-    sources = sorted(ast.unparse(ast.parse(inspect.getsource(module))) for module in modules)
+    sources = sorted(map(_source, modules))
     return hashlib.sha256("\n".join([name, metric.main, *sources]).encode()).hexdigest()[:12]
+
+
+_source = cache(inspect.getsource)

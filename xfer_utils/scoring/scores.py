@@ -1,8 +1,6 @@
 """Scores from predictions: when a run is evaluated, and again when a metric has changed since."""
 
 import hashlib
-import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ from xfer_utils.scoring import metrics
 from xfer_utils.study import paths
 from xfer_utils.study.tasks import Task, task
 
-OWN = {"task", "language", "split", "metric", "value", "n", "main", "chance", "metric_code"}
+PLACE = {"task", "language", "split"}  # with open factors, such as a layer: what a score is of
+OWN = {"metric", "value", "n", "main", "chance", "metric_code"}
 
 
 def predictions_path(run_dir: Path, name: str, role: str) -> Path:
@@ -20,39 +19,38 @@ def predictions_path(run_dir: Path, name: str, role: str) -> Path:
     return run_dir / "predictions" / f"{name}.{role}.parquet"
 
 
-def _files(run_dir: Path, name: str) -> list[Path]:
-    return sorted((run_dir / "predictions").glob(f"{name}.*.parquet"))
-
-
 def predictions(run_dir: Path, name: str) -> pd.DataFrame:
     """The examples table of a task, with all splits that the run evaluated."""
-    return pd.concat(map(pd.read_parquet, _files(run_dir, name)), ignore_index=True)
+    path = predictions_path(run_dir, name, "*")
+    if not (files := sorted(path.parent.glob(path.name))):
+        raise FileNotFoundError(f"{path} is missing")
+    return pd.concat(map(pd.read_parquet, files), ignore_index=True)
 
 
-def language_scores(row: Task, frame: pd.DataFrame, chance: float, **factors: Any) -> list[dict]:
+def language_scores(
+    row: Task, frame: pd.DataFrame, chance: float | None, **factors: Any
+) -> list[dict]:
     """Score rows of one task in one language and split; `factors` are what else sets them apart."""
-    first, main = frame.iloc[0], metrics.main_metric(row.metric)
-    known = {"task": row.name, "language": first["language"], "split": first["split"]}
-    known |= {"n": len(frame), "metric_code": metrics.code(row.metric), **factors}
+    known = {"task": row.name, "language": frame["language"].iloc[0], "n": len(frame)}
+    known |= {"split": frame["split"].iloc[0], "metric_code": metrics.code(row.metric), **factors}
     scores = []
     for metric, value in metrics.scores(row, frame).items():
-        guessed = chance if metric == main and math.isfinite(chance) else None
-        score = {"metric": metric, "value": value, "main": metric == main, "chance": guessed}
+        main = metric == metrics.METRICS[row.metric].main
+        score = {"metric": metric, "value": value, "main": main, "chance": chance if main else None}
         scores.append(known | score)
     return scores
 
 
-def is_current(row: Task, recorded: Iterable[dict]) -> bool:
+def is_current(row: Task, recorded: list[dict]) -> bool:
     """Whether recorded scores of a task were made by its metric and code of today."""
     return all(score.get("metric_code") == metrics.code(row.metric) for score in recorded)
 
 
 def counted_anew(run_dir: Path, row: Task) -> pd.DataFrame:
     """The examples table with today's counts, kept by the digest of predictions and the metric."""
-    table, digest = predictions(run_dir, row.name), hashlib.sha256()
-    for file in _files(run_dir, row.name):
-        digest.update(file.read_bytes())
-    name = f"{digest.hexdigest()[:20]}-{row.metric}-{metrics.code(row.metric)}.parquet"
+    table = predictions(run_dir, row.name)
+    digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy()).hexdigest()[:20]
+    name = f"{digest}-{row.metric}-{metrics.code(row.metric)}.parquet"
     cached = paths.outputs() / "cache" / "scores" / name
     try:
         counts = pd.read_parquet(cached)
@@ -66,10 +64,9 @@ def counted_anew(run_dir: Path, row: Task) -> pd.DataFrame:
 def rescored(
     run_dir: Path, recorded: list[dict], anew: bool = False
 ) -> tuple[list[dict], list[dict]]:
-    """A run's scores by today's metrics; and of the recorded ones those that could not be remade.
+    """A run's scores, made again where the metric has changed (or all), and those that cannot be.
 
-    Tasks whose metric and code are those of the record keep their scores, unless `anew`. A score
-    without predictions stays as it is, but is no main score where that has another name today.
+    The latter stay as they are, but are not main where the main score has another name today.
     """
     scores, remaining = [], []
     for name in dict.fromkeys(score["task"] for score in recorded):
@@ -78,29 +75,29 @@ def rescored(
             scores += own
             continue
         new = _from_predictions(run_dir, row, [score for score in own if score["main"]])
-        places = [_place(score) for score in new]
+        places = list(map(_place, new))
         old = [score for score in own if _place(score) not in places]
-        main = metrics.main_metric(row.metric)
+        main = metrics.METRICS[row.metric].main
         scores += new + [{**s, "main": s["main"] and s["metric"] == main} for s in old]
         remaining += old
     return scores, remaining
 
 
 def _place(score: dict) -> dict:
-    """What a score is of: language, split, and open factors such as a layer."""
-    return {key: value for key, value in score.items() if key not in OWN - {"language", "split"}}
+    return {key: value for key, value in score.items() if key not in OWN}
 
 
 def _from_predictions(run_dir: Path, row: Task, recorded: list[dict]) -> list[dict]:
     """Scores that take the place of these main ones, as far as there are predictions."""
-    if not _files(run_dir, row.name):
+    try:
+        table, scores = counted_anew(run_dir, row), []
+    except FileNotFoundError:
         return []
-    table, main, scores = counted_anew(run_dir, row), metrics.main_metric(row.metric), []
     for old in recorded:
         frame = table[(table["language"] == old["language"]) & (table["split"] == old["split"])]
         # The chance level of classes is the same for all their metrics.
-        known = old["metric"] == main or row.format in ("sequence", "choice")
-        chance = old["chance"] if known and old["chance"] is not None else math.nan
-        factors = {key: value for key, value in old.items() if key not in OWN}
+        same = old["metric"] == metrics.METRICS[row.metric].main or row.format in metrics.CLASSES
+        chance = old["chance"] if same else None
+        factors = {key: value for key, value in old.items() if key not in OWN | PLACE}
         scores += language_scores(row, frame, chance, **factors) if len(frame) else []
     return scores
