@@ -15,6 +15,7 @@ from xfer_utils.formats import base
 from xfer_utils.learning import training
 from xfer_utils.scoring import evaluation
 from xfer_utils.sources.data import Data
+from xfer_utils.study.sections import Training
 from xfer_utils.study.tasks import Task, registry
 
 NAMES = ["good", "bad", "odd"]
@@ -34,7 +35,7 @@ class Rating(base.Format):
     required = ("text", "label")
 
     def convert(self, batch, table):
-        rows = {"text": table.texts(batch, "text"), "label": table.labels(batch)}
+        rows = {"text": table.texts(batch, "text"), "label": table.labels(batch[table.columns["label"]])}
         return table.labelled(table.names(batch, len(rows["text"])) | rows)
 
     def texts(self, row):
@@ -45,7 +46,7 @@ class Rating(base.Format):
         return {**arrays, "target": np.asarray(chunk["label"], np.float32)}
 
     def head(self, encoder, labels):
-        return RatingHead(encoder.config, 1)
+        return RatingHead(encoder, 1)
 
     def predictions(self, rows, features, outputs, names, nearest):
         places = np.clip(outputs[:, 0].round().astype(int), 0, len(names) - 1)
@@ -99,8 +100,8 @@ def rated(tmp_path, monkeypatch, tokenizer):
 def trained_score(data: Data, new_model, format: str, run_dir) -> list[dict]:
     part = data.features("reviews", "train", max_length=32, clean=True)
     model = new_model({"reviews": format}, {"reviews": data.labels("reviews")}, dropout=0.0)
-    settings = training.Settings(learning_rate=5e-3, epochs=8, batch_size=16, seed=0)
-    training.train(model, {"reviews": part}, data.tokenizer, settings, run_dir)
+    settings = Training(learning_rate=5e-3, epochs=8, batch_size=16)
+    training.train(model, {"reviews": part}, data.tokenizer, settings, run_dir, seed=0)
     return evaluation.evaluate(model, "reviews", data, "reviews", "dev", run_dir, max_length=32)
 
 

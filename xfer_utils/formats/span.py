@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from xfer_utils.formats import base, windows
+from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
 
 ANSWERS = {"text": base.TEXTS, "answer_start": base.datasets.List(base.NUMBER)}
+PAIRS_AT_ONCE = 4_000_000  # start-end pairs held in memory, about 16 MB of scores
 
 
 class Span(Format):
@@ -54,19 +56,16 @@ class Span(Format):
             stride=min(doc_stride, (max_length - longest) // 2), return_overflowing_tokens=True,
             return_offsets_mapping=True, return_attention_mask=False,
         )  # fmt: skip
-        example = coded["overflow_to_sample_mapping"]
-        offsets, targets = [], np.zeros((len(example), 2), np.int64)
-        for row, sample in enumerate(example):
-            inside = np.array([part == 1 for part in coded.sequence_ids(row)])
-            places = np.asarray(coded["offset_mapping"][row], np.int32)
-            offsets.append(np.where(inside[:, None], places, -1))
-            targets[row] = _answer_tokens(offsets[-1], chunk["answers"][sample])
-        offsets = np.concatenate(offsets).astype(np.int32)
-        return {**base.flat(coded, example), "offsets": offsets, "target": targets}
+        arrays = base.flat(coded)
+        offsets = [np.asarray(places, np.int32) for places in coded["offset_mapping"]]
+        for row, places in enumerate(offsets):
+            places[[part != 1 for part in coded.sequence_ids(row)]] = -1
+        answers = [chunk["answers"][example] for example in arrays["example"]]
+        targets = np.array(list(map(_answer_tokens, offsets, answers)), np.int64)
+        return {**arrays, "offsets": np.concatenate(offsets), "target": targets}
 
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
-        block = logits.cpu().numpy()
-        return [scores[:length] for scores, length in zip(block, lengths, strict=True)]
+        return [scores[:n] for scores, n in zip(logits.cpu().numpy(), lengths, strict=True)]
 
     def gold(self, rows: Rows, names: Names) -> list:
         return [answer["text"] for answer in rows["answers"]]
@@ -75,17 +74,14 @@ class Span(Format):
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
     ) -> list:
         """The best span; the empty answer competes where some questions have none."""
-        lengths, offsets = features.lengths, features.arrays["offsets"]
-        real = np.arange(lengths.max()) < lengths[:, None]
+        real = np.arange(features.lengths.max()) < features.lengths[:, None]
         scores = np.full((*real.shape, 2), -1e9, np.float32)
-        places = np.full((*real.shape, 2), -1, np.int32)
-        scores[real], places[real] = outputs, offsets
-        answers = windows.best_spans(
-            scores[..., 0], scores[..., 1], features.arrays["example"], places[..., 0],
-            places[..., 1], places[..., 0] >= 0, n_examples=len(rows["id"]),
-            null=any(not answer["text"] for answer in rows["answers"]),
-        )  # fmt: skip
-        return windows.answer_texts(answers, rows["context"])
+        offsets = np.full((*real.shape, 2), -1, np.int32)
+        scores[real], offsets[real] = outputs, features.arrays["offsets"]
+        null = any(not answer["text"] for answer in rows["answers"])
+        places = best_spans(scores, offsets, features.arrays["example"], null)
+        contexts = zip(rows["context"], places, strict=True)
+        return [context[begin:end].strip() for context, (begin, end) in contexts]
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
         """Random spans, each as long (in words) as the gold answer of some random question.
@@ -107,11 +103,8 @@ class Span(Format):
 
 def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
     """Texts of at most so many tokens, so that a very long question leaves room for its context."""
-    coded = tokenizer(
-        texts, add_special_tokens=False, truncation=True, max_length=longest,
-        return_offsets_mapping=True, return_attention_mask=False,
-    )  # fmt: skip
-    offsets = coded["offset_mapping"]
+    options = {"truncation": True, "max_length": longest, "return_offsets_mapping": True}
+    offsets = tokenizer(texts, add_special_tokens=False, **options)["offset_mapping"]
     ends = [places[-1][1] if len(places) == longest else None for places in offsets]
     return [text[:end] for text, end in zip(texts, ends, strict=True)]
 
@@ -127,6 +120,46 @@ def _answer_tokens(offsets: np.ndarray, answers: dict) -> tuple[int, int]:
     context = np.flatnonzero(starts >= 0)
     whole = len(tokens) and starts[context[0]] <= begin and ends[context[-1]] >= end
     return (int(tokens[0]), int(tokens[-1])) if whole else (0, 0)
+
+
+def best_spans(
+    scores: np.ndarray, offsets: np.ndarray, example: np.ndarray, null: bool,
+    longest: int = 30, n_best: int = 20,
+) -> np.ndarray:  # fmt: skip
+    """Characters [begin, end) of each example's best span over its windows; (0, 0) is no answer.
+
+    `scores` and `offsets` [windows, tokens, 2] are of starts and ends; tokens outside the context
+    have the offset -1. As in the reference scripts, a span has at most `longest` tokens, its score
+    is the sum of its two scores, and it is made of the `n_best` starts and ends of a window (here:
+    of its context). The first of equal spans wins. With `null`, so does the empty answer where its
+    lowest score over the windows, each at the first token, is above the best span's.
+    """
+    step = max(1, PAIRS_AT_ONCE // n_best**2)
+    context_scores = np.where(offsets >= 0, scores, -np.inf)
+    parts = np.split(context_scores, range(step, len(scores), step))
+    best = [_best_in_windows(part, longest, min(n_best, scores.shape[1])) for part in parts]
+    score, first, last = map(np.concatenate, zip(*best, strict=True))
+    windows = pd.Series(score).groupby(example).idxmax().to_numpy()
+    spans = np.c_[offsets[windows, first[windows], 0], offsets[windows, last[windows], 1]]
+    empty = np.isneginf(score[windows])
+    if null:
+        null_score = pd.Series(scores[:, 0].sum(1)).groupby(example).min().to_numpy()
+        empty |= null_score > score[windows]
+    spans[empty] = 0
+    return spans
+
+
+def _best_in_windows(scores: np.ndarray, longest: int, n: int) -> tuple[np.ndarray, ...]:
+    """Score, first and last token of the best span of each window; -inf where it has none."""
+    places = np.sort(np.argpartition(scores, scores.shape[1] - n, axis=1)[:, -n:], axis=1)
+    starts, ends = places[..., 0], places[..., 1]
+    highest = np.take_along_axis(scores, places, axis=1)
+    tokens = ends[:, None, :] - starts[:, :, None]
+    pairs = highest[:, :, None, 0] + highest[:, None, :, 1]
+    pairs[(tokens < 0) | (tokens >= longest)] = -np.inf
+    flat = pairs.reshape(len(pairs), -1)
+    best, rows = flat.argmax(axis=1), np.arange(len(flat))
+    return flat[rows, best], starts[rows, best // n], ends[rows, best % n]
 
 
 FORMAT = Span()
