@@ -38,9 +38,6 @@ class Rating(base.Format):
         rows = {"text": table.texts(batch, "text"), "label": table.labels(batch[table.columns["label"]])}
         return table.labelled(table.names(batch, len(rows["text"])) | rows)
 
-    def texts(self, row):
-        return [row["text"]]
-
     def encode(self, chunk, tokenizer, max_length, doc_stride):
         arrays = base.encoded(tokenizer, chunk["text"], max_length=max_length)
         return {**arrays, "target": np.asarray(chunk["label"], np.float32)}
@@ -52,8 +49,6 @@ class Rating(base.Format):
         places = np.clip(outputs[:, 0].round().astype(int), 0, len(names) - 1)
         return [names[place] for place in places]
 
-    def alternatives(self, row, rows):
-        return len(row.labels)
 
 
 class RatingHead(Tagger):

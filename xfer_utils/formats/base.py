@@ -54,6 +54,7 @@ class Format:
     required: tuple[str, ...] = ()  # what `columns:` in the registry must name
     optional: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # other keys of which the registry must give one
+    paragraph = ""  # the column with the text that several rows may be about
     rows_together = False  # whether the rows of an example are trained on in one batch
     per_token = False  # whether raw outputs are kept per token, else per row
     spare_from_end = False  # rows set aside are the last ones: neighbours share a paragraph
@@ -90,10 +91,12 @@ class Format:
     # ----- what is known of a canonical row without a model -----
     def texts(self, row: Mapping[str, Any]) -> list[str]:
         """The texts of a row."""
+        return [row[name] for name, kind in self.columns.items() if kind == TEXT]
 
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """What this row is recognised by where it stands in another data set."""
-        return Marks({"\t".join(map(normal, self.texts(row)))})
+        paragraphs = {normal(row[self.paragraph])} if self.paragraph else set()
+        return Marks({"\t".join(map(normal, self.texts(row)))}, paragraphs)
 
     def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
@@ -115,7 +118,7 @@ class Format:
 
         `ids` replace the rows' token ids. `masking` says how masked LM hides tokens.
         """
-        return {"labels": features.arrays["target"][rows]}
+        return {"labels": features.arrays["target"][features.units[units]]}
 
     # ----- models -----
     def head(self, encoder: Any, labels: int) -> Any:
@@ -142,11 +145,12 @@ class Format:
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
     ) -> list:
         """The model's answer for each item: here the name of the likeliest label."""
+        outputs = outputs.reshape(len(rows["label"]), -1)
         return [label_name(names, number) for number in outputs.argmax(1)]
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         """Equally likely answers of an item; 0 where chance is what `guesses` scores."""
-        return 0
+        return row.choices or len(row.labels)
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
         """Predictions of someone who has seen no input."""

@@ -1,15 +1,14 @@
 """A text and several choices, of which one is right."""
 
 from collections.abc import Mapping
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
-from xfer_utils.formats.columns import BadValue, Batch, Conversion, is_texts, normal
-from xfer_utils.study.tasks import Task
+from xfer_utils.formats.base import Arrays, Format, Rows
+from xfer_utils.formats.columns import BadValue, Batch, Conversion, is_texts
 
 
 class Choice(Format):
@@ -19,6 +18,7 @@ class Choice(Format):
     required = ("text_a", "choices", "label")
     optional = ("question",)
     needs = ("choices",)  # their number
+    paragraph = "text_a"
     rows_together = True
     head_outputs = 1  # a score
 
@@ -40,9 +40,6 @@ class Choice(Format):
     def texts(self, row: Mapping[str, Any]) -> list[str]:
         return [row["text_a"], *row["choices"]]
 
-    def marks(self, row: Mapping[str, Any]) -> Marks:
-        return Marks(super().marks(row).items, {normal(row["text_a"])})
-
     def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """All choices together."""
         lengths = [base.tokens_in(row["text_a"] + choice) for choice in row["choices"]]
@@ -56,18 +53,6 @@ class Choice(Format):
         arrays = base.encoded(tokenizer, first, second, max_length=max_length)
         target = np.repeat(np.asarray(chunk["label"], np.int64), counts)
         return {**arrays, "example": example, "target": target}
-
-    def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
-        return {"labels": features.arrays["target"][features.units[units]]}
-
-    def predictions(
-        self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
-    ) -> list:
-        bounds = pairwise(features.units)
-        return [base.label_name(names, outputs[a:b, 0].argmax()) for a, b in bounds]
-
-    def alternatives(self, row: Task, rows: Rows) -> int:
-        return row.choices
 
 
 def _choices(batch: Batch, columns: str | list[str], count: int) -> tuple[list[list[str]], list]:

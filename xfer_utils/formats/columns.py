@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, pairwise
-from types import UnionType
 
 from xfer_utils.study.tasks import Task
 
@@ -81,11 +80,34 @@ class Conversion:
     def ids(self, batch: Batch, key: str) -> list[str]:
         """A column of identifiers, as strings."""
         column = self.columns[key]
-        return list(map(str, checked(batch[column], column, "an id", str | int)))
+        ids = [str(value) if isinstance(value, int) else value for value in batch[column]]
+        return checked_texts(ids, column)
 
     def labels(self, values: list) -> list[int | None]:
         """Values of the column of labels, as numbers."""
         return labels(values, self.columns["label"], self.label_names, self.stored["label"])
+
+    def tags(self, batch: Batch, sentences: list[list[str]]) -> list[list[int]]:
+        """The column of tags, as numbers.
+
+        Ignored are `_` (a token without a tag) and, in an open set, what training does not have.
+        """
+        column, stored = self.columns["tags"], self.stored["tags"]
+        numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
+        numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
+        for index, (words, tags) in enumerate(zip(sentences, batch[column], strict=True)):
+            if not is_texts(words) or not isinstance(tags, list):
+                raise BadValue(index, column, "lists of words and of tags were expected")
+            if len(words) != len(tags):
+                raise BadValue(index, column, f"{len(tags)} tags for {len(words)} tokens")
+            unknown = [tag for tag in tags if tag not in numbers]
+            if unknown and not self.task.open_labels:
+                known = ", ".join(self.label_names)
+                raise BadValue(index, column, f"tag {unknown[0]!r} is not one of {known}")
+        rows = [[numbers.get(tag, IGNORE) for tag in tags] for tags in batch[column]]
+        if ignored := sum(row.count(IGNORE) for row in rows):
+            self.reading.odd["tags ignored"] += ignored
+        return rows
 
     def answers(self, batch: Batch, contexts: list[str]) -> list[dict[str, list]]:
         """The column of answers; misplaced ones are reported."""
@@ -129,17 +151,12 @@ class Conversion:
         return self.keep(rows, [label is not None for label in rows["label"]], "no label")
 
 
-def checked(values: list, column: str, what: str, kind: type | UnionType) -> list:
-    """The values, all of which must be of this kind."""
-    for index, value in enumerate(values):
-        if not isinstance(value, kind):
-            raise BadValue(index, column, f"{what} was expected, not {value!r}")
-    return values
-
-
 def checked_texts(values: list, column: str) -> list[str]:
     """The values, which must be strings."""
-    return checked(values, column, "text", str)
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise BadValue(index, column, f"text was expected, not {value!r}")
+    return values
 
 
 def is_texts(value: object) -> bool:
@@ -151,7 +168,7 @@ def labels(
     values: list, column: str, names: Sequence[str], stored: Sequence[str] = ()
 ) -> list[int | None]:
     """Labels as positions in `names`; None for a row without a label (-1, or nothing)."""
-    table = label_table(names, stored)
+    table = _label_table(names, stored)
     numbers: list[int | None] = []
     for index, value in enumerate(values):
         fits = isinstance(value, str | int) and not isinstance(value, bool) and value in table
@@ -162,7 +179,7 @@ def labels(
     return numbers
 
 
-def label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int, int]:
+def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int, int]:
     """Positions in `names` of names, numbers and numbers in digits.
 
     `stored` are the class names that came with numbers: then these are mapped by name.

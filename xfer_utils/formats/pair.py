@@ -40,9 +40,6 @@ class Pair(Format):
         places = [answer["answer_start"][0] for answer in rows.pop("answers")]
         return rows | {"passage": list(map(sentence_at, rows["context"], places))}
 
-    def texts(self, row: Mapping[str, Any]) -> list[str]:
-        return [row["question"], row["passage"], row["context"]]
-
     def marks(self, row: Mapping[str, Any]) -> Marks:
         return SPAN.marks(row) if row["context"] else Marks({normal(row["question"])})
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from xfer_utils.formats import base
-from xfer_utils.formats.base import Arrays, Format, Marks, Rows
-from xfer_utils.formats.columns import Batch, Conversion, normal
-from xfer_utils.study.tasks import Task
+from xfer_utils.formats.base import Arrays, Format, Rows
+from xfer_utils.formats.columns import Batch, Conversion
 
 
 class TextLabel(Format):
@@ -18,6 +17,7 @@ class TextLabel(Format):
     required = ("text_a", "label")
     optional = ("text_b",)
     needs = ("labels",)
+    paragraph = "text_a"  # rows on one premise count as rows on one paragraph
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         first = table.texts(batch, "text_a")
@@ -30,20 +30,10 @@ class TextLabel(Format):
         }
         return table.labelled(table.names(batch, len(first), first) | rows)
 
-    def texts(self, row: Mapping[str, Any]) -> list[str]:
-        return [row["text_a"], row["text_b"]]
-
-    def marks(self, row: Mapping[str, Any]) -> Marks:
-        """Rows on one premise count as rows on one paragraph."""
-        return Marks(super().marks(row).items, {normal(row["text_a"])})
-
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         second = chunk["text_b"] if any(chunk["text_b"]) else ()
         arrays = base.encoded(tokenizer, chunk["text_a"], second, max_length=max_length)
         return {**arrays, "target": np.asarray(chunk["label"], np.int64)}
-
-    def alternatives(self, row: Task, rows: Rows) -> int:
-        return len(row.labels)
 
 
 FORMAT = TextLabel()

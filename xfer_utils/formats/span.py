@@ -4,6 +4,7 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
-from xfer_utils.formats.columns import Batch, Conversion, normal
+from xfer_utils.formats.columns import Batch, Conversion
 from xfer_utils.study.tasks import Task
 
 ANSWERS = {"text": base.TEXTS, "answer_start": base.datasets.List(base.NUMBER)}
@@ -27,6 +28,7 @@ class Span(Format):
     head_outputs = 2
     per_token = True
     spare_from_end = True
+    paragraph = "context"
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Texts stay as they are: answers are places in them."""
@@ -35,13 +37,9 @@ class Span(Format):
         rows = {"question": question, "context": context, "answers": answers}
         return table.names(batch, len(question), context) | rows
 
-    def texts(self, row: Mapping[str, Any]) -> list[str]:
-        return [row["question"], row["context"]]
-
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """Ids and articles too: data sets of questions on paragraphs share them."""
-        items = super().marks(row).items
-        return Marks(items, {normal(row["context"])}, {row["item"]}, {row["cluster"]})
+        return replace(super().marks(row), ids={row["item"]}, articles={row["cluster"]})
 
     def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """Windows together read the whole context; what they repeat is left out."""

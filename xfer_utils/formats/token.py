@@ -9,15 +9,7 @@ import numpy as np
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
-from xfer_utils.formats.columns import (
-    IGNORE,
-    BadValue,
-    Batch,
-    Conversion,
-    is_texts,
-    label_table,
-    normal,
-)
+from xfer_utils.formats.columns import IGNORE, Batch, Conversion, normal
 from xfer_utils.study.tasks import Task
 
 
@@ -31,9 +23,8 @@ class Token(Format):
     per_token = True
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
-        words, tags = batch[table.columns["tokens"]], _tags(batch, table)
-        if ignored := sum(row.count(IGNORE) for row in tags):
-            table.reading.odd["tags ignored"] += ignored
+        words = batch[table.columns["tokens"]]
+        tags = table.tags(batch, words)
         return table.names(batch, len(words)) | {"tokens": words, "tags": tags}
 
     def texts(self, row: Mapping[str, Any]) -> list[str]:
@@ -70,6 +61,9 @@ class Token(Format):
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(logits.argmax(-1).int().cpu().numpy(), np.cumsum(lengths)[:-1])
 
+    def alternatives(self, row: Task, rows: Rows) -> int:
+        return 0
+
     def gold(self, rows: Rows, names: Names) -> list:
         return [[names[tag] for tag in sentence if tag >= 0] for sentence in rows["tags"]]
 
@@ -92,29 +86,6 @@ class Token(Format):
             draw.shuffle(pool)
         left = iter(pool)
         return [[next(left) for _ in sentence] for sentence in gold]
-
-
-def _tags(batch: Batch, table: Conversion) -> list[list[int]]:
-    """Tags as positions among the label names.
-
-    Ignored are `_` (a token without a tag) and, in an open set, tags that training does not have.
-    """
-    column, stored = table.columns["tags"], table.stored["tags"]
-    numbers = label_table(table.label_names, stored) | {"_": IGNORE}
-    numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
-    sentences = zip(batch[table.columns["tokens"]], batch[column], strict=True)
-    for index, (words, tags) in enumerate(sentences):
-        if not is_texts(words) or not isinstance(tags, list):
-            raise BadValue(
-                index, column, f"lists were expected, not {words!r:.80} and {tags!r:.80}"
-            )
-        if len(words) != len(tags):
-            raise BadValue(index, column, f"{len(tags)} tags for {len(words)} tokens")
-        for tag in tags if not table.task.open_labels else ():
-            if tag not in numbers:
-                known = ", ".join(table.label_names)
-                raise BadValue(index, column, f"tag {tag!r} is not one of {known}")
-    return [[numbers.get(tag, IGNORE) for tag in tags] for tags in batch[column]]
 
 
 def _words(sentences: list[list[str]], tokenizer: Any) -> list[list[str]]:
