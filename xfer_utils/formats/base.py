@@ -17,8 +17,7 @@ from xfer_utils.study.tasks import Task
 TEXT = datasets.Value("string")
 TEXTS = datasets.List(TEXT)
 NUMBER = datasets.Value("int32")
-# Bytes of UTF-8 per token: 4.4 to 4.9 for English in XLM-R's vocabulary and in the toy world's.
-BYTES_PER_TOKEN = 4.7
+BYTES_PER_TOKEN = 4.7  # 4.4 to 4.9 for English in XLM-R's vocabulary and in the toy world's
 SPECIAL_TOKENS = 3
 
 Arrays = dict[str, np.ndarray]
@@ -43,10 +42,9 @@ class Marks:
 
 
 class Format:
-    """Defaults of a format: one text row per example, one label per row, one pooled vector per row.
+    """Defaults of a format: one row and one label per example, classified by one pooled vector.
 
-    Its module binds an instance to FORMAT. Modules import no torch, so that plans are quick:
-    heads are imported when a model is built.
+    Its module binds an instance to FORMAT, and imports no torch, so that plans are quick.
     """
 
     VERSION = 1  # raised by hand when the same rows give other results
@@ -72,18 +70,13 @@ class Format:
         """Refuses a registry row that does not fit: a ValueError in a plain sentence."""
         if not row.parts and self.needs and not any(getattr(row, key) for key in self.needs):
             raise ValueError(f"format {row.format} needs `{'` or `'.join(self.needs)}`")
-        required, optional = self.column_names(row)
-        known = dict.fromkeys((*required, *optional, *SHARED))
+        known = dict.fromkeys((*self.required, *self.optional, *SHARED))
         for columns in () if row.parts else (row.columns, *row.variants):
-            if absent := [name for name in required if name not in columns]:
+            if absent := [name for name in self.required if name not in columns]:
                 raise ValueError(f"format {row.format} needs the column {', '.join(absent)}")
             if unknown := [name for name in columns if name not in known]:
                 problem = f"format {row.format} knows no column {', '.join(unknown)}"
                 raise ValueError(f"{problem}; it has {', '.join(known)}")
-
-    def column_names(self, row: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Our names of the columns that a registry row must name, and of those that it may."""
-        return self.required, self.optional
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Stored columns as canonical ones."""
@@ -114,10 +107,7 @@ class Format:
         return np.r_[changes, len(arrays["example"])]
 
     def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
-        """`labels` of some units; where they are per token, `wanted`: a mask of the rows' tokens.
-
-        `ids` replace the rows' token ids. `masking` says how masked LM hides tokens.
-        """
+        """`labels`; which tokens are `wanted` where these are per token; `ids` where some are new."""
         return {"labels": features.arrays["target"][features.units[units]]}
 
     # ----- models -----
@@ -139,18 +129,17 @@ class Format:
     # ----- gold and predictions, one per item; lists are stored as JSON -----
     def gold(self, rows: Rows, names: Names) -> list:
         """The right answer of each item: here the label's name."""
-        return [label_name(names, number) for number in rows["label"]]
+        return _named(names, rows["label"])
 
     def predictions(
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
     ) -> list:
         """The model's answer for each item: here the name of the likeliest label."""
-        outputs = outputs.reshape(len(rows["label"]), -1)
-        return [label_name(names, number) for number in outputs.argmax(1)]
+        return _named(names, outputs.reshape(len(rows["label"]), -1).argmax(1))
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         """Equally likely answers of an item; 0 where chance is what `guesses` scores."""
-        return row.choices or len(row.labels)
+        return 0 if self.per_token else row.choices or len(row.labels)
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
         """Predictions of someone who has seen no input."""
@@ -175,20 +164,16 @@ def tokens_in(text: str) -> float:
     return len(text.encode()) / BYTES_PER_TOKEN
 
 
-def label_name(names: Names, number: int) -> str:
-    """A label as predictions are stored: its name, or its number where it has none."""
-    return names[number] if len(names) else str(number)
+def _named(names: Names, numbers: Sequence[int]) -> list[str]:
+    """Labels as predictions are stored: their names, or their numbers where they have none."""
+    return [names[number] if len(names) else str(number) for number in numbers]
 
 
-def encoded(
-    tokenizer: Any, first: Sequence, second: Sequence[str | None] = (), *, max_length: int,
-    **options: Any,
-) -> Arrays:  # fmt: skip
+def encoded(tokenizer: Any, first: list, second: list = (), **options: Any) -> Arrays:
     """Flat arrays of texts, paired with the second ones that are not None, cut at the end."""
     pairs = zip(first, second or [None] * len(first), strict=True)
     texts = [text if other is None else (text, other) for text, other in pairs]
-    options |= {"truncation": True, "return_attention_mask": False}
-    return flat(tokenizer(texts, max_length=max_length, **options))
+    return flat(tokenizer(texts, truncation=True, return_attention_mask=False, **options))
 
 
 def flat(coded: Any) -> Arrays:

@@ -8,7 +8,7 @@ import numpy as np
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Rows
-from xfer_utils.formats.columns import BadValue, Batch, Conversion, is_texts
+from xfer_utils.formats.columns import BadValue, Batch, Conversion, are_texts
 
 
 class Choice(Format):
@@ -64,7 +64,7 @@ def _choices(batch: Batch, columns: str | list[str], count: int) -> tuple[list[l
     letters = [row["label"] for row in rows if isinstance(row, dict) and "label" in row]
     rows = [row.get("text") if isinstance(row, dict) else row for row in rows]
     for index, row in enumerate(rows):
-        if not is_texts(row):
+        if not are_texts(row):
             raise BadValue(index, column, f"a list of texts was expected, not {row!r:.80}")
         if len(row) != count:
             raise BadValue(index, column, f"{len(row)} choices, {count} expected")

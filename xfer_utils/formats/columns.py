@@ -69,13 +69,10 @@ class Conversion:
         """Whether rows are named by their number, having no ids."""
         return bool(self.columns) and "id" not in self.columns
 
-    def texts(self, batch: Batch, key: str) -> list[str]:
+    def texts(self, batch: Batch, key: str, end: str = "\r\n") -> list[str]:
         """A column of texts, without the line end that some files keep."""
-        return [text.rstrip("\r\n") for text in self.raw_texts(batch, key)]
-
-    def raw_texts(self, batch: Batch, key: str) -> list[str]:
-        """A column of texts as they are."""
-        return checked_texts(batch[self.columns[key]], self.columns[key])
+        column = self.columns[key]
+        return [text.rstrip(end) for text in checked_texts(batch[column], column)]
 
     def ids(self, batch: Batch, key: str) -> list[str]:
         """A column of identifiers, as strings."""
@@ -87,7 +84,7 @@ class Conversion:
         """Values of the column of labels, as numbers."""
         return labels(values, self.columns["label"], self.label_names, self.stored["label"])
 
-    def tags(self, batch: Batch, sentences: list[list[str]]) -> list[list[int]]:
+    def tags(self, batch: Batch, words: list[list[str]]) -> list[list[int]]:
         """The column of tags, as numbers.
 
         Ignored are `_` (a token without a tag) and, in an open set, what training does not have.
@@ -95,24 +92,24 @@ class Conversion:
         column, stored = self.columns["tags"], self.stored["tags"]
         numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
         numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
-        for index, (words, tags) in enumerate(zip(sentences, batch[column], strict=True)):
-            if not is_texts(words) or not isinstance(tags, list):
+        for index, (tokens, tags) in enumerate(zip(words, batch[column], strict=True)):
+            if not are_texts(tokens) or not isinstance(tags, list):
                 raise BadValue(index, column, "lists of words and of tags were expected")
-            if len(words) != len(tags):
-                raise BadValue(index, column, f"{len(tags)} tags for {len(words)} tokens")
+            if len(tokens) != len(tags):
+                raise BadValue(index, column, f"{len(tags)} tags for {len(tokens)} tokens")
             unknown = [tag for tag in tags if tag not in numbers]
             if unknown and not self.task.open_labels:
                 known = ", ".join(self.label_names)
                 raise BadValue(index, column, f"tag {unknown[0]!r} is not one of {known}")
-        rows = [[numbers.get(tag, IGNORE) for tag in tags] for tags in batch[column]]
-        if ignored := sum(row.count(IGNORE) for row in rows):
+        sentences = [[numbers.get(tag, IGNORE) for tag in tags] for tags in batch[column]]
+        if ignored := sum(tags.count(IGNORE) for tags in sentences):
             self.reading.odd["tags ignored"] += ignored
-        return rows
+        return sentences
 
     def answers(self, batch: Batch, contexts: list[str]) -> list[dict[str, list]]:
         """The column of answers; misplaced ones are reported."""
         column = self.columns["answers"]
-        answers = [_answer(n, value, column) for n, value in enumerate(batch[column])]
+        answers = [_answers(n, value, column) for n, value in enumerate(batch[column])]
         if misplaced := sum(map(_misplaced, answers, contexts)):
             self.reading.odd["answers misplaced"] += misplaced
         return answers
@@ -159,7 +156,7 @@ def checked_texts(values: list, column: str) -> list[str]:
     return values
 
 
-def is_texts(value: object) -> bool:
+def are_texts(value: object) -> bool:
     """Whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
@@ -194,15 +191,15 @@ def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int,
     return digits | by_name | by_number
 
 
-def _answer(index: int, value: object, column: str) -> dict[str, list]:
+def _answers(index: int, value: object, column: str) -> dict[str, list]:
     """Texts and starts of one row, which may have two lists or a list of answers."""
     if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
         value = {key: [answer.get(key) for answer in value] for key in ANSWER}
     texts, starts = (value.get(key) for key in ANSWER) if isinstance(value, dict) else (None, None)
     places = isinstance(starts, list) and all(isinstance(n, int) and n < 2**31 for n in starts)
-    if not is_texts(texts) or not places or len(texts) != len(starts):
-        wanted = "lists 'text' and 'answer_start' were expected, of texts and their places"
-        raise BadValue(index, column, f"{wanted}, not {value!r:.80}")
+    if not are_texts(texts) or not places or len(texts) != len(starts):
+        lists = "lists 'text' and 'answer_start' were expected, of texts and their places"
+        raise BadValue(index, column, f"{lists}, not {value!r:.80}")
     return {"text": texts, "answer_start": starts}
 
 

@@ -1,8 +1,4 @@
-"""Text to token ids, kept as flat arrays, cached by content, shared by all runs.
-
-A row is one encoder input: a pair of texts, a window of a long context or sentence, one choice of
-several, or one side of a question and its passage. Rows of one example stand side by side.
-"""
+"""Text to token ids, kept as flat arrays, cached by content, shared by all runs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,11 +18,10 @@ CHUNK = 1000
 
 @dataclass
 class Features:
-    """Rows of one task as flat arrays.
+    """Rows of one task, an encoder input each: one or several side by side for an example.
 
-    `ids` (and `types`, `labels` of token tasks, `words`, `offsets`) hold all rows end to end;
-    `starts` cuts them; `example` says which example a row belongs to. `target` holds what is learnt
-    per row: a class, the number of the right choice, or start and end.
+    `ids` (and `types`, `labels`, `words`, `offsets`) hold all rows end to end; `starts` cuts them.
+    `example` says which example a row belongs to, and `target` what is learnt of it.
     """
 
     format: str

@@ -26,10 +26,7 @@ class Padded:
     positions: torch.Tensor | None = None
 
     def vectors(self, pooling: str) -> torch.Tensor:
-        """One vector per row: of its first token, of its last real one, or the mean.
-
-        A causal model can use the last one or the mean: its first token has seen nothing.
-        """
+        """One vector per row: of its first token, of its last real one, or the mean."""
         if pooling == "first":
             return self.hidden[:, 0]
         if pooling == "last":
@@ -143,10 +140,8 @@ class MlmHead(nn.Module):
         super().__init__()
         config, origin = encoder.config, getattr(encoder, "xfer_origin", None)
         if type(config) not in AutoModelForMaskedLM._model_mapping:
-            raise ValueError(
-                f"{config.model_type} has no masked-LM head, so it cannot be trained on masked "
-                "language modelling: leave it out, or choose a model that was pre-trained that way."
-            )
+            problem = f"{config.model_type} has no masked-LM head"
+            raise ValueError(f"{problem}: choose a model that was pre-trained as a masked LM")
         if hasattr(config, "legacy"):
             # mDeBERTa's published head has the names of the newer of two that its architecture has.
             config.legacy = False
@@ -157,8 +152,8 @@ class MlmHead(nn.Module):
             whole = AutoModelForMaskedLM.from_config(config, dtype=torch.float32)
         output, words = whole.get_output_embeddings(), encoder.get_input_embeddings()
         setattr(whole, whole.base_model_prefix, _PassThrough(encoder))
-        tied = getattr(config, "tie_word_embeddings", True)
-        if tied and output.weight.shape == words.weight.shape:
+        same_shape = output.weight.shape == words.weight.shape
+        if same_shape and getattr(config, "tie_word_embeddings", True):
             output.weight = words.weight
         self.whole = whole
 

@@ -18,14 +18,14 @@ class Sentence(Format):
     """Two sides in one table: `match` is the id on the other side. Searched, never trained on."""
 
     columns: Mapping[str, Any] = dict.fromkeys(FIELDS[3:], base.TEXT)
+    optional = (*OTHER_SIDE, "source_id", "target_id", "match", *ANSWERS[1:], "breaks")
     needs = ("layout",)
     inputs_per_item = 2
 
-    def column_names(self, row: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Which columns are needed depends on the layout."""
-        if row.layout == "answers":
-            return ANSWERS, ("breaks",)
-        return (), ("source", "target", "source_id", "target_id", "match")
+    def check(self, row: Task) -> None:
+        super().check(row)
+        if row.layout == "answers" and not set(ANSWERS) <= set(row.columns):
+            raise ValueError(f"layout answers needs the columns {', '.join(ANSWERS)}")
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         rows = _answers(batch, table) if table.task.layout == "answers" else _pairs(batch, table)

@@ -16,7 +16,6 @@ from xfer_utils.formats.columns import Batch, Conversion
 from xfer_utils.study.tasks import Task
 
 ANSWERS = {"text": base.TEXTS, "answer_start": base.datasets.List(base.NUMBER)}
-PAIRS_AT_ONCE = 4_000_000  # start-end pairs held in memory, about 16 MB of scores
 
 
 class Span(Format):
@@ -32,7 +31,7 @@ class Span(Format):
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Texts stay as they are: answers are places in them."""
-        question, context = (table.raw_texts(batch, key) for key in ("question", "context"))
+        question, context = (table.texts(batch, key, end="") for key in ("question", "context"))
         answers = table.answers(batch, context)
         rows = {"question": question, "context": context, "answers": answers}
         return table.names(batch, len(question), context) | rows
@@ -126,17 +125,13 @@ def best_spans(
 ) -> np.ndarray:  # fmt: skip
     """Characters [begin, end) of each example's best span over its windows; (0, 0) is no answer.
 
-    `scores` and `offsets` [windows, tokens, 2] are of starts and ends; tokens outside the context
-    have the offset -1. As in the reference scripts, a span has at most `longest` tokens, its score
-    is the sum of its two scores, and it is made of the `n_best` starts and ends of a window (here:
-    of its context). The first of equal spans wins. With `null`, so does the empty answer where its
-    lowest score over the windows, each at the first token, is above the best span's.
+    `scores` and `offsets` [windows, tokens, 2] are of starts and ends, -1 outside the context. As
+    in the reference scripts, a span's score is the sum of the two, and spans are made of the
+    `n_best` starts and ends of a window (here: of its context). With `null`, the empty answer wins
+    where its lowest score over the windows, at the first token, is above the best span's.
     """
-    step = max(1, PAIRS_AT_ONCE // n_best**2)
-    context_scores = np.where(offsets >= 0, scores, -np.inf)
-    parts = np.split(context_scores, range(step, len(scores), step))
-    best = [_best_in_windows(part, longest, min(n_best, scores.shape[1])) for part in parts]
-    score, first, last = map(np.concatenate, zip(*best, strict=True))
+    of_context = np.where(offsets >= 0, scores, -np.inf)
+    score, first, last = _best_in_windows(of_context, longest, min(n_best, scores.shape[1]))
     windows = pd.Series(score).groupby(example).idxmax().to_numpy()
     spans = np.c_[offsets[windows, first[windows], 0], offsets[windows, last[windows], 1]]
     empty = np.isneginf(score[windows])

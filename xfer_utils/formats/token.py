@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,6 @@ class Token(Format):
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(logits.argmax(-1).int().cpu().numpy(), np.cumsum(lengths)[:-1])
 
-    def alternatives(self, row: Task, rows: Rows) -> int:
-        return 0
-
     def gold(self, rows: Rows, names: Names) -> list:
         return [[names[tag] for tag in sentence if tag >= 0] for sentence in rows["tags"]]
 
@@ -90,16 +88,13 @@ class Token(Format):
 
 def _words(sentences: list[list[str]], tokenizer: Any) -> list[list[str]]:
     """Words as a tokenizer is to get them: none that it loses, spaces where it reads them."""
-
-    def ids(words: str | list[str], **options: Any) -> list:
-        return tokenizer(words, add_special_tokens=False, **options)["input_ids"]
-
-    def joined(*words: str) -> bool:
-        return ids(list(words), is_split_into_words=True) == ids("a b")
-
-    space = " " if joined("a", " b") and not joined("a", "b") else ""
+    plain = partial(tokenizer, add_special_tokens=False)
+    split = partial(plain, is_split_into_words=True)
+    unspaced, spaced = split(["a", "b"])["input_ids"], split(["a", " b"])["input_ids"]
+    space = " " if unspaced != plain("a b")["input_ids"] == spaced else ""
     unique = sorted({word for words in sentences for word in words})
-    lost = {word for word, pieces in zip(unique, ids(unique), strict=True) if not pieces}
+    pieces = plain(unique)["input_ids"]
+    lost = {word for word, ids in zip(unique, pieces, strict=True) if not ids}
     unknown = tokenizer.unk_token or "?"
     return [
         [space * (n > 0) + (unknown if word in lost else word) for n, word in enumerate(words)]
