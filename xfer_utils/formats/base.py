@@ -54,7 +54,7 @@ class Format:
     needs: tuple[str, ...] = ()  # other keys of which the registry must give one
     paragraph = ""  # the column with the text that several rows may be about
     rows_together = False  # whether the rows of an example are trained on in one batch
-    per_token = False  # whether raw outputs are kept per token, else per row
+    per_token = False  # whether outputs are kept per token and long texts go on in further rows
     spare_from_end = False  # rows set aside are the last ones: neighbours share a paragraph
     inputs_per_item = 1
     head_class = "Classifier"  # of heads.py
@@ -93,7 +93,8 @@ class Format:
 
     def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
-        return min(SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row))), longest)
+        tokens = SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row)))
+        return tokens if self.per_token else min(tokens, longest)
 
     # ----- token ids and batches -----
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
@@ -107,7 +108,7 @@ class Format:
         return np.r_[changes, len(arrays["example"])]
 
     def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
-        """`labels`; which tokens are `wanted` where these are per token; `ids` where some are new."""
+        """`labels`, the tokens `wanted` where these are per token, and `ids` where some are new."""
         return {"labels": features.arrays["target"][features.units[units]]}
 
     # ----- models -----

@@ -27,8 +27,8 @@ class Choice(Format):
         choices, letters = _choices(batch, table.columns["choices"], table.task.choices)
         keys = batch[table.columns["label"]]
         if letters:  # whatever order they come in
-            own = zip(keys, letters, strict=True)
-            keys = [names.index(key) if key in names else key for key, names in own]
+            keyed = zip(keys, letters, strict=True)
+            keys = [names.index(key) if key in names else key for key, names in keyed]
         label = table.labels(keys)
         if "question" in table.columns:
             asked = [table.task.questions.get(q, q) for q in table.texts(batch, "question")]

@@ -187,8 +187,7 @@ def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int,
         by_number = {number: by_name[name] for number, name in enumerate(stored) if name in by_name}
     elif not all(name.isdigit() for name in stored):
         raise ValueError(f"the stored classes {list(stored)} are none of {list(names)}")
-    digits = {} if any(name.isdigit() for name in names) else {str(n): n for n in range(len(names))}
-    return digits | by_name | by_number
+    return {str(number): number for number in range(len(names))} | by_name | by_number
 
 
 def _answers(index: int, value: object, column: str) -> dict[str, list]:

@@ -50,8 +50,7 @@ class Sentence(Format):
 def _pairs(batch: Batch, table: Conversion) -> list[tuple]:
     """Row i of one side is the translation of row i of the other; either side may be absent.
 
-    Ids are those stored or made from row numbers. Where `match` is stored, nothing is translated:
-    mentions in two languages may have one id, so items are made from row numbers.
+    Where `match` is stored, nothing is translated: mentions in two languages may have one id.
     """
     sides = [side for side in OTHER_SIDE if side in table.columns]
     count = len(batch[table.columns[sides[0]]])
@@ -73,16 +72,11 @@ def _pairs(batch: Batch, table: Conversion) -> list[tuple]:
 
 
 def _answers(batch: Batch, table: Conversion) -> list[tuple]:
-    """Questions (source) and the sentences of their paragraphs (target).
-
-    A question's match is the sentence that holds the answer's start. Where the data has no sentence
-    breaks, paragraphs are split after sentence-final punctuation.
-    """
+    """Questions (source) and their paragraphs' sentences (target); one holds the answer's start."""
     questions, contexts = table.texts(batch, "question"), table.texts(batch, "context")
     answers, ids = table.answers(batch, contexts), table.ids(batch, "id")
-    breaks = map(split_sentences, contexts)
-    if "breaks" in table.columns:
-        breaks = batch[table.columns["breaks"]]
+    stored = table.columns.get("breaks")
+    breaks = batch[stored] if stored else map(split_sentences, contexts)
     rows = []
     examples = zip(ids, questions, contexts, answers, breaks, strict=True)
     for index, (name, question, context, answer, spans) in enumerate(examples):

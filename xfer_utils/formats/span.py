@@ -1,6 +1,5 @@
 """A question and a context that holds its answer, or none."""
 
-import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -23,10 +22,8 @@ class Span(Format):
 
     columns: Mapping[str, Any] = {"question": base.TEXT, "context": base.TEXT, "answers": ANSWERS}
     required = ("question", "context", "answers")
-    head_class = "SpanHead"
-    head_outputs = 2
-    per_token = True
-    spare_from_end = True
+    head_class, head_outputs = "SpanHead", 2
+    per_token = spare_from_end = True
     paragraph = "context"
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
@@ -39,10 +36,6 @@ class Span(Format):
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """Ids and articles too: data sets of questions on paragraphs share them."""
         return replace(super().marks(row), ids={row["item"]}, articles={row["cluster"]})
-
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
-        """Windows together read the whole context; what they repeat is left out."""
-        return super().estimated_tokens(row, math.inf)
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """The target is the answer's first and last token, or 0, 0 where the window lacks it."""
@@ -81,16 +74,13 @@ class Span(Format):
         return [context[begin:end].strip() for context, (begin, end) in contexts]
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
-        """Random spans, each as long (in words) as the gold answer of some random question.
-
-        Words are what stands between spaces; in Thai or Chinese, which have hardly any, characters.
-        """
+        """Random spans, as long in words as random gold answers; in characters without spaces."""
         texts = []
         for context in rows["context"]:
             answers = draw.choice(gold)
             spaced = len(context.split()) * 15 > len(context)
-            matches = re.finditer(r"\S+" if spaced else r"\S", context)
-            words = [word.span() for word in matches] or [(0, 0)]
+            pattern = r"\S+" if spaced else r"\S"
+            words = [word.span() for word in re.finditer(pattern, context)] or [(0, 0)]
             length = len(answers[0].split() if spaced else answers[0]) if len(answers) else 1
             first = draw.randrange(max(1, len(words) - length + 1))
             last = min(first + max(1, length), len(words)) - 1
@@ -126,9 +116,9 @@ def best_spans(
     """Characters [begin, end) of each example's best span over its windows; (0, 0) is no answer.
 
     `scores` and `offsets` [windows, tokens, 2] are of starts and ends, -1 outside the context. As
-    in the reference scripts, a span's score is the sum of the two, and spans are made of the
-    `n_best` starts and ends of a window (here: of its context). With `null`, the empty answer wins
-    where its lowest score over the windows, at the first token, is above the best span's.
+    in the reference scripts, spans are made of a window's `n_best` starts and ends (here: of its
+    context). With `null`, the empty answer wins where its lowest score over the windows, each at
+    the first token, is above the best span's.
     """
     of_context = np.where(offsets >= 0, scores, -np.inf)
     score, first, last = _best_in_windows(of_context, longest, min(n_best, scores.shape[1]))
@@ -150,7 +140,7 @@ def _best_in_windows(scores: np.ndarray, longest: int, n: int) -> tuple[np.ndarr
     tokens = ends[:, None, :] - starts[:, :, None]
     pairs = highest[:, :, None, 0] + highest[:, None, :, 1]
     pairs[(tokens < 0) | (tokens >= longest)] = -np.inf
-    flat = pairs.reshape(len(pairs), -1)
+    flat = pairs.reshape(len(pairs), n * n)
     best, rows = flat.argmax(axis=1), np.arange(len(flat))
     return flat[rows, best], starts[rows, best // n], ends[rows, best % n]
 
