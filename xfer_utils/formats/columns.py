@@ -49,18 +49,15 @@ class Reading:
 
 
 class Conversion:
-    """One task, role and language being converted: what runs on from batch to batch.
-
-    `columns` says which stored column is which, `stored` which class names came with them.
-    """
+    """One task, role and language being converted: what runs on from batch to batch."""
 
     reading: Reading
 
     def __init__(self, task: Task, language: str, label_names: Sequence[str]):
         self.task, self.language, self.prefix, self.rows = task, language, "", 0
         self.label_names = list(label_names) or [str(n) for n in range(task.choices)]
-        self.columns: dict[str, str | list[str]] = {}
-        self.stored: dict[str, list[str]] = {}
+        self.columns: dict[str, str | list[str]] = {}  # which stored column is which
+        self.stored: dict[str, list[str]] = {}  # class names that came with a column
         self._firsts: dict[int, str] = {}
         self._times: Counter = Counter()
 
@@ -85,10 +82,7 @@ class Conversion:
         return labels(values, self.columns["label"], self.label_names, self.stored["label"])
 
     def tags(self, batch: Batch, words: list[list[str]]) -> list[list[int]]:
-        """The column of tags, as numbers.
-
-        Ignored are `_` (a token without a tag) and, in an open set, what training does not have.
-        """
+        """The column of tags, as numbers; `_`, and new tags in an open set, are ignored."""
         column, stored = self.columns["tags"], self.stored["tags"]
         numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
         numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
@@ -165,22 +159,15 @@ def labels(
     values: list, column: str, names: Sequence[str], stored: Sequence[str] = ()
 ) -> list[int | None]:
     """Labels as positions in `names`; None for a row without a label (-1, or nothing)."""
-    table = _label_table(names, stored)
-    numbers: list[int | None] = []
+    table = _label_table(names, stored) | dict.fromkeys(NO_LABEL)
     for index, value in enumerate(values):
-        fits = isinstance(value, str | int) and not isinstance(value, bool) and value in table
-        if not fits and value not in NO_LABEL:
-            known = ", ".join(map(str, table))
-            raise BadValue(index, column, f"label {value!r} is not one of {known}")
-        numbers.append(None if value in NO_LABEL else table[value])
-    return numbers
+        if type(value) not in (str, int, type(None)) or value not in table:
+            raise BadValue(index, column, f"label {value!r} is not one of {', '.join(names)}")
+    return [table[value] for value in values]
 
 
 def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int, int]:
-    """Positions in `names` of names, numbers and numbers in digits.
-
-    `stored` are the class names that came with numbers: then these are mapped by name.
-    """
+    """Positions of names, and of numbers: by name, where class names are stored with them."""
     by_name: dict[str | int, int] = {name: position for position, name in enumerate(names)}
     by_number = {number: number for number in range(len(names))}
     if set(stored) & set(names):

@@ -48,13 +48,11 @@ class Features:
         """Some rows as an encoder's input: token ids, and their types."""
         lengths = self.lengths[rows]
         starts = base.starts(lengths)
-        places = np.arange(starts[-1]) + np.repeat(
-            self.arrays["starts"][rows] - starts[:-1], lengths
-        )
-        inputs = {"ids", "types"} & self.arrays.keys()
-        return Features(
-            self.format, {name: self.arrays[name][places] for name in inputs} | {"starts": starts}
-        )
+        shifts = self.arrays["starts"][rows] - starts[:-1]
+        places = np.arange(starts[-1]) + np.repeat(shifts, lengths)
+        names = {"ids", "types"} & self.arrays.keys()
+        inputs = {name: self.arrays[name][places] for name in names}
+        return Features(self.format, inputs | {"starts": starts})
 
 
 def of_examples(

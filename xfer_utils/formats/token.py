@@ -37,10 +37,9 @@ class Token(Format):
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """A sentence that is too long for one row goes on in the next."""
-        coded = tokenizer(
-            _words(chunk["tokens"], tokenizer), is_split_into_words=True, truncation=True,
-            max_length=max_length, return_overflowing_tokens=True, return_attention_mask=False,
-        )  # fmt: skip
+        sentences = _words(chunk["tokens"], tokenizer)
+        cut = {"truncation": True, "max_length": max_length, "return_overflowing_tokens": True}
+        coded = tokenizer(sentences, is_split_into_words=True, return_attention_mask=False, **cut)
         labels, words, seen = [], [], set()
         for row, example in enumerate(coded["overflow_to_sample_mapping"]):
             for word in coded.word_ids(row):
@@ -94,12 +93,9 @@ def _words(sentences: list[list[str]], tokenizer: Any) -> list[list[str]]:
     space = " " if unspaced != plain("a b")["input_ids"] == spaced else ""
     unique = sorted({word for words in sentences for word in words})
     pieces = plain(unique)["input_ids"]
-    lost = {word for word, ids in zip(unique, pieces, strict=True) if not ids}
     unknown = tokenizer.unk_token or "?"
-    return [
-        [space * (n > 0) + (unknown if word in lost else word) for n, word in enumerate(words)]
-        for words in sentences
-    ]
+    read = {word: word if ids else unknown for word, ids in zip(unique, pieces, strict=True)}
+    return [[space * (n > 0) + read[word] for n, word in enumerate(row)] for row in sentences]
 
 
 FORMAT = Token()
