@@ -35,8 +35,9 @@ class Rating(base.Format):
     required = ("text", "label")
 
     def convert(self, batch, table):
-        rows = {"text": table.texts(batch, "text"), "label": table.labels(batch[table.columns["label"]])}
-        return table.labelled(table.names(batch, len(rows["text"])) | rows)
+        texts, labels = table.texts(batch, "text"), table.labels(batch[table.columns["label"]])
+        rows = table.names(batch, len(texts)) | {"text": texts, "label": labels}
+        return table.labelled(rows)
 
     def encode(self, chunk, tokenizer, max_length, doc_stride):
         arrays = base.encoded(tokenizer, chunk["text"], max_length=max_length)
