@@ -210,7 +210,7 @@ def test_a_question_and_its_passage_stand_side_by_side_as_they_are_searched(toke
     assert made.units.tolist() == [0, 2, 4] and made.arrays["example"].tolist() == [0, 0, 1, 1]
     sides = (
         [{"text": r["question"], "context": None} for r in rows],
-        [{"text": r["passage"], "context": r["context"]} for r in rows],
+        [{"text": r["passage"], "context": r["context"] or None} for r in rows],
     )
     for first, side in enumerate(sides):
         assert rows_of(made)[first::2] == rows_of(

@@ -15,6 +15,7 @@ from xfer_utils.formats import base
 from xfer_utils.learning import training
 from xfer_utils.scoring import evaluation
 from xfer_utils.sources.data import Data
+from xfer_utils.study.sections import Training
 from xfer_utils.study.tasks import Task, registry
 
 NAMES = ["good", "bad", "odd"]
@@ -34,25 +35,21 @@ class Rating(base.Format):
     required = ("text", "label")
 
     def convert(self, batch, table):
-        rows = {"text": table.texts(batch, "text"), "label": table.labels(batch)}
-        return table.labelled(table.names(batch, len(rows["text"])) | rows)
-
-    def texts(self, row):
-        return [row["text"]]
+        texts, labels = table.texts(batch, "text"), table.labels(batch[table.columns["label"]])
+        rows = table.names(batch, len(texts)) | {"text": texts, "label": labels}
+        return table.labelled(rows)
 
     def encode(self, chunk, tokenizer, max_length, doc_stride):
         arrays = base.encoded(tokenizer, chunk["text"], max_length=max_length)
         return {**arrays, "target": np.asarray(chunk["label"], np.float32)}
 
     def head(self, encoder, labels):
-        return RatingHead(encoder.config, 1)
+        return RatingHead(encoder, 1)
 
     def predictions(self, rows, features, outputs, names, nearest):
         places = np.clip(outputs[:, 0].round().astype(int), 0, len(names) - 1)
         return [names[place] for place in places]
 
-    def alternatives(self, row, rows):
-        return len(row.labels)
 
 
 class RatingHead(Tagger):
@@ -99,8 +96,8 @@ def rated(tmp_path, monkeypatch, tokenizer):
 def trained_score(data: Data, new_model, format: str, run_dir) -> list[dict]:
     part = data.features("reviews", "train", max_length=32, clean=True)
     model = new_model({"reviews": format}, {"reviews": data.labels("reviews")}, dropout=0.0)
-    settings = training.Settings(learning_rate=5e-3, epochs=8, batch_size=16, seed=0)
-    training.train(model, {"reviews": part}, data.tokenizer, settings, run_dir)
+    settings = Training(learning_rate=5e-3, epochs=8, batch_size=16)
+    training.train(model, {"reviews": part}, data.tokenizer, settings, run_dir, seed=0)
     return evaluation.evaluate(model, "reviews", data, "reviews", "dev", run_dir, max_length=32)
 
 

@@ -1,9 +1,11 @@
 """What a format of task decides. Each is one file beside this one; a new format is a new file."""
 
-import importlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain
 from typing import Any
 
 import datasets
@@ -15,8 +17,7 @@ from xfer_utils.study.tasks import Task
 TEXT = datasets.Value("string")
 TEXTS = datasets.List(TEXT)
 NUMBER = datasets.Value("int32")
-# Bytes of UTF-8 per token: 4.4 to 4.9 for English in XLM-R's vocabulary and in the toy world's.
-BYTES_PER_TOKEN = 4.7
+BYTES_PER_TOKEN = 4.7  # 4.4 to 4.9 for English in XLM-R's vocabulary and in the toy world's
 SPECIAL_TOKENS = 3
 
 Arrays = dict[str, np.ndarray]
@@ -41,18 +42,19 @@ class Marks:
 
 
 class Format:
-    """Defaults of a format: one text row per example, one label per row, one pooled vector per row.
+    """Defaults of a format: one row and one label per example, classified by one pooled vector.
 
-    Its module binds an instance to FORMAT. Modules import no torch, so that plans are quick:
-    heads are imported when a model is built.
+    Its module binds an instance to FORMAT, and imports no torch, so that plans are quick.
     """
 
     VERSION = 1  # raised by hand when the same rows give other results
     columns: Mapping[str, Any] = {}  # canonical columns besides id, item and cluster
     required: tuple[str, ...] = ()  # what `columns:` in the registry must name
     optional: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # other keys of which the registry must give one
+    paragraph = ""  # the column with the text that several rows may be about
     rows_together = False  # whether the rows of an example are trained on in one batch
-    per_token = False  # whether raw outputs are kept per token, else per row
+    per_token = False  # whether outputs are kept per token and long texts go on in further rows
     spare_from_end = False  # rows set aside are the last ones: neighbours share a paragraph
     inputs_per_item = 1
     head_class = "Classifier"  # of heads.py
@@ -66,42 +68,37 @@ class Format:
     # ----- registry and stored tables -----
     def check(self, row: Task) -> None:
         """Refuses a registry row that does not fit: a ValueError in a plain sentence."""
-        required, optional = self.column_names(row)
-        known = dict.fromkeys((*required, *optional, *SHARED))
+        if not row.parts and self.needs and not any(getattr(row, key) for key in self.needs):
+            raise ValueError(f"format {row.format} needs `{'` or `'.join(self.needs)}`")
+        known = dict.fromkeys((*self.required, *self.optional, *SHARED))
         for columns in () if row.parts else (row.columns, *row.variants):
-            absent = [name for name in required if name not in columns]
-            unknown = [name for name in columns if name not in known]
-            if absent:
+            if absent := [name for name in self.required if name not in columns]:
                 raise ValueError(f"format {row.format} needs the column {', '.join(absent)}")
-            if unknown:
+            if unknown := [name for name in columns if name not in known]:
                 problem = f"format {row.format} knows no column {', '.join(unknown)}"
                 raise ValueError(f"{problem}; it has {', '.join(known)}")
 
-    def column_names(self, row: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Our names of the columns that a registry row must name, and of those that it may."""
-        return self.required, self.optional
-
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Stored columns as canonical ones."""
-        raise NotImplementedError
 
     # ----- what is known of a canonical row without a model -----
     def texts(self, row: Mapping[str, Any]) -> list[str]:
         """The texts of a row."""
-        raise NotImplementedError
+        return [row[name] for name, kind in self.columns.items() if kind == TEXT]
 
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """What this row is recognised by where it stands in another data set."""
-        return Marks({"\t".join(map(normal, self.texts(row)))})
+        paragraphs = {normal(row[self.paragraph])} if self.paragraph else set()
+        return Marks({"\t".join(map(normal, self.texts(row)))}, paragraphs)
 
     def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
-        return min(SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row))), longest)
+        tokens = SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row)))
+        return tokens if self.per_token else min(tokens, longest)
 
     # ----- token ids and batches -----
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """Flat arrays of some rows: ids, starts, example, and what training and scoring need."""
-        raise NotImplementedError
 
     def units(self, arrays: Arrays) -> np.ndarray:
         """First row of each training unit, and the end."""
@@ -111,18 +108,15 @@ class Format:
         return np.r_[changes, len(arrays["example"])]
 
     def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
-        """`labels` of some units; where they are per token, `wanted`: a mask of the rows' tokens.
-
-        `ids` replace the rows' token ids. `masking` says how masked LM hides tokens.
-        """
-        return {"labels": features.arrays["target"][rows]}
+        """`labels`, the tokens `wanted` where these are per token, and `ids` where some are new."""
+        return {"labels": features.arrays["target"][features.units[units]]}
 
     # ----- models -----
     def head(self, encoder: Any, labels: int) -> Any:
         """A new head, with the methods that heads.Tagger has."""
         from xfer_utils.formats import heads
 
-        return getattr(heads, self.head_class)(encoder.config, self.head_outputs or labels)
+        return getattr(heads, self.head_class)(encoder, self.head_outputs or labels)
 
     def empty_outputs(self, features: Any, width: int) -> np.ndarray:
         """Where raw outputs go, `width` numbers per row or token."""
@@ -136,34 +130,29 @@ class Format:
     # ----- gold and predictions, one per item; lists are stored as JSON -----
     def gold(self, rows: Rows, names: Names) -> list:
         """The right answer of each item: here the label's name."""
-        return [label_name(names, number) for number in rows["label"]]
+        return _named(names, rows["label"])
 
     def predictions(
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
     ) -> list:
-        """The model's answer for each item."""
-        raise NotImplementedError
+        """The model's answer for each item: here the name of the likeliest label."""
+        return _named(names, outputs.reshape(len(rows["label"]), -1).argmax(1))
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         """Equally likely answers of an item; 0 where chance is what `guesses` scores."""
-        return 0
+        return 0 if self.per_token else row.choices or len(row.labels)
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
         """Predictions of someone who has seen no input."""
-        raise NotImplementedError
 
 
 def of(name: str) -> Format:
     """The format of this name: that of the module with the same name."""
     module = f"{__package__}.{name}"
-    try:
-        return importlib.import_module(module).FORMAT
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != module:
-            raise
-        raise ValueError(
-            f"unknown format {name!r}: formats/{name}.py would have to define FORMAT"
-        ) from error
+    form = getattr(import_module(module), "FORMAT", None) if find_spec(module) else None
+    if form is None:
+        raise ValueError(f"unknown format {name!r}: formats/{name}.py would have to define FORMAT")
+    return form
 
 
 def check(row: Task) -> None:
@@ -176,32 +165,32 @@ def tokens_in(text: str) -> float:
     return len(text.encode()) / BYTES_PER_TOKEN
 
 
-def label_name(names: Names, number: int) -> str:
-    """A label as predictions are stored: its name, or its number where it has none."""
-    return names[number] if len(names) else str(number)
+def _named(names: Names, numbers: Sequence[int]) -> list[str]:
+    """Labels as predictions are stored: their names, or their numbers where they have none."""
+    return [names[number] if len(names) else str(number) for number in numbers]
 
 
-def encoded(
-    tokenizer: Any, *texts: Any, max_length: int, example: Iterable[int] | None = None
-) -> Arrays:
-    """Flat arrays of what the tokenizer makes of texts, or pairs of texts, cut at the end."""
-    coded = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
-    return flat(coded, example)
+def encoded(tokenizer: Any, first: list, second: list = (), **options: Any) -> Arrays:
+    """Flat arrays of texts, paired with the second ones that are not None, cut at the end."""
+    pairs = zip(first, second or [None] * len(first), strict=True)
+    texts = [text if other is None else (text, other) for text, other in pairs]
+    return flat(tokenizer(texts, truncation=True, return_attention_mask=False, **options))
 
 
-def flat(coded: Any, example: Iterable[int] | None = None) -> Arrays:
+def flat(coded: Any) -> Arrays:
     """A tokenizer's rows end to end; `example` says which example each row belongs to."""
     rows = coded["input_ids"]
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    example = coded.get("overflow_to_sample_mapping", range(len(rows)))
     arrays = {
-        "ids": _end_to_end(rows, np.int32, int(lengths.sum())),
-        "starts": np.r_[np.int64(0), np.cumsum(lengths)],
-        "example": np.asarray(range(len(rows)) if example is None else list(example), np.int32),
+        "ids": np.fromiter(chain.from_iterable(rows), np.int32),
+        "starts": starts([len(row) for row in rows]),
+        "example": np.asarray(example, np.int32),
     }
     if "token_type_ids" in coded:
-        arrays["types"] = _end_to_end(coded["token_type_ids"], np.uint8, len(arrays["ids"]))
+        arrays["types"] = np.fromiter(chain.from_iterable(coded["token_type_ids"]), np.uint8)
     return arrays
 
 
-def _end_to_end(rows: list[list[int]], kind: type, size: int) -> np.ndarray:
-    return np.fromiter((number for row in rows for number in row), kind, size)
+def starts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where rows of these lengths begin when they stand end to end, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -1,13 +1,12 @@
 """Stored columns on their way to canonical ones: texts, labels, answers, names of rows."""
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import compress, pairwise
 
 from xfer_utils.study.tasks import Task
 
@@ -15,7 +14,6 @@ Batch = dict[str, list]
 IGNORE = -100  # a token without a tag
 NO_LABEL = (None, "", "-", "-1", -1)
 ANSWER = ("text", "answer_start")
-LONGEST = 2**31 - 1  # answers are stored as 32-bit numbers
 SHARED = ("id", "cluster")  # columns that every format may name
 SENTENCE_END = re.compile(r"(?<=[.!?。！？؟।])[\s]+|(?<=[。！？])")
 
@@ -30,10 +28,7 @@ class BadValue(ValueError):
 
 @dataclass
 class Reading:
-    """How one table was read: rows there, kept, dropped and why, against the expected number.
-
-    `odd` counts what is kept but strange: ignored tags, answers that are not where they say.
-    """
+    """How one table was read; `odd` counts what is kept but strange, such as ignored tags."""
 
     task: str
     role: str
@@ -49,29 +44,21 @@ class Reading:
 
     def as_row(self) -> dict:
         """One row of a source's report."""
-        plain = {
-            "dropped": dict(self.dropped),
-            "odd": dict(self.odd),
-            "notes": "; ".join(self.notes),
-        }
         as_expected = None if self.expected is None else self.rows == self.expected
-        return vars(self) | plain | {"as_expected": as_expected}
+        return vars(self) | {"notes": "; ".join(self.notes), "as_expected": as_expected}
 
 
 class Conversion:
-    """One task, role and language being converted: what runs on from batch to batch.
+    """One task, role and language being converted: what runs on from batch to batch."""
 
-    `columns` says which stored column is which, `stored` which class names came with them.
-    """
+    reading: Reading
 
-    def __init__(self, task: Task, language: str, label_names: Sequence[str], prefix: str = ""):
-        self.task, self.language, self.prefix = task, language, prefix
+    def __init__(self, task: Task, language: str, label_names: Sequence[str]):
+        self.task, self.language, self.prefix, self.rows = task, language, "", 0
         self.label_names = list(label_names) or [str(n) for n in range(task.choices)]
-        self.columns: dict[str, str | list[str]] = {}
-        self.stored: dict[str, list[str]] = {}
-        self.reading: Reading | None = None
-        self.rows = 0
-        self._firsts: dict[bytes, str] = {}
+        self.columns: dict[str, str | list[str]] = {}  # which stored column is which
+        self.stored: dict[str, list[str]] = {}  # class names that came with a column
+        self._firsts: dict[int, str] = {}
         self._times: Counter = Counter()
 
     @property
@@ -79,48 +66,60 @@ class Conversion:
         """Whether rows are named by their number, having no ids."""
         return bool(self.columns) and "id" not in self.columns
 
-    def texts(self, batch: Batch, key: str) -> list[str]:
+    def texts(self, batch: Batch, key: str, end: str = "\r\n") -> list[str]:
         """A column of texts, without the line end that some files keep."""
-        return [text.rstrip("\r\n") for text in self.raw_texts(batch, key)]
-
-    def raw_texts(self, batch: Batch, key: str) -> list[str]:
-        """A column of texts as they are."""
-        return checked_texts(batch[self.columns[key]], self.columns[key])
+        column = self.columns[key]
+        return [text.rstrip(end) for text in checked_texts(batch[column], column)]
 
     def ids(self, batch: Batch, key: str) -> list[str]:
         """A column of identifiers, as strings."""
         column = self.columns[key]
-        for index, value in enumerate(batch[column]):
-            if not isinstance(value, str | int):
-                raise BadValue(index, column, f"an id was expected, not {value!r}")
-        return [str(value) for value in batch[column]]
+        ids = [str(value) if isinstance(value, int) else value for value in batch[column]]
+        return checked_texts(ids, column)
 
-    def labels(self, batch: Batch, key: str = "label") -> list[int | None]:
-        """A column of labels, as numbers."""
-        column = self.columns[key]
-        return labels(batch[column], column, self.label_names, self.stored[key])
+    def labels(self, values: list) -> list[int | None]:
+        """Values of the column of labels, as numbers."""
+        return labels(values, self.columns["label"], self.label_names, self.stored["label"])
 
-    def answers(self, batch: Batch, contexts: list[str]) -> list[dict]:
+    def tags(self, batch: Batch, words: list[list[str]]) -> list[list[int]]:
+        """The column of tags, as numbers; `_`, and new tags in an open set, are ignored."""
+        column, stored = self.columns["tags"], self.stored["tags"]
+        numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
+        numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
+        for index, (tokens, tags) in enumerate(zip(words, batch[column], strict=True)):
+            if not are_texts(tokens) or not isinstance(tags, list):
+                raise BadValue(index, column, "lists of words and of tags were expected")
+            if len(tokens) != len(tags):
+                raise BadValue(index, column, f"{len(tags)} tags for {len(tokens)} tokens")
+            unknown = [tag for tag in tags if tag not in numbers]
+            if unknown and not self.task.open_labels:
+                known = ", ".join(self.label_names)
+                raise BadValue(index, column, f"tag {unknown[0]!r} is not one of {known}")
+        sentences = [[numbers.get(tag, IGNORE) for tag in tags] for tags in batch[column]]
+        if ignored := sum(tags.count(IGNORE) for tags in sentences):
+            self.reading.odd["tags ignored"] += ignored
+        return sentences
+
+    def answers(self, batch: Batch, contexts: list[str]) -> list[dict[str, list]]:
         """The column of answers; misplaced ones are reported."""
         column = self.columns["answers"]
-        converted = [_answer_lists(n, value, column) for n, value in enumerate(batch[column])]
-        misplaced = sum(map(_misplaced, converted, contexts))
-        if misplaced and self.reading:
+        answers = [_answers(n, value, column) for n, value in enumerate(batch[column])]
+        if misplaced := sum(map(_misplaced, answers, contexts)):
             self.reading.odd["answers misplaced"] += misplaced
-        return [dict(zip(ANSWER, lists, strict=True)) for lists in converted]
+        return answers
 
     def names(self, batch: Batch, count: int, shared: list[str] | None = None) -> Batch:
         """id, item and cluster of a batch; `shared` is the text that makes rows one cluster."""
-        own = [str(self.rows + n) for n in range(count)]
-        own = own if self.numbered else self.ids(batch, "id")
-        items = [f"{self.prefix}{name}" for name in own]
-        rows = items if self.numbered else [self._once(item) for item in items]
-        clusters = rows
+        if self.numbered:
+            ids = items = [f"{self.prefix}{self.rows + n}" for n in range(count)]
+        else:
+            items = [self.prefix + name for name in self.ids(batch, "id")]
+            ids = [self._once(item) for item in items]
         if "cluster" in self.columns:
-            clusters = [str(name) for name in batch[self.columns["cluster"]]]
-        elif shared:
-            clusters = [self.first(text, row) for text, row in zip(shared, rows, strict=True)]
-        return {"id": rows, "item": items, "cluster": clusters}
+            clusters = list(map(str, batch[self.columns["cluster"]]))
+        else:
+            clusters = list(map(self.first, shared, ids)) if shared else ids
+        return {"id": ids, "item": items, "cluster": clusters}
 
     def _once(self, item: str) -> str:
         """The item's id, numbered from its second row on, since some data sets repeat ids."""
@@ -129,18 +128,14 @@ class Conversion:
 
     def first(self, text: str, row: str) -> str:
         """The first row that had this text; `row` where it is this one."""
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return self._firsts.setdefault(digest, row)
+        return self._firsts.setdefault(hash(text), row)
 
     def keep(self, rows: Batch, wanted: list[bool], why: str) -> Batch:
         """The wanted rows; the others are reported as dropped."""
         if all(wanted):
             return rows
         self.reading.dropped[why] += wanted.count(False)
-        return {
-            name: [value for value, want in zip(column, wanted, strict=True) if want]
-            for name, column in rows.items()
-        }
+        return {name: list(compress(column, wanted)) for name, column in rows.items()}
 
     def labelled(self, rows: Batch) -> Batch:
         """The rows that have a label."""
@@ -155,57 +150,48 @@ def checked_texts(values: list, column: str) -> list[str]:
     return values
 
 
+def are_texts(value: object) -> bool:
+    """Whether this is a list of strings."""
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
 def labels(
     values: list, column: str, names: Sequence[str], stored: Sequence[str] = ()
 ) -> list[int | None]:
-    """Labels as positions in `names`; None for a row without a label (-1, or nothing).
-
-    `stored` are the class names that came with integer labels: then the mapping goes by name.
-    """
-    table = _label_table(names, stored)
-    numbers: list[int | None] = []
+    """Labels as positions in `names`; None for a row without a label (-1, or nothing)."""
+    table = _label_table(names, stored) | dict.fromkeys(NO_LABEL)
     for index, value in enumerate(values):
-        missing = value in NO_LABEL
-        fits = isinstance(value, str | int) and not isinstance(value, bool) and value in table
-        if not (missing or fits):
-            known = ", ".join(map(str, table))
-            raise BadValue(index, column, f"label {value!r} is not one of {known}")
-        numbers.append(None if missing else table[value])
-    return numbers
+        if type(value) not in (str, int, type(None)) or value not in table:
+            raise BadValue(index, column, f"label {value!r} is not one of {', '.join(names)}")
+    return [table[value] for value in values]
 
 
 def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int, int]:
+    """Positions of names, and of numbers: by name, where class names are stored with them."""
     by_name: dict[str | int, int] = {name: position for position, name in enumerate(names)}
-    if stored and set(stored) & set(names):
+    by_number = {number: number for number in range(len(names))}
+    if set(stored) & set(names):
         by_number = {number: by_name[name] for number, name in enumerate(stored) if name in by_name}
-    elif stored and not all(name.isdigit() for name in stored):
+    elif not all(name.isdigit() for name in stored):
         raise ValueError(f"the stored classes {list(stored)} are none of {list(names)}")
-    else:
-        by_number = {int(name): int(name) for name in stored} or {n: n for n in range(len(names))}
-    digits = {} if any(name.isdigit() for name in names) else {str(n): n for n in range(len(names))}
-    return digits | by_name | by_number
+    return {str(number): number for number in range(len(names))} | by_name | by_number
 
 
-def _answer_lists(index: int, value: object, column: str) -> tuple[list[str], list[int]]:
+def _answers(index: int, value: object, column: str) -> dict[str, list]:
     """Texts and starts of one row, which may have two lists or a list of answers."""
     if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
         value = {key: [answer.get(key) for answer in value] for key in ANSWER}
-    words, starts = (value.get(key) for key in ANSWER) if isinstance(value, dict) else (None, None)
-    if not isinstance(words, list) or not isinstance(starts, list):
-        problem = f"lists 'text' and 'answer_start' were expected, not {value!r:.80}"
-    elif len(words) != len(starts):
-        problem = f"{len(words)} texts for {len(starts)} starts"
-    elif not all(isinstance(w, str) for w in words) or not all(isinstance(n, int) for n in starts):
-        problem = f"texts and whole numbers were expected, not {value!r:.80}"
-    elif far := [n for n in starts if abs(n) > LONGEST]:
-        problem = f"'answer_start' {far[0]} is no place in a text"
-    else:
-        return words, starts
-    raise BadValue(index, column, problem)
+    texts, starts = (value.get(key) for key in ANSWER) if isinstance(value, dict) else (None, None)
+    places = isinstance(starts, list) and all(isinstance(n, int) and n < 2**31 for n in starts)
+    if not are_texts(texts) or not places or len(texts) != len(starts):
+        lists = "lists 'text' and 'answer_start' were expected, of texts and their places"
+        raise BadValue(index, column, f"{lists}, not {value!r:.80}")
+    return {"text": texts, "answer_start": starts}
 
 
-def _misplaced(answer: tuple[list[str], list[int]], context: str) -> bool:
-    return any(not context.startswith(word, start) for word, start in zip(*answer, strict=True))
+def _misplaced(answer: dict[str, list], context: str) -> bool:
+    places = zip(answer["text"], answer["answer_start"], strict=True)
+    return any(not context.startswith(text, start) for text, start in places)
 
 
 @lru_cache(maxsize=1024)  # rows that share a paragraph or a premise stand together

@@ -1,11 +1,6 @@
-"""Text to token ids, kept as flat arrays, cached by content, shared by all runs.
+"""Text to token ids, kept as flat arrays, cached by content, shared by all runs."""
 
-A row is one encoder input: a pair of texts, a window of a long context or sentence, one choice of
-several, or one side of a question and its passage. Rows of one example stand side by side.
-"""
-
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +18,10 @@ CHUNK = 1000
 
 @dataclass
 class Features:
-    """Rows of one task as flat arrays.
+    """Rows of one task, an encoder input each: one or several side by side for an example.
 
-    `ids` (and `types`, `labels` of token tasks, `words`, `offsets`) hold all rows end to end;
-    `starts` cuts them; `example` says which example a row belongs to. `target` holds what is learnt
-    per row: a class, the number of the right choice, or start and end.
+    `ids` (and `types`, `labels`, `words`, `offsets`) hold all rows end to end; `starts` cuts them.
+    `example` says which example a row belongs to, and `target` what is learnt of it.
     """
 
     format: str
@@ -53,13 +47,12 @@ class Features:
     def take(self, rows: np.ndarray) -> "Features":
         """Some rows as an encoder's input: token ids, and their types."""
         lengths = self.lengths[rows]
-        starts = np.r_[np.int64(0), np.cumsum(lengths)]
+        starts = base.starts(lengths)
         shifts = self.arrays["starts"][rows] - starts[:-1]
         places = np.arange(starts[-1]) + np.repeat(shifts, lengths)
-        inputs = {
-            name: self.arrays[name][places] for name in ("ids", "types") if name in self.arrays
-        }
-        return Features(self.format, {**inputs, "starts": starts})
+        names = {"ids", "types"} & self.arrays.keys()
+        inputs = {name: self.arrays[name][places] for name in names}
+        return Features(self.format, inputs | {"starts": starts})
 
 
 def of_examples(
@@ -71,37 +64,31 @@ def of_examples(
 
 def of_text(lines: Iterable[str], tokenizer: Any, max_length: int) -> Features:
     """Features of plain lines for masked LM."""
-    return _of_chunks("mlm", _chunks(iter(lines)), tokenizer, max_length, 0)
+    lines = list(lines)
+    chunks = ({"text": lines[at : at + CHUNK]} for at in range(0, len(lines), CHUNK))
+    return _of_chunks("mlm", chunks, tokenizer, max_length, 0)
 
 
 def _of_chunks(format: str, chunks: Iterable, *how: Any) -> Features:
     parts, done = [], 0
     for chunk in chunks:
         part = base.of(format).encode(chunk, *how)
-        part["example"] = part["example"] + np.int32(done)
+        part["example"] += np.int32(done)
+        part["starts"] = np.diff(part["starts"])
         done += len(next(iter(chunk.values())))
         parts.append(part)
-    names = [name for name in parts[0] if name != "starts"]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    lengths = np.concatenate([np.diff(part["starts"]) for part in parts])
-    return Features(format, {**joined, "starts": np.r_[np.int64(0), np.cumsum(lengths)]})
-
-
-def _chunks(lines: Iterator[str]) -> Iterator[dict[str, list[str]]]:
-    while chunk := list(itertools.islice(lines, CHUNK)):
-        yield {"text": chunk}
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Features(format, arrays | {"starts": base.starts(arrays["starts"])})
 
 
 def cached(path: Path, make: Callable[[], Features]) -> Features:
     """The features in a file, made and stored where it is not there yet, or broken."""
     try:
         arrays = load_file(path)
-    except (FileNotFoundError, SafetensorError):
+        return Features(arrays.pop("format").tobytes().decode(), arrays)
+    except (FileNotFoundError, SafetensorError, KeyError):
         features = make()
-        marker = {f"format:{features.format}": np.zeros(1, np.int8)}
-        with paths.replacing(path) as temporary:
-            save_file({**features.arrays, **marker}, temporary)
-        return features
-    (marker,) = [name for name in arrays if name.startswith("format:")]
-    del arrays[marker]
-    return Features(marker.removeprefix("format:"), arrays)
+    name = np.frombuffer(features.format.encode(), np.uint8)
+    with paths.replacing(path) as temporary:
+        save_file({**features.arrays, "format": name}, temporary)
+    return features

@@ -1,11 +1,14 @@
 """What stands on top of the encoder: thin heads that formats share, and the states they read."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import AutoModelForMaskedLM
+from transformers.modeling_outputs import BaseModelOutput
 
 # 1 / 0.05, the usual temperature of in-batch softmax over cosines (SimCSE, sentence-transformers).
 SCALE = 20.0
@@ -23,10 +26,7 @@ class Padded:
     positions: torch.Tensor | None = None
 
     def vectors(self, pooling: str) -> torch.Tensor:
-        """One vector per row: of its first token, of its last real one, or the mean.
-
-        A causal model can use the last one or the mean: its first token has seen nothing.
-        """
+        """One vector per row: of its first token, of its last real one, or the mean."""
         if pooling == "first":
             return self.hidden[:, 0]
         if pooling == "last":
@@ -50,12 +50,15 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 class Tagger(nn.Module):
     """One linear layer over each token's state."""
 
+    has_dense = False
     loss = staticmethod(cross_entropy)
 
-    def __init__(self, config: Any, outputs: int, dense: bool = False) -> None:
+    def __init__(self, encoder: Any, outputs: int) -> None:
         super().__init__()
-        width, self.outputs = config.hidden_size, outputs
-        self.dense = nn.Linear(width, width) if dense else None
+        config, self.outputs = encoder.config, outputs
+        width = config.hidden_size
+        self.pooling = getattr(config, "xfer_head_pooling", "first")
+        self.dense = nn.Linear(width, width) if self.has_dense else None
         self.out = nn.Linear(width, outputs)
         rates = (getattr(config, name, None) for name in DROPOUTS)
         self.dropout = nn.Dropout(next(filter(None, rates), 0.0))
@@ -76,12 +79,9 @@ class Tagger(nn.Module):
 class Classifier(Tagger):
     """The usual dense layer and a linear one over each row's pooled vector."""
 
-    def __init__(self, config: Any, outputs: int) -> None:
-        super().__init__(config, outputs, dense=True)
-        self.pooling = pooling_of(config)
+    has_dense = True
 
     def forward(self, states: Padded) -> torch.Tensor:
-        """Logits of each row."""
         vectors = self.dropout(states.vectors(self.pooling))
         return self.out(self.dropout(torch.tanh(self.dense(vectors))))
 
@@ -103,7 +103,7 @@ class SpanHead(Tagger):
     @staticmethod
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean of the losses of start and end."""
-        start, end = (F.cross_entropy(logits[..., n].float(), labels[:, n]) for n in (0, 1))
+        start, end = (cross_entropy(logits[..., n], labels[:, n]) for n in (0, 1))
         return (start + end) / 2
 
 
@@ -112,12 +112,12 @@ class PairHead(nn.Module):
 
     loss = staticmethod(cross_entropy)
 
-    def __init__(self, config: Any, _outputs: int = 0) -> None:
+    def __init__(self, encoder: Any, _outputs: int) -> None:
         super().__init__()
-        self.pooling, self.outputs = pooling_of(config), config.hidden_size
+        self.pooling = getattr(encoder.config, "xfer_head_pooling", "first")
+        self.outputs = encoder.config.hidden_size
 
     def forward(self, states: Padded) -> torch.Tensor:
-        """One vector per row, in full precision."""
         return F.normalize(states.vectors(self.pooling).float(), dim=-1)
 
     @staticmethod
@@ -127,6 +127,55 @@ class PairHead(nn.Module):
             return SCALE * vectors[0::2] @ vectors[1::2].T
 
 
-def pooling_of(config: Any) -> str:
-    """What heads classify, as the encoder's configuration says."""
-    return getattr(config, "xfer_head_pooling", "first")
+class MlmHead(nn.Module):
+    """The masked-LM head of the encoder's own architecture: its model with the encoder taken out.
+
+    The output layer shares the encoder's word embeddings. A published head comes with its weights;
+    one that the checkpoint does not have starts anew.
+    """
+
+    decisions, loss = staticmethod(Tagger.decisions), staticmethod(cross_entropy)
+
+    def __init__(self, encoder: Any, _outputs: int) -> None:
+        super().__init__()
+        config, origin = encoder.config, getattr(encoder, "xfer_origin", None)
+        if type(config) not in AutoModelForMaskedLM._model_mapping:
+            problem = f"{config.model_type} has no masked-LM head"
+            raise ValueError(f"{problem}: choose a model that was pre-trained as a masked LM")
+        if hasattr(config, "legacy"):
+            # mDeBERTa's published head has the names of the newer of two that its architecture has.
+            config.legacy = False
+        if origin:
+            options = {"config": config, "dtype": torch.float32, **origin.options}
+            whole = AutoModelForMaskedLM.from_pretrained(origin.model, **options)
+        else:
+            whole = AutoModelForMaskedLM.from_config(config, dtype=torch.float32)
+        output, words = whole.get_output_embeddings(), encoder.get_input_embeddings()
+        setattr(whole, whole.base_model_prefix, _PassThrough(encoder))
+        same_shape = output.weight.shape == words.weight.shape
+        if same_shape and getattr(config, "tie_word_embeddings", True):
+            output.weight = words.weight
+        self.whole = whole
+
+    def forward(self, states: Padded) -> torch.Tensor:
+        return self.whole(inputs_embeds=states.tokens()[None]).logits[0]
+
+    def save(self, folder: Path, encoder: nn.Module) -> None:
+        """The whole masked language model: its folder loads as an encoder and as a masked LM."""
+        prefix = self.whole.base_model_prefix
+        empty = getattr(self.whole, prefix)
+        setattr(self.whole, prefix, encoder)
+        self.whole.save_pretrained(folder)
+        setattr(self.whole, prefix, empty)
+
+
+class _PassThrough(nn.Module):
+    """Stands in for the encoder: what comes in are its hidden states already."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        # Past nn.Module's registration: these are the encoder's own embeddings, no second set.
+        self.__dict__["embeddings"] = getattr(encoder, "embeddings", None)
+
+    def forward(self, *_: Any, inputs_embeds: torch.Tensor, **__: Any) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=inputs_embeds)

@@ -43,21 +43,14 @@ class Masking:
 class Mlm(Format):
     """Long lines become several rows; hidden tokens are predicted over the whole vocabulary."""
 
+    head_class = "MlmHead"
+
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
-        coded = tokenizer(
-            chunk["text"], truncation=True, max_length=max_length, return_overflowing_tokens=True,
-            return_attention_mask=False,
-        )  # fmt: skip
-        return base.flat(coded, coded["overflow_to_sample_mapping"])
+        options = {"max_length": max_length, "return_overflowing_tokens": True}
+        return base.encoded(tokenizer, chunk["text"], **options)
 
     def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         return masking.hide(features.take(rows).arrays["ids"])
-
-    def head(self, encoder: Any, labels: int) -> Any:
-        # Imported here: plans know the format, but need no torch.
-        from xfer_utils.formats.mlm_head import MlmHead
-
-        return MlmHead(encoder)
 
 
 FORMAT = Mlm()

@@ -1,6 +1,7 @@
 """A question and the passage that answers it: a dual encoder learns to bring the two together."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
 from xfer_utils.formats.columns import Batch, Conversion, normal
-from xfer_utils.formats.sentence import sentence_at, within
+from xfer_utils.formats.sentence import sentence_at
 from xfer_utils.formats.span import FORMAT as SPAN
 from xfer_utils.study.tasks import Task
 
@@ -39,18 +40,15 @@ class Pair(Format):
         places = [answer["answer_start"][0] for answer in rows.pop("answers")]
         return rows | {"passage": list(map(sentence_at, rows["context"], places))}
 
-    def texts(self, row: Mapping[str, Any]) -> list[str]:
-        return [row["question"], row["passage"], row["context"]]
-
     def marks(self, row: Mapping[str, Any]) -> Marks:
         return SPAN.marks(row) if row["context"] else Marks({normal(row["question"])})
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """Rows alternate; both sides are encoded as they are where they are searched."""
-        count = len(chunk["question"])
-        texts = [t for row in zip(chunk["question"], chunk["passage"], strict=True) for t in row]
-        contexts = [text for context in chunk["context"] for text in ("", context)]
-        return within(texts, contexts, tokenizer, max_length, np.repeat(np.arange(count), 2))
+        texts = list(chain(*zip(chunk["question"], chunk["passage"], strict=True)))
+        contexts = [part for context in chunk["context"] for part in (None, context or None)]
+        arrays = base.encoded(tokenizer, texts, contexts, max_length=max_length)
+        return {**arrays, "example": arrays["example"] // 2}
 
     def targets(self, features: Any, rows: np.ndarray, units: list[int], masking: Any) -> Arrays:
         """The right passage of each question is the one at its own place in the batch."""

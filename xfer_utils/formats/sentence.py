@@ -1,6 +1,7 @@
 """Sentences to be matched: translations, mining pools, answers to questions, mentions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 from xfer_utils.formats import base
@@ -10,27 +11,25 @@ from xfer_utils.study.tasks import Task
 
 FIELDS = ("id", "item", "cluster", "side", "text", "match", "context")  # the canonical columns
 OTHER_SIDE = {"source": "target", "target": "source"}
+ANSWERS = ("id", "question", "context", "answers")
 
 
 class Sentence(Format):
     """Two sides in one table: `match` is the id on the other side. Searched, never trained on."""
 
     columns: Mapping[str, Any] = dict.fromkeys(FIELDS[3:], base.TEXT)
+    optional = (*OTHER_SIDE, "source_id", "target_id", "match", *ANSWERS[1:], "breaks")
+    needs = ("layout",)
     inputs_per_item = 2
 
     def check(self, row: Task) -> None:
-        if row.layout is None and not row.parts:
-            raise ValueError("format sentence needs `layout`: pairs, pools, answers or entities")
         super().check(row)
-
-    def column_names(self, row: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Which columns are needed depends on the layout."""
-        if row.layout == "answers":
-            return ("id", "question", "context", "answers"), ("breaks",)
-        return (), ("source", "target", "source_id", "target_id", "match")
+        if row.layout == "answers" and not set(ANSWERS) <= set(row.columns):
+            raise ValueError(f"layout answers needs the columns {', '.join(ANSWERS)}")
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
-        return _answers(batch, table) if table.task.layout == "answers" else _pairs(batch, table)
+        rows = _answers(batch, table) if table.task.layout == "answers" else _pairs(batch, table)
+        return dict(zip(FIELDS, map(list, zip(*rows, strict=True)), strict=True))
 
     def texts(self, row: Mapping[str, Any]) -> list[str]:
         return [row["text"], *([row["context"]] if row.get("context") else [])]
@@ -41,59 +40,43 @@ class Sentence(Format):
         return Marks({normal(row["text"])}, ids={row["item"]})
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
-        return within(chunk["text"], chunk["context"], tokenizer, max_length)
+        """A sentence that is part of a context has it as its second segment."""
+        return base.encoded(tokenizer, chunk["text"], chunk["context"], max_length=max_length)
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         return max(1, sum(side == "target" for side in rows["side"]))
 
 
-def within(
-    texts: Sequence[str], contexts: Sequence[str | None], tokenizer: Any, max_length: int,
-    example: Any = None,
-) -> Arrays:  # fmt: skip
-    """Texts as rows, each with the context it is part of as its second segment where it has one."""
-    both = zip(texts, contexts, strict=True)
-    inputs = [(text, context) if context else text for text, context in both]
-    return base.encoded(tokenizer, inputs, max_length=max_length, example=example)
-
-
-def _pairs(batch: Batch, table: Conversion) -> Batch:
+def _pairs(batch: Batch, table: Conversion) -> list[tuple]:
     """Row i of one side is the translation of row i of the other; either side may be absent.
 
-    Ids are those stored or made from row numbers. Where `match` is stored, nothing is translated:
-    mentions in two languages may have one id, so items are made from row numbers.
+    Where `match` is stored, nothing is translated: mentions in two languages may have one id.
     """
     sides = [side for side in OTHER_SIDE if side in table.columns]
     count = len(batch[table.columns[sides[0]]])
     numbered = [f"{table.prefix}{table.language}-{table.rows + n}" for n in range(count)]
     own = {side: [f"{name}-{side}" for name in numbered] for side in OTHER_SIDE}
-    stored = {side: f"{side}_id" for side in OTHER_SIDE if f"{side}_id" in table.columns}
-    ids = own | {side: table.ids(batch, key) for side, key in stored.items()}
-    rows: Batch = {name: [] for name in FIELDS[:-1]}
+    stored = [side for side in OTHER_SIDE if f"{side}_id" in table.columns]
+    ids = own | {side: table.ids(batch, f"{side}_id") for side in stored}
+    rows: list[tuple] = []
     for side in sides:
-        matched = OTHER_SIDE[side] in sides
-        match = ids[OTHER_SIDE[side]] if matched else [None] * count
+        other = OTHER_SIDE[side]
+        match = ids[other] if other in sides else repeat(None, count)
         items = numbered if "source" in table.columns else ids[side]
         if "match" in table.columns:
             items = own[side]
             match = table.ids(batch, "match") if side == "source" else match
-        columns = (ids[side], items, items, [side] * count, table.texts(batch, side), match)
-        for name, values in zip(rows, columns, strict=True):
-            rows[name] += values
+        texts = table.texts(batch, side)
+        rows += zip(ids[side], items, items, repeat(side), texts, match, repeat(None))
     return rows
 
 
-def _answers(batch: Batch, table: Conversion) -> Batch:
-    """Questions (source) and the sentences of their paragraphs (target).
-
-    A question's match is the sentence that holds the answer's start. Where the data has no sentence
-    breaks, paragraphs are split after sentence-final punctuation.
-    """
+def _answers(batch: Batch, table: Conversion) -> list[tuple]:
+    """Questions (source) and their paragraphs' sentences (target); one holds the answer's start."""
     questions, contexts = table.texts(batch, "question"), table.texts(batch, "context")
     answers, ids = table.answers(batch, contexts), table.ids(batch, "id")
-    breaks = map(split_sentences, contexts)
-    if "breaks" in table.columns:
-        breaks = batch[table.columns["breaks"]]
+    stored = table.columns.get("breaks")
+    breaks = batch[stored] if stored else map(split_sentences, contexts)
     rows = []
     examples = zip(ids, questions, contexts, answers, breaks, strict=True)
     for index, (name, question, context, answer, spans) in enumerate(examples):
@@ -106,7 +89,7 @@ def _answers(batch: Batch, table: Conversion) -> Batch:
                 rows.append((key, key, paragraph, "target", context[begin:end], None, context))
         match = keys[_holding(spans, answer["answer_start"][0])]
         rows.append((name, name, paragraph, "source", question, match, None))
-    return dict(zip(FIELDS, map(list, zip(*rows, strict=True)), strict=True))
+    return rows
 
 
 def _holding(sentences: list[tuple[int, int]], place: int) -> int:

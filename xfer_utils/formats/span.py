@@ -1,16 +1,17 @@
 """A question and a context that holds its answer, or none."""
 
-import math
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from xfer_utils.formats import base, windows
+from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays, Format, Marks, Names, Nearest, Rows
-from xfer_utils.formats.columns import Batch, Conversion, normal
+from xfer_utils.formats.columns import Batch, Conversion
 from xfer_utils.study.tasks import Task
 
 ANSWERS = {"text": base.TEXTS, "answer_start": base.datasets.List(base.NUMBER)}
@@ -21,29 +22,20 @@ class Span(Format):
 
     columns: Mapping[str, Any] = {"question": base.TEXT, "context": base.TEXT, "answers": ANSWERS}
     required = ("question", "context", "answers")
-    head_class = "SpanHead"
-    head_outputs = 2
-    per_token = True
-    spare_from_end = True
+    head_class, head_outputs = "SpanHead", 2
+    per_token = spare_from_end = True
+    paragraph = "context"
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Texts stay as they are: answers are places in them."""
-        question, context = (table.raw_texts(batch, key) for key in ("question", "context"))
+        question, context = (table.texts(batch, key, end="") for key in ("question", "context"))
         answers = table.answers(batch, context)
         rows = {"question": question, "context": context, "answers": answers}
         return table.names(batch, len(question), context) | rows
 
-    def texts(self, row: Mapping[str, Any]) -> list[str]:
-        return [row["question"], row["context"]]
-
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """Ids and articles too: data sets of questions on paragraphs share them."""
-        items = super().marks(row).items
-        return Marks(items, {normal(row["context"])}, {row["item"]}, {row["cluster"]})
-
-    def estimated_tokens(self, row: Mapping[str, Any], longest: int) -> float:
-        """Windows together read the whole context; what they repeat is left out."""
-        return super().estimated_tokens(row, math.inf)
+        return replace(super().marks(row), ids={row["item"]}, articles={row["cluster"]})
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """The target is the answer's first and last token, or 0, 0 where the window lacks it."""
@@ -54,19 +46,16 @@ class Span(Format):
             stride=min(doc_stride, (max_length - longest) // 2), return_overflowing_tokens=True,
             return_offsets_mapping=True, return_attention_mask=False,
         )  # fmt: skip
-        example = coded["overflow_to_sample_mapping"]
-        offsets, targets = [], np.zeros((len(example), 2), np.int64)
-        for row, sample in enumerate(example):
-            inside = np.array([part == 1 for part in coded.sequence_ids(row)])
-            places = np.asarray(coded["offset_mapping"][row], np.int32)
-            offsets.append(np.where(inside[:, None], places, -1))
-            targets[row] = _answer_tokens(offsets[-1], chunk["answers"][sample])
-        offsets = np.concatenate(offsets).astype(np.int32)
-        return {**base.flat(coded, example), "offsets": offsets, "target": targets}
+        arrays = base.flat(coded)
+        offsets = [np.asarray(places, np.int32) for places in coded["offset_mapping"]]
+        for row, places in enumerate(offsets):
+            places[[part != 1 for part in coded.sequence_ids(row)]] = -1
+        answers = [chunk["answers"][example] for example in arrays["example"]]
+        targets = np.array(list(map(_answer_tokens, offsets, answers)), np.int64)
+        return {**arrays, "offsets": np.concatenate(offsets), "target": targets}
 
     def row_outputs(self, logits: Any, lengths: np.ndarray) -> Sequence[np.ndarray]:
-        block = logits.cpu().numpy()
-        return [scores[:length] for scores, length in zip(block, lengths, strict=True)]
+        return [scores[:n] for scores, n in zip(logits.cpu().numpy(), lengths, strict=True)]
 
     def gold(self, rows: Rows, names: Names) -> list:
         return [answer["text"] for answer in rows["answers"]]
@@ -75,29 +64,23 @@ class Span(Format):
         self, rows: Rows, features: Any, outputs: np.ndarray, names: Names, nearest: Nearest
     ) -> list:
         """The best span; the empty answer competes where some questions have none."""
-        lengths, offsets = features.lengths, features.arrays["offsets"]
-        real = np.arange(lengths.max()) < lengths[:, None]
+        real = np.arange(features.lengths.max()) < features.lengths[:, None]
         scores = np.full((*real.shape, 2), -1e9, np.float32)
-        places = np.full((*real.shape, 2), -1, np.int32)
-        scores[real], places[real] = outputs, offsets
-        answers = windows.best_spans(
-            scores[..., 0], scores[..., 1], features.arrays["example"], places[..., 0],
-            places[..., 1], places[..., 0] >= 0, n_examples=len(rows["id"]),
-            null=any(not answer["text"] for answer in rows["answers"]),
-        )  # fmt: skip
-        return windows.answer_texts(answers, rows["context"])
+        offsets = np.full((*real.shape, 2), -1, np.int32)
+        scores[real], offsets[real] = outputs, features.arrays["offsets"]
+        null = any(not answer["text"] for answer in rows["answers"])
+        places = best_spans(scores, offsets, features.arrays["example"], null)
+        contexts = zip(rows["context"], places, strict=True)
+        return [context[begin:end].strip() for context, (begin, end) in contexts]
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
-        """Random spans, each as long (in words) as the gold answer of some random question.
-
-        Words are what stands between spaces; in Thai or Chinese, which have hardly any, characters.
-        """
+        """Random spans, as long in words as random gold answers; in characters without spaces."""
         texts = []
         for context in rows["context"]:
             answers = draw.choice(gold)
             spaced = len(context.split()) * 15 > len(context)
-            matches = re.finditer(r"\S+" if spaced else r"\S", context)
-            words = [word.span() for word in matches] or [(0, 0)]
+            pattern = r"\S+" if spaced else r"\S"
+            words = [word.span() for word in re.finditer(pattern, context)] or [(0, 0)]
             length = len(answers[0].split() if spaced else answers[0]) if len(answers) else 1
             first = draw.randrange(max(1, len(words) - length + 1))
             last = min(first + max(1, length), len(words)) - 1
@@ -107,11 +90,8 @@ class Span(Format):
 
 def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:
     """Texts of at most so many tokens, so that a very long question leaves room for its context."""
-    coded = tokenizer(
-        texts, add_special_tokens=False, truncation=True, max_length=longest,
-        return_offsets_mapping=True, return_attention_mask=False,
-    )  # fmt: skip
-    offsets = coded["offset_mapping"]
+    options = {"truncation": True, "max_length": longest, "return_offsets_mapping": True}
+    offsets = tokenizer(texts, add_special_tokens=False, **options)["offset_mapping"]
     ends = [places[-1][1] if len(places) == longest else None for places in offsets]
     return [text[:end] for text, end in zip(texts, ends, strict=True)]
 
@@ -127,6 +107,42 @@ def _answer_tokens(offsets: np.ndarray, answers: dict) -> tuple[int, int]:
     context = np.flatnonzero(starts >= 0)
     whole = len(tokens) and starts[context[0]] <= begin and ends[context[-1]] >= end
     return (int(tokens[0]), int(tokens[-1])) if whole else (0, 0)
+
+
+def best_spans(
+    scores: np.ndarray, offsets: np.ndarray, example: np.ndarray, null: bool,
+    longest: int = 30, n_best: int = 20,
+) -> np.ndarray:  # fmt: skip
+    """Characters [begin, end) of each example's best span over its windows; (0, 0) is no answer.
+
+    `scores` and `offsets` [windows, tokens, 2] are of starts and ends, -1 outside the context. As
+    in the reference scripts, spans are made of a window's `n_best` starts and ends (here: of its
+    context). With `null`, the empty answer wins where its lowest score over the windows, each at
+    the first token, is above the best span's.
+    """
+    of_context = np.where(offsets >= 0, scores, -np.inf)
+    score, first, last = _best_in_windows(of_context, longest, min(n_best, scores.shape[1]))
+    windows = pd.Series(score).groupby(example).idxmax().to_numpy()
+    spans = np.c_[offsets[windows, first[windows], 0], offsets[windows, last[windows], 1]]
+    empty = np.isneginf(score[windows])
+    if null:
+        null_score = pd.Series(scores[:, 0].sum(1)).groupby(example).min().to_numpy()
+        empty |= null_score > score[windows]
+    spans[empty] = 0
+    return spans
+
+
+def _best_in_windows(scores: np.ndarray, longest: int, n: int) -> tuple[np.ndarray, ...]:
+    """Score, first and last token of the best span of each window; -inf where it has none."""
+    places = np.sort(np.argpartition(scores, scores.shape[1] - n, axis=1)[:, -n:], axis=1)
+    starts, ends = places[..., 0], places[..., 1]
+    highest = np.take_along_axis(scores, places, axis=1)
+    tokens = ends[:, None, :] - starts[:, :, None]
+    pairs = highest[:, :, None, 0] + highest[:, None, :, 1]
+    pairs[(tokens < 0) | (tokens >= longest)] = -np.inf
+    flat = pairs.reshape(len(pairs), n * n)
+    best, rows = flat.argmax(axis=1), np.arange(len(flat))
+    return flat[rows, best], starts[rows, best // n], ends[rows, best % n]
 
 
 FORMAT = Span()
