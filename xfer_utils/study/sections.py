@@ -85,17 +85,12 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
         if (self.pretrain is None) == (self.load is None):
-            raise ValueError(
-                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
-            )
-        if self.layer is not None and not 0 <= self.layer <= self.deepest:
-            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {self.deepest}")
+            origins = "`pretrain:` (train it here) and `load:` (a hub id or folder)"
+            raise ValueError(f"needs exactly one of {origins}")
+        last = self.pretrain.layers if self.pretrain else 1000
+        if self.layer is not None and not 0 <= self.layer <= last:
+            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {last}")
         return self
-
-    @property
-    def deepest(self) -> int:
-        """The last layer, as far as the study file knows it."""
-        return self.pretrain.layers if self.pretrain else 1000
 
 
 class Arm(Section):
@@ -108,20 +103,13 @@ class Arm(Section):
 
     title: str = ""
     tasks: list[str] = []
-    languages: list[str] = ["en"]
+    languages: list[Literal["en"]] = ["en"]
     transform: Literal[""] = ""
     text: Annotated[float, Field(ge=0, le=0)] = 0.0
     steps: Count = 0
     together: Literal[False] = False
     cap: Positive = 2**17
     training: Training = Training()
-
-    @field_validator("languages")
-    @classmethod
-    def _english_alone(cls, codes: list[str]) -> list[str]:
-        if codes != ["en"]:
-            raise ValueError("phase 2 reads English alone so far: write [en]")
-        return codes
 
 
 class Seeds(Section):
@@ -137,10 +125,3 @@ class Seeds(Section):
             if seeds.count(seed) > 1:
                 raise ValueError(f"seed {seed} is listed twice")
         return seeds
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sections(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            raise ValueError("write `seeds: {none: [0, 1, 2], other: [0]}`: lists of seeds by row")
-        return value
