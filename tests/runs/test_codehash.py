@@ -10,7 +10,7 @@ from conftest import PROJECT, environment
 
 from xfer_utils.runs import codehash
 
-CODE = '''\
+CODE = """\
 from xfer_utils import low
 
 
@@ -26,7 +26,7 @@ def half(number):
     if number:
         from xfer_utils.deep import inner
     return number / 2
-'''
+"""
 
 
 @pytest.fixture

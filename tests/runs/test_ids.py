@@ -150,7 +150,7 @@ ADDED = {
     ),
     "xfer_utils/scoring/search.py": appended("\n\ndef new():\n    return 1\n"),
     "xfer_utils/scoring/metrics.py": appended("\n\ndef new():\n    return 1\n"),
-    "xfer_utils/sources/client_errors.py": swapped("The disk is full", "There is no room left"),
+    "xfer_utils/sources/client_errors.py": appended('\nNEW = "another wording"\n'),
     "notebooks/51_new_summary.ipynb": lambda _: '{"cells": [], "metadata": {}, "nbformat": 4}',
 }
 

@@ -65,8 +65,8 @@ class Counts:
         """The first examples, in English or else in the first language that has some."""
         if self.source and (name, role) not in self._samples:
             codes = self.source.languages(name, role)[:1]
-            rows = [self.source.sample(name, role, code, SAMPLE) for code in codes]
-            self._samples[name, role] = sum(rows, [])
+            rows = [row for code in codes for row in self.source.sample(name, role, code, SAMPLE)]
+            self._samples[name, role] = rows
         return self._samples.get((name, role), [])
 
     def _stored(self, name: str, role: str, language: str) -> int:

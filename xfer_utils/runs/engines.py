@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xfer_utils.runs import codehash, records
 from xfer_utils.runs.claims import Claims
-from xfer_utils.runs.plan import Plan, Run
+from xfer_utils.runs.plan import Plan, Run, differing
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
@@ -190,10 +190,9 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
 
 
 def _check_code(run: Run) -> None:
-    """A record says which code made it: code edited since the plan was made must not run under it."""
+    """A record says which code made it: code edited since the plan must not run under it."""
     notebook = paths.NOTEBOOKS / run.kind.notebook
-    now = codehash.of_notebook(notebook)
-    edited = [name for name in sorted({*run.code, *now}) if run.code.get(name) != now.get(name)]
+    edited = differing(run.code, codehash.of_notebook(notebook))
     if codehash.of_cells(notebook) != run.identity["cells"]:
         edited.append(f"notebooks/{run.kind.notebook}")
     if edited:
@@ -212,9 +211,8 @@ def execute_notebook(
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     options = client_options(executed.with_suffix(".log"), kernel_environment(threads, slot))
-    papermill.execute_notebook(
-        str(notebook), str(executed), parameters, progress_bar=False, autosave_cell_every=0, **options
-    )
+    options |= {"progress_bar": False, "autosave_cell_every": 0}
+    papermill.execute_notebook(str(notebook), str(executed), parameters, **options)
 
 
 def kernel_environment(threads: int, slot: int) -> dict[str, str]:

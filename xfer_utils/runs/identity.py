@@ -92,7 +92,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 
 
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
-    """What cleaning takes out of a training set, or (data not at hand yet) what it is held against."""
+    """What cleaning takes out of a training set; what it is held against, if data are far."""
     if not hasattr(source, "path"):
         return digest({target: source.revision(target) for target in held_out})
 

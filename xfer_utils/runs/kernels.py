@@ -49,26 +49,21 @@ class ForkedKernel:
             self.wait()
 
     def poll(self) -> int | None:
-        """The exit code, or None while the kernel lives."""
         return self._process.exitcode
 
     def wait(self) -> int | None:
-        """Waits for the end; the exit code."""
         self._process.join()
         LIVE.discard(self)
         return self._process.exitcode
 
     def send_signal(self, signum: int) -> None:
-        """Signals the kernel."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
     def kill(self) -> None:
-        """Ends the kernel at once."""
         self.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Asks the kernel to end."""
         self.send_signal(signal.SIGTERM)
 
 
@@ -133,7 +128,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 def serve(arguments: list[str], environment: dict[str, str], log: str) -> None:
-    """The forked process: own session, the run's environment and log, then an ordinary ipykernel."""
+    """The forked process: own session, the run's environment and log, then a plain ipykernel."""
     os.setsid()
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     os.environ.clear()

@@ -57,8 +57,7 @@ class Run:
 
     def changed_code(self, result: records.Result) -> list[str]:
         """Modules whose code is not that which made a result."""
-        names = {*self.code, *result.code}
-        return sorted(name for name in names if self.code.get(name) != result.code.get(name))
+        return differing(self.code, result.code)
 
 
 @dataclass
@@ -82,6 +81,11 @@ class Plan:
         """Results of the runs that are done."""
         results = {run.id: run.result() for run in self.runs.values()}
         return {id: result for id, result in results.items() if result is not None}
+
+
+def differing(code: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Modules whose hashes differ, or that only one of two versions of the code has."""
+    return sorted({name for name, _ in code.items() ^ other.items()})
 
 
 def runs_folder() -> Path:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a draft written by its notebook, checked and renamed by the launcher."""
+"""What a run leaves behind: a draft of its notebook's, checked and renamed by the launcher."""
 
 import json
 import math
@@ -78,10 +78,11 @@ def write_draft(
     data: list[dict] = (),
 ) -> Path:  # fmt: skip
     """Writes the draft of a run's record, which becomes its result once papermill has returned."""
-    files = [path for folder in FOLDERS for path in sorted((run_dir / folder).rglob("*"))]
+    paths_in = [path for folder in FOLDERS for path in sorted((run_dir / folder).rglob("*"))]
+    files = [path for path in paths_in if path.is_file()]
     content = {
         "scores": list(scores),
-        "files": {p.relative_to(run_dir).as_posix(): p.stat().st_size for p in files if p.is_file()},
+        "files": {path.relative_to(run_dir).as_posix(): path.stat().st_size for path in files},
         "training": training or {},
         "data": list(data),
         "environment": environment(),

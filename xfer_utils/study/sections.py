@@ -1,4 +1,4 @@
-"""The sections of a study file: each validated, with the paper's values as defaults where it has them.
+"""The sections of a study file, each validated; defaults are the paper's where it has them.
 
 A default is also a setting's *off value* in a run's identity: what stands at its default is left
 out there, so that a new setting changes no id of a finished run. A default that is to change
@@ -21,7 +21,7 @@ class Section(BaseModel):
 
 
 class Training(Section):
-    """How one training is done. Defaults are the paper's, but for `select`: its is `english_dev`."""
+    """How one training is done. Defaults are the paper's, but for `select` (`english_dev`)."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
     epochs: Positive = 2

@@ -111,7 +111,7 @@ def _file() -> dict[str, dict]:
 
 @cache
 def registry() -> dict[str, Task]:
-    """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line there."""
+    """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line."""
     return {name: _task(name, row) for name, row in _file().items() if name != TEXT}
 
 
