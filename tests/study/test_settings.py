@@ -91,7 +91,7 @@ WRONG = [
     ),
     ("name: mine", "name: My Study", "name", 1, "match pattern"),
     ("title: Mine\n", "", "title", None, "missing"),
-    ("title: Mine", "title: Mine\nsource: hob", "source", 3, "toy, hub or folder:PATH"),
+    ("title: Mine", "title: Mine\nsource: hob", "source", 3, "toy|hub|folder:"),
     ("title: Mine", "title: Mine\nseeds: {none: [1, two]}", "seeds.none.1", 3, "two"),
     ("title: Mine", "title: Mine\nevaluate: {xnly: test}", "evaluate", 3, "Did you mean `xnli`?"),
     ("title: Mine", "title: Mine\nevaluate: {xnli: tset}", "evaluate.xnli", 3, "'dev' or 'test'"),

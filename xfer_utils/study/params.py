@@ -33,7 +33,7 @@ class Study(Section):
     question: str
     estimand: str
     note: str = ""
-    source: str = "toy"
+    source: Annotated[str, Field(pattern=r"^(toy|hub|folder:.+)$")] = "toy"
     world: dict[str, Any] = {}
     splits: dict[str, dict[str, str | list[str]]] = {}
     models: dict[Name, Model]
@@ -51,13 +51,6 @@ class Study(Section):
     summaries: list[str] = ["50_main_table", "70_explore_predictions"]
     workers: Count = 0
     threads: Count = 0
-
-    @field_validator("source")
-    @classmethod
-    def _known_source(cls, value: str) -> str:
-        if value in ("toy", "hub") or (value.startswith("folder:") and value != "folder:"):
-            return value
-        raise ValueError(f"`{value}` is no source: write toy, hub or folder:PATH")
 
     @field_validator("targets")
     @classmethod
