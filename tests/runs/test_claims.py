@@ -93,9 +93,7 @@ def test_of_several_heirs_one_inherits(launcher):
 
 def write(folder, age=0.0, **holder):
     path = folder / "a.json"
-    path.write_text(
-        json.dumps({"host": claims.socket.gethostname(), "process": os.getpid(), **holder})
-    )
+    path.write_text(json.dumps({**claims._process(os.getpid()), **holder}))
     os.utime(path, (time.time() - age,) * 2)
 
 
@@ -115,7 +113,7 @@ def test_on_this_host_the_process_is_asked_and_not_the_clock(tmp_path):
 
 
 def test_a_recycled_process_number_holds_nothing(tmp_path):
-    born = claims._born()["born"]
+    born = claims._process(os.getpid())["born"]
     with Claims(tmp_path) as ours:
         write(tmp_path, born=born)
         assert ours.running("a")

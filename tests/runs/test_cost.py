@@ -10,68 +10,44 @@ from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import Counts
 from xfer_utils.runs.plan import Run
 from xfer_utils.study import params, paths
+from xfer_utils.study.jobs import IntermediateJob
 
 SMOKE = paths.PARAMS / "smoke.yaml"
-MNLI = {
-    "tasks": ["mnli"],
-    "epochs": 2,
-    "max_examples": 0,
-    "max_steps": 0,
-    "batch_size": 32,
-    "max_length": 256,
-}
-
-
-def result(seconds: float, **more) -> records.Result:
-    """A done run as a record holds it; `more` replaces fields."""
-    content = {
-        "id": "x", "kind": "target", "labels": {"model": "m"}, "identity": {"parameters": {}},
-        "scores": [], "files": {}, "training": {}, "data": [],
-        "environment": records.environment(), "timing": {"total": seconds},
-    }  # fmt: skip
-    return records.Result(**{**content, **more})
+JOB = IntermediateJob(run_dir="", source="hub", encoder_dir="", tasks=["mnli"])
+MNLI = JOB.model_dump()
+SCORE = {"task": "t", "language": "en", "split": "dev", "metric": "accuracy", "value": 1.0, "n": 1}
 
 
 def put(run: Run, seconds: float, id: str = "", parameters: dict | None = None) -> None:
     """Stores a run as done."""
-    given = {**run.parameters, **(parameters or {})}
-    identity = {"parameters": given, "parents": list(run.parents)}
-    done = result(seconds, id=id or run.id, kind=run.kind, labels=run.labels, identity=identity)
-    scores = [
-        {
-            "task": "t",
-            "language": "en",
-            "split": "dev",
-            "metric": "accuracy",
-            "value": 1.0,
-            "n": 1,
-            "main": True,
-        }
-    ]
-    folder = study.runs_folder() / (id or run.id)
-    content = {**done.model_dump(), "scores": scores}
-    records.write_json(folder / records.RESULT, content)
+    content = {
+        "id": id or run.id, "kind": run.kind.name, "labels": run.labels, "identity": {}, "code": {},
+        "parameters": run.parameters | (parameters or {}), "parents": list(run.parents.values()),
+        "scores": [{**SCORE, "main": True}], "files": {}, "training": {}, "data": [],
+        "environment": records.environment(), "timing": {"total": seconds},
+    }  # fmt: skip
+    records.write_json(study.runs_folder() / (id or run.id) / records.RESULT, content)
 
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     """The smoke study's plan, with its encoder done, on a machine of a known rate."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    monkeypatch.setattr(cost, "_matrix_rate", lambda width: 1e11)
+    monkeypatch.setattr(cost, "machine_rate", lambda width: 3e10)
     plan = study.make_plan(SMOKE)
     put(encoder_of(plan), 10.0)
     return plan
 
 
 def encoder_of(plan) -> Run:
-    return next(run for run in plan.runs.values() if run.kind == "encoder")
+    return next(run for run in plan.runs.values() if run.kind.name == "encoder")
 
 
 def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
     return next(
         run
         for run in plan.runs.values()
-        if run.kind == "target"
+        if run.kind.name == "target"
         and (run.labels["train_task"], run.labels["arm"]) == (train_task, intermediate)
     )
 
@@ -80,24 +56,6 @@ def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
 def test_lora_needs_two_thirds_of_the_work():
     full, lora = (cost.effort({**MNLI, "tuning": how}, Counts()) for how in ("full", "lora"))
     assert lora / full == pytest.approx(4 / 6)
-
-
-def test_predicting_masked_tokens_is_work_too():
-    given = {"steps": 10, "batch_size": 4, "max_length": 50, "masked": 0.2, "vocabulary": 120}
-    shape = {"layers": 1, "width": 10, "feedforward": 20}  # 4 x 10 x 10 + 2 x 10 x 20 = 800 weights
-    work = 6 * 10 * 4 * 25 * (1 + 0.2 * 1200 / 800)
-    assert cost.effort(given | shape, Counts()) == pytest.approx(work)
-
-
-def test_parameters_at_their_defaults_may_be_left_out(plan):
-    """A run's identity holds what differs from the defaults."""
-    counts = Counts(study.source_of(plan.study))
-    for run in (encoder_of(plan), target(plan)):
-        defaults = params.Pretraining() if run.kind == "encoder" else params.Training()
-        usual = defaults.model_dump().items()
-        short = {key: value for key, value in run.parameters.items() if (key, value) not in usual}
-        assert len(short) < len(run.parameters)
-        assert cost.effort(short, counts) == cost.effort(run.parameters, counts)
 
 
 # ----- sizes -----
@@ -166,7 +124,9 @@ def test_a_model_of_another_size_and_equal_name_tells_nothing(plan, tmp_path):
     text = SMOKE.read_text().replace("width: 32", "width: 64")
     (tmp_path / "smoke.yaml").write_text(text)
     other = study.make_plan(tmp_path / "smoke.yaml")
-    assert target(other).parameters == done.parameters and target(other).labels == done.labels
+    folders = {"run_dir": "", "encoder_dir": ""}
+    assert target(other).parameters | folders == done.parameters | folders
+    assert target(other).labels == done.labels
     assert cost.expected(other, [target(other).id]).measured == 0
     (study.runs_folder() / encoder_of(plan).id / records.RESULT).unlink()
     assert cost.expected(plan, [done.id]).measured == 0, "its size is not known any more"
@@ -175,35 +135,23 @@ def test_a_model_of_another_size_and_equal_name_tells_nothing(plan, tmp_path):
 def test_time_from_flops_by_hand(plan):
     encoder = encoder_of(plan)
     (study.runs_folder() / encoder.id / records.RESULT).unlink()
-    given, counts = encoder.parameters, Counts(study.source_of(plan.study))
-    weights = cost.body_parameters(given["layers"], given["width"], given["feedforward"])
-    predicted = given["masked"] * given["vocabulary"] * given["width"]
-    lines = given["steps"] * given["batch_size"]
-    flops = 6 * lines * counts.line_tokens(given["max_length"]) * (weights + predicted)
+    parameters, counts = encoder.parameters, Counts(study.source_of(plan.study))
+    width, hidden = parameters["width"], parameters["feedforward"]
+    weights = parameters["layers"] * (4 * width * width + 2 * width * hidden)
+    lines = parameters["steps"] * parameters["batch_size"]
+    flops = 6 * lines * counts.line_tokens(parameters["max_length"]) * weights
     for threads in (1, 2):
         seconds = cost.expected(plan, [encoder.id], threads).seconds[encoder.id]
-        assert seconds == pytest.approx(1.0 + flops / (0.3 * 1e11 * threads))
+        assert seconds == pytest.approx(1.0 + flops / (3e10 * threads))
 
 
-def test_the_rate_of_this_machine_is_measured_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    rate = cost.machine_rate(64, 1)
-    assert 1e8 < rate < 1e15
-    (file,) = tmp_path.rglob("rates.json")
-    assert list(json.loads(file.read_text()).values()) == [rate]
-    monkeypatch.setattr(cost, "_matrix_rate", None)
-    assert cost.machine_rate(64, 1) == rate
-
-
-def test_a_plan_can_be_read_where_nothing_can_be_written(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "file"))
-    assert cost.machine_rate(32, 1) > 0
+def test_the_rate_of_this_machine_is_measured():
+    assert 1e8 < cost.machine_rate(64) < 1e15
 
 
 def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
     encoder, run = next(iter(plan.runs)), target(plan)
-    runs = [run for run in plan.runs.values() if run.kind == "target"]
+    runs = [run for run in plan.runs.values() if run.kind.name == "target"]
     others = [run.id for run in runs if run.labels["arm"] == "none"]
     seconds = {encoder: 10.0, **dict.fromkeys(others, 6.0)}
     assert len(others) == 3

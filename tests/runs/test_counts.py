@@ -11,16 +11,12 @@ from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import Counts
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.study import paths
+from xfer_utils.study.jobs import EncoderJob, IntermediateJob
 from xfer_utils.study.tasks import task
 
-MNLI = {
-    "tasks": ["mnli"],
-    "epochs": 2,
-    "max_examples": 0,
-    "max_steps": 0,
-    "batch_size": 32,
-    "max_length": 256,
-}
+PLACE = {"run_dir": "", "source": "hub"}
+MNLI = IntermediateJob(**PLACE, encoder_dir="", tasks=["mnli"]).model_dump()
+ENCODER = EncoderJob(**PLACE, steps=10, batch_size=4, max_length=50).model_dump()
 
 
 # ----- the official release -----
@@ -39,8 +35,8 @@ def test_tokens_of_a_training():
     alone = {**MNLI, "cap": 10000}
     assert counts.training_tokens(alone, official) == 2 * 392702 * 40, "the cap is for mixtures"
     assert counts.training_tokens({"targets": ["tatoeba"]}, official) == 0
-    encoder = {"masked": 0.2, "steps": 10, "batch_size": 4, "max_length": 50}
-    assert counts.training_tokens(encoder, official) == 10 * 4 * 25
+    assert counts.training_tokens(ENCODER, official) == 10 * 4 * 25
+    assert counts.training_tokens({**ENCODER, "load": "a/model"}, official) == 0
 
 
 def test_tokens_of_an_evaluation():

@@ -15,48 +15,36 @@ from xfer_utils.study import paths
 from xfer_utils.study.jobs import EncoderJob
 
 
-def test_a_kernel_ends_with_its_notebook(tmp_path):
-    notebook = nbformat.v4.new_notebook(
-        metadata={
-            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
-        },
-        cells=[
-            nbformat.v4.new_code_cell(
-                "import os; print(os.getpid(), os.environ['OMP_NUM_THREADS'])"
-            )
-        ],
-    )
-    nbformat.write(notebook, tmp_path / "pid.ipynb")
-    for number in (1, 2):
-        executed = tmp_path / f"executed-{number}.ipynb"
-        engines.execute_notebook(tmp_path / "pid.ipynb", executed, {}, threads=1)
-        (output,) = nbformat.read(executed, as_version=4).cells[-1].outputs
-        assert output.text.split()[1] == "1"
+@pytest.fixture
+def execute(tmp_path):
+    """Executes one cell in a warm kernel; what it prints."""
+
+    def printed(code: str, threads: int = 1) -> str:
+        spec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        cells = [nbformat.v4.new_code_cell(code)]
+        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": spec}, cells=cells)
+        nbformat.write(notebook, tmp_path / "a.ipynb")
+        executed = tmp_path / "executed.ipynb"
+        engines.execute_notebook(tmp_path / "a.ipynb", executed, {}, threads=threads)
+        return nbformat.read(executed, as_version=4).cells[-1].outputs[0].text
+
+    return printed
+
+
+def test_a_kernel_ends_with_its_notebook(execute):
+    for _ in range(2):
+        assert execute("import os; print(os.environ['OMP_NUM_THREADS'])") == "1\n"
         assert not kernels.LIVE
         assert all(child.exitcode is not None for child in multiprocessing.active_children())
 
 
-def slow_notebook(folder):
-    """A notebook that takes long."""
-    notebook = nbformat.v4.new_notebook(
-        metadata={
-            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
-        },
-        cells=[nbformat.v4.new_code_cell("import time; time.sleep(30)")],
-    )
-    nbformat.write(notebook, folder / "slow.ipynb")
-    return folder / "slow.ipynb"
-
-
-def test_a_kernel_that_is_started_after_the_stop_ends_at_once(tmp_path, monkeypatch):
+def test_a_kernel_that_is_started_after_the_stop_ends_at_once(execute, monkeypatch):
     """Ctrl-C may come between a run's submission to its thread and the start of its kernel."""
     monkeypatch.setattr(kernels, "STOPPED", threading.Event())
     kernels.kill_all()
     begun = time.monotonic()
     with pytest.raises((RuntimeError, DeadKernelError)):
-        engines.execute_notebook(
-            slow_notebook(tmp_path), tmp_path / "executed.ipynb", {}, threads=1
-        )
+        execute("import time; time.sleep(30)")
     assert time.monotonic() - begun < 20
     assert not kernels.LIVE
     engines.execute(None, [], 1, 1, engines.Progress(0))
@@ -109,24 +97,11 @@ def test_code_edited_since_the_plan_does_not_run(tmp_path, monkeypatch, changes,
     assert records.read(run.folder) is None and not (run.folder / engines.EXECUTED).exists()
 
 
-def test_a_kernel_has_the_threads_it_is_told_and_waits_without_spinning(tmp_path):
-    notebook = nbformat.v4.new_notebook(
-        metadata={
-            "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}
-        },
-        cells=[
-            nbformat.v4.new_code_cell(
-                "import os, torch; torch.set_num_threads(torch.get_num_threads());"
-                "print(torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])"
-            )
-        ],
-    )
-    nbformat.write(notebook, tmp_path / "threads.ipynb")
+def test_a_kernel_has_the_threads_it_is_told_and_waits_without_spinning(execute):
+    code = """import os, torch; torch.set_num_threads(torch.get_num_threads())
+print(torch.get_num_threads(), os.environ["OMP_WAIT_POLICY"])"""
     for threads in (1, 2):
-        executed = tmp_path / f"executed-{threads}.ipynb"
-        engines.execute_notebook(tmp_path / "threads.ipynb", executed, {}, threads=threads)
-        (output,) = nbformat.read(executed, as_version=4).cells[-1].outputs
-        assert output.text.split() == [str(threads), "PASSIVE"]
+        assert execute(code, threads).split() == [str(threads), "PASSIVE"]
 
 
 def test_a_run_that_another_launcher_finished_leaves_no_checkpoints(tmp_path, monkeypatch):

@@ -38,28 +38,12 @@ def test_values_agree_with_their_sources():
 def test_no_text_is_no_resource_rather_than_minus_infinity():
     table = languages()
     assert set(table.index[table.resource.isna()]) == {"ht", "qu", "wo", "yo"}
-    assert table.loc["yo", "text_size"] == 0
 
 
 def test_a_made_up_world_has_the_same_columns_and_keeps_text_as_text(toy):
     table = languages(toy)
     assert list(table.index) == ["en", "no"]
-    assert set(module.COLUMNS.split()) <= set(table.columns) and set(module.FEATURES) <= set(
-        table.columns
-    )
+    assert {"name", "family", "script", *module.FEATURES} <= {*table} & {*languages()}
     assert table.loc["no", "name"] == "None"
-    assert table.loc["no", "distance"] == 0.35 and table.loc["no", "text_size"] == 1000
+    assert table.loc["no", "distance"] == 0.35
     assert table.loc["no", "resource"] == 3 and table.loc["no", "resource_class"] == "low"
-    assert table.origin.eq("made up").all() and languages().origin.eq("real").all()
-
-
-def test_a_broken_number_names_file_and_column(toy):
-    toy.write_text(TOY.replace("0.35", "far"))
-    with pytest.raises(ValueError, match=r"languages\.csv: column `distance` must hold numbers"):
-        languages(toy)
-
-
-def test_callers_cannot_change_the_table():
-    mine = languages()
-    mine.loc["en", "distance"] = 99
-    assert languages().loc["en", "distance"] == 0

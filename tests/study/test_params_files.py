@@ -186,5 +186,4 @@ def test_a_real_study_plans_with_the_hub_shut_off(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Training:" in done.stdout
-    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {"rates.json"}, "what this machine can do, and nothing else"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -7,8 +7,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from xfer_utils.study import paths
 
@@ -16,7 +18,7 @@ HEARTBEAT, STALE_AFTER = 10.0, 90.0
 
 
 class Claims:
-    """The claim files of one outputs folder and the heartbeat that keeps this process's claims alive."""
+    """Claim files of one outputs folder, and the heartbeat that keeps this process's own alive."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,12 +36,12 @@ class Claims:
             self.release(run_id)
 
     def take(self, run_id: str) -> bool:
-        """Claims a run; False where a living process holds it. A dead process's claim is taken over."""
+        """Claims a run; False where a living process holds it. A dead process's claim is taken."""
         with self._lock():
-            holder = self.holder(run_id)
-            if holder and not _dead(holder):
+            if self.running(run_id):
                 return False
-            self._write(run_id)
+            with paths.replacing(self._path(run_id)) as temporary:
+                temporary.write_text(json.dumps(_process(os.getpid())))
             self.held.add(run_id)
             return True
 
@@ -47,43 +49,37 @@ class Claims:
         """Gives a claim back, unless somebody who took this process for dead holds it by now."""
         self.held.discard(run_id)
         with self._lock():
-            holder = self.holder(run_id)
-            if holder and (holder["host"], holder["process"]) == (
-                socket.gethostname(),
-                os.getpid(),
-            ):
+            holder = self.holder(run_id) or {}
+            if holder.items() >= _process(os.getpid()).items():
                 self._path(run_id).unlink(missing_ok=True)
 
     def holder(self, run_id: str) -> dict | None:
         """Who holds a run: host, process, last heartbeat; None where nobody does."""
         path = self._path(run_id)
         try:
-            found = {**json.loads(path.read_text()), "beat": path.stat().st_mtime}
+            holder = {"born": "", **json.loads(path.read_text()), "beat": path.stat().st_mtime}
         except (OSError, ValueError, TypeError):
             return None
-        return found if {"host", "process"} <= set(found) else None
+        return holder if {"host", "process"} <= set(holder) else None
 
     def running(self, run_id: str) -> bool:
-        """Whether a living process holds the run."""
+        """Whether a living process holds the run: on this host it is looked up, not timed."""
         holder = self.holder(run_id)
-        return bool(holder) and not _dead(holder)
+        if holder is None:
+            return False
+        if holder["host"] != socket.gethostname():
+            return time.time() - holder["beat"] <= STALE_AFTER
+        number = holder["process"]
+        return psutil.pid_exists(number) and holder["born"] == _process(number)["born"]
 
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.json"
 
-    def _write(self, run_id: str) -> None:
-        with paths.replacing(self._path(run_id)) as temporary:
-            temporary.write_text(
-                json.dumps({"host": socket.gethostname(), "process": os.getpid(), **_born()})
-            )
-
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
             for run_id in list(self.held):
-                try:
+                with suppress(OSError):
                     os.utime(self._path(run_id))
-                except OSError:
-                    continue
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -92,24 +88,11 @@ class Claims:
             yield
 
 
-def _born(process: int | None = None) -> dict[str, str]:
-    """When a process began, so that a recycled process number is not taken for the claim's holder."""
+def _process(number: int) -> dict[str, str | int]:
+    """A process of this host; when it was born tells it from a later one of the same number."""
     try:
-        stat = Path(f"/proc/{process or os.getpid()}/stat").read_text()
-        return {"born": stat.rpartition(")")[2].split()[19]}
-    except (OSError, IndexError):
-        return {}
-
-
-def _dead(holder: dict) -> bool:
-    if holder["host"] != socket.gethostname():
-        return time.time() - holder["beat"] > STALE_AFTER
-    try:
-        os.kill(holder["process"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return (
-        "born" in holder and _born(holder["process"]).get("born", holder["born"]) != holder["born"]
-    )
+        stat = Path(f"/proc/{number}/stat").read_text()
+        born = stat.rpartition(")")[2].split()[19]
+    except OSError:
+        born = ""
+    return {"host": socket.gethostname(), "process": number, "born": born}

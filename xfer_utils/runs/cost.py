@@ -1,31 +1,27 @@
 """What a run costs in seconds and bytes, known before anything is fetched or trained.
 
 Seconds come from finished runs of the same kind and encoder where there are any, else from FLOPs
-over a rate that is measured here once. FLOPs are 6 per parameter and token of training (4 with
-LoRA, which needs no gradients of the weights) and 2 per parameter and token of evaluation;
-parameters are those outside the word embeddings.
+over a measured rate. FLOPs are 6 per parameter and token of training (4 with LoRA, which
+needs no gradients of the weights) and 2 per parameter and token of evaluation; parameters are
+those outside the word embeddings.
 """
 
 import json
-import socket
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from xfer_utils.runs import records
-from xfer_utils.runs.counts import Counts, evaluation_tokens, training_tokens, with_defaults
-from xfer_utils.runs.plan import Plan, Run, runs_folder, source_of
+from xfer_utils.runs.counts import Counts, evaluation_tokens, training_tokens
+from xfer_utils.runs.plan import Plan, runs_folder, source_of
 from xfer_utils.study import params, paths, settings_file
 
 CARD_FLOPS = 2.0e13  # assumed: what kernels that share a 24 GB card sustain together, in bf16
 SUSTAINED = 0.3  # of the rate of large matrix products: 0.2 to 0.4 on a CPU with the toy's encoder
 START_SECONDS = 1.0
-UNLIKE = {"seed", "run_dir"}  # parameters that leave a run's length alone
 PADDING = {"random": 1.25, "length": 1.0}  # work per real token: 1.12 to 1.35 (notebook 96)
 # Per parameter: weight, gradient and two moments in fp32, the weight in bf16; LoRA has no more
 # than the weights. Per token of a batch, layer and unit of width, kept for the backward pass:
@@ -34,7 +30,6 @@ TRAINING_BYTES = {"full": 18, "lora": 6}
 ACTIVATION_BYTES = {"bf16": 70, "fp32": 140}
 
 
-# ----- sizes -----
 @dataclass(frozen=True)
 class Size:
     """A model's size: parameters in all and outside the word embeddings, bytes to download."""
@@ -56,31 +51,25 @@ def published() -> dict[str, dict]:
 def size(model: params.Model) -> Size:
     """A model's size, without asking the hub; XLM-R Large's where nothing is known."""
     if shape := model.pretrain:
-        body = body_parameters(shape.layers, shape.width, shape.feedforward)
+        body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.feedforward)
         return Size(body + shape.vocabulary * shape.width, body, 0, shape.layers, shape.width)
     if row := published().get(model.load):
-        parameters = row["parameters"] * 1e6
-        download = row.get("download", parameters * 4e-9) * 1e9
-        return Size(parameters, row["body"] * 1e6, download, row["layers"], row["width"])
+        download = row.get("download", row["parameters"] * 0.004) * 1e9
+        parameters, body = row["parameters"] * 1e6, row["body"] * 1e6
+        return Size(parameters, body, download, row["layers"], row["width"])
     files = paths.resolve(model.load).glob("*.safetensors")
     parameters = sum(file.stat().st_size for file in files) / 4
     return Size(parameters, parameters, 0) if parameters else Size(known=False)
 
 
-def body_parameters(layers: int, width: int, feedforward: int) -> float:
-    """Weights of a transformer outside its embeddings."""
-    return layers * (4 * width**2 + 2 * width * feedforward)
-
-
 def training_bytes(model: Size, training: params.Training, choices: int, precision: str) -> float:
     """Memory of a training: the model's own, and the activations of a batch of longest inputs."""
-    kept = ACTIVATION_BYTES["fp32" if training.precision == "fp32" else precision]
+    per_unit = ACTIVATION_BYTES["fp32" if training.precision == "fp32" else precision]
     tokens = training.batch_size * max(1, choices) * training.max_length
-    activations = tokens * kept * model.layers * model.width
+    activations = tokens * per_unit * model.layers * model.width
     return model.parameters * TRAINING_BYTES[training.tuning] + activations
 
 
-# ----- seconds -----
 @dataclass
 class Expected:
     """Kernel seconds of each run still to do, and how they are known."""
@@ -110,18 +99,18 @@ def expected(plan: Plan, todo: Iterable[str], threads: int = 1) -> Expected:
     import torch
 
     counts, cost = Counts(source_of(plan.study)), Expected(cards=torch.cuda.device_count())
-    likes = {run_id: _like(plan.runs[run_id], plan.runs) for run_id in todo}
-    history = _history(set(likes.values()), counts)
+    runs = plan.runs.values()
+    planned = {r.id: (r.kind.name, r.parameters, list(r.parents.values())) for r in runs}
+    likes = {run_id: _like(run_id, planned) for run_id in todo}
+    history = _history({*likes.values()}, counts)
     for run_id, like in likes.items():
-        run = plan.runs[run_id]
-        model = plan.study.models[run.labels["model"]]
-        work, body = effort(run.parameters, counts), size(model).body
+        model = plan.study.models[plan.runs[run_id].labels["model"]]
+        work, body = effort(plan.runs[run_id].parameters, counts), size(model).body
         if rate := history.get(like):
             cost.measured += 1
         else:
-            flops = machine_rate(size(model).width, threads)
-            cost.rates.append(flops)
-            rate = flops / body
+            cost.rates.append(machine_rate(size(model).width) * (1 if cost.cards else threads))
+            rate = cost.rates[-1] / body
         cost.seconds[run_id] = START_SECONDS + work / rate
         if model.load:
             cost.card_seconds += START_SECONDS + work * body / CARD_FLOPS
@@ -141,46 +130,26 @@ def wall_seconds(plan: Plan, seconds: Mapping[str, float], lanes: int) -> float:
 
 def effort(parameters: Mapping[str, Any], counts: Counts) -> float:
     """FLOPs of a run per parameter of its model."""
-    given = with_defaults(parameters)
-    factor = 4 if given.get("tuning") == "lora" else 6
-    trained = training_tokens(given, counts) * PADDING[given.get("batching", "length")]
-    if trained and "masked" in given:  # the output layer, for the tokens that are predicted
-        body = body_parameters(given["layers"], given["width"], given["feedforward"])
-        trained *= 1 + given["masked"] * given["vocabulary"] * given["width"] / body
-    return factor * trained + 2 * evaluation_tokens(given, counts)
+    factor = 4 if parameters.get("tuning") == "lora" else 6
+    trained = training_tokens(parameters, counts) * PADDING[parameters.get("batching", "length")]
+    return factor * trained + 2 * evaluation_tokens(parameters, counts)
 
 
-def machine_rate(width: int, threads: int) -> float:
-    """FLOP/s that a model of this width sustains here: measured once, kept in outputs/cache."""
-    device = records.environment()["device"]
-    key = f"{socket.gethostname()}, {device}, width {width}"
-    file = paths.outputs() / "cache" / "rates.json"
-    rates = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    if key not in rates:
-        rates[key] = SUSTAINED * _matrix_rate(width)
-        with suppress(OSError):  # a plan can be read where nothing can be written
-            records.write_json(file, rates)
-    return rates[key] * (threads if device.startswith("cpu") else 1)
+@cache
+def machine_rate(width: int) -> float:
+    """FLOP/s that a model of this width sustains here, on one thread or on the GPU.
 
-
-def _matrix_rate(width: int) -> float:
-    """FLOP/s of products as wide as a model's feed-forward layer: of one thread, or of the GPU."""
+    Measured with products as wide as the model's feed-forward layer.
+    """
     import torch
+    from torch.utils.benchmark import Timer
 
-    cuda, threads = torch.cuda.is_available(), torch.get_num_threads()
-    torch.set_num_threads(1)
+    cuda = torch.cuda.is_available()
     where = {"device": "cuda", "dtype": torch.bfloat16} if cuda else {}
     rows = 16384 if cuda else 512
-    left, right = torch.rand(rows, width, **where), torch.rand(width, 4 * width, **where)
-    times = []
-    until = time.perf_counter() + 0.5
-    while time.perf_counter() < until:
-        begun = time.perf_counter()
-        product = left @ right
-        product[0, 0].item()  # waits for the GPU
-        times.append(time.perf_counter() - begun)
-    torch.set_num_threads(threads)
-    return 2 * rows * width * 4 * width / min(times)
+    factors = {"a": torch.rand(rows, width, **where), "b": torch.rand(width, 4 * width, **where)}
+    times = Timer("a @ b", globals=factors).blocked_autorange(min_run_time=0.3).times
+    return SUSTAINED * 2 * rows * width * 4 * width / min(times)
 
 
 def _history(likes: set[str], counts: Counts) -> dict[str, float]:
@@ -188,35 +157,34 @@ def _history(likes: set[str], counts: Counts) -> dict[str, float]:
 
     It is that of all such runs together: short ones alone would tell about start-up.
     """
+    results = list(filter(None, map(records.read, runs_folder().glob("*"))))
+    finished = {r.id: (r.kind, r.parameters, r.parents) for r in results}
     work, seconds = defaultdict(float), defaultdict(float)
     here = records.environment()["device"]
-    results = {folder.name: records.read(folder) for folder in sorted(runs_folder().glob("*"))}
-    for result in filter(None, results.values()):
-        key = _like(result, results)
+    for result in results:
+        like = _like(result.id, finished)
         # The seconds of a resumed run are those of its last part alone.
         whole = not result.training.get("resumed_from")
-        if key and key in likes and whole and result.environment.get("device") == here:
-            work[key] += effort(result.parameters, counts)
-            seconds[key] += max(0.1, result.timing["total"] - START_SECONDS)
-    return {key: work[key] / seconds[key] for key in work if work[key]}
+        if like in likes and whole and result.environment["device"] == here:
+            work[like] += effort(result.parameters, counts)
+            seconds[like] += max(0.1, result.timing["total"] - START_SECONDS)
+    return {like: work[like] / seconds[like] for like in work}
 
 
-def _like(run: Run | records.Result, runs: Mapping[str, Run | records.Result | None]) -> str:
-    """A run's kind and the settings of the encoder it descends from; empty if that is gone."""
-    encoder: Run | records.Result | None = run
-    while encoder and (parents := _parents(encoder)):
-        encoder = runs.get(parents[0])
-    parameters = encoder.parameters if encoder else {}
-    settings = {key: value for key, value in parameters.items() if key not in UNLIKE}
-    kind = run.kind if isinstance(run, records.Result) else run.kind.name
-    return json.dumps([kind, settings], sort_keys=True) if encoder else ""
+def _like(run_id: str, runs: Mapping[str, tuple[str, dict, list[str]]]) -> str | None:
+    """A run's kind and the settings of the encoder it descends from, None if that is gone.
+
+    `runs` are kind, parameters and parents by id.
+    """
+    kind, parameters, parents = runs[run_id]
+    while parents:
+        if parents[0] not in runs:
+            return None
+        _, parameters, parents = runs[parents[0]]
+    settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir")}
+    return json.dumps([kind, settings], sort_keys=True)
 
 
-def _parents(run: Run | records.Result) -> list[str]:
-    return run.parents if isinstance(run, records.Result) else list(run.parents.values())
-
-
-# ----- in words -----
 def duration(seconds: float | None) -> str:
     """A duration to two figures; nothing where it is not known."""
     if seconds is None or seconds != seconds:

@@ -1,10 +1,11 @@
-"""How much a run reads, before anything is tokenised: rows counted, and tokens estimated from text.
+"""How much a run reads, before anything is tokenised: rows counted, tokens estimated from text.
 
-Where the source is a folder (the toy world is one), rows are counted and some examples are
-measured. Elsewhere the official release's rows and the registry's mean lengths stand in.
+In a folder (the toy world is one) rows are counted and some examples measured. Elsewhere the
+official release's rows and the registry's mean lengths stand in.
 """
 
 import gzip
+from collections.abc import Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,7 @@ import pyarrow.parquet as pq
 
 from xfer_utils.formats import base
 from xfer_utils.sources.raw import find_table
-from xfer_utils.study import params
-from xfer_utils.study.tasks import Task, task, training_parts
+from xfer_utils.study.tasks import task, training_parts
 
 BYTES_PER_TOKEN = base.BYTES_PER_TOKEN
 SAMPLE = 100
@@ -43,7 +43,7 @@ class Counts:
             rows = {code: self._stored(name, role, code) or UNKNOWN_ITEMS for code in codes}
         else:
             codes = (*row.languages, *row.xtreme_r_languages)
-            rows = {code: _released(row, role, code) for code in codes}
+            rows = {code: _released(name, role, code) for code in codes}
         sides = base.of(row.format).inputs_per_item
         return {code: sides * count for code, count in rows.items()}
 
@@ -59,15 +59,13 @@ class Counts:
         """Mean tokens of a line of the text that an encoder is pre-trained on."""
         codes = self.source.text_languages() if self.source else []
         lines = [line for code in codes for line in islice(self.source.text(code), 50)]
-        lengths = [min(base.tokens_in(line), longest) for line in lines]
-        return mean(lengths) if lengths else longest / 2
+        return mean(min(base.tokens_in(line), longest) for line in lines) if lines else longest / 2
 
     def _sample(self, name: str, role: str) -> list[dict]:
-        """The first examples, in English or else the first language that is there."""
+        """The first examples, in English or else in the first language that has some."""
         if self.source and (name, role) not in self._samples:
-            codes = ["en"] if role == "train" else self.source.languages(name, role)[:1]
-            there = codes and self.source.has(name, role, codes[0])
-            rows = self.source.sample(name, role, codes[0], SAMPLE) if there else []
+            codes = self.source.languages(name, role)[:1]
+            rows = [row for code in codes for row in self.source.sample(name, role, code, SAMPLE)]
             self._samples[name, role] = rows
         return self._samples.get((name, role), [])
 
@@ -82,13 +80,15 @@ class Counts:
         return sum(map(_rows, filter(None, files)))
 
 
-def _released(row: Task, role: str, language: str) -> int:
+def _released(name: str, role: str, language: str) -> int:
     """Rows of the official release, as far as the registry knows them."""
-    splits, entry = row.splits.get(role, ()), row.hub_for(language)
+    splits, entry = task(name).splits.get(role, ()), task(name).hub_for(language)
     splits = [splits] if isinstance(splits, str) else splits
-    if entry and all(language in entry.absent.get(split, ()) for split in splits):
+    if entry is None:
+        return UNKNOWN_ITEMS
+    if all(language in entry.absent.get(split, ()) for split in splits):
         return 0
-    return sum(entry.expected(split, language) or 0 for split in splits if entry) or UNKNOWN_ITEMS
+    return sum(entry.expected(split, language) or 0 for split in splits) or UNKNOWN_ITEMS
 
 
 @cache
@@ -99,39 +99,31 @@ def _rows(file: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def training_tokens(parameters: dict[str, Any], counts: Counts) -> float:
+def training_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:
     """Tokens that a run is trained on, by its parameters."""
-    given = with_defaults(parameters)
-    if "masked" in given:
-        lines = 0 if given.get("load") else given["steps"] * given["batch_size"]
-        return lines and lines * counts.line_tokens(given["max_length"])
-    names = given.get("tasks") or [name for name in [given.get("train_task")] if name]
+    if "masked" in parameters:
+        lines = 0 if parameters["load"] else parameters["steps"] * parameters["batch_size"]
+        return lines and lines * counts.line_tokens(parameters["max_length"])
+    names = parameters.get("tasks") or [*filter(None, [parameters.get("train_task")])]
+    if not names:
+        return 0.0
+    limits = [parameters["max_examples"], parameters["cap"] if len(names) > 1 else 0]
     rows, tokens = 0, 0.0
     for name in names:
-        cap = given.get("cap", 0) if len(names) > 1 else 0
-        limits = [limit for limit in (given["max_examples"], cap) if limit]
-        read = min([counts.train(name), *limits])
+        read = min([counts.train(name), *filter(None, limits)])
         rows += read
-        tokens += read * counts.example_tokens(name, "train", given["max_length"])
-    if given["max_steps"]:  # the Trainer stops after so many, however many epochs they are
-        batch = given["batch_size"] * given["accumulation"]
-        return tokens / max(1, rows) * given["max_steps"] * batch
-    return tokens * given["epochs"]
+        tokens += read * counts.example_tokens(name, "train", parameters["max_length"])
+    if steps := parameters["max_steps"]:  # the Trainer stops after so many, whatever the epochs
+        examples = steps * parameters["batch_size"] * parameters["accumulation"]
+        return tokens / max(1, rows) * examples
+    return tokens * parameters["epochs"]
 
 
-def evaluation_tokens(parameters: dict[str, Any], counts: Counts) -> float:
+def evaluation_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:
     """Tokens that a run evaluates; retrieval always takes all of its pools."""
-    given, tokens = with_defaults(parameters), 0.0
-    for name in given.get("targets", ()):
-        most = given.get("max_eval_items", 0)
-        for role in given["evaluate"][name]:
-            items = sum(min(n, most or n) for n in counts.evaluated(name, role).values())
-            tokens += items * counts.example_tokens(name, role, given["max_length"])
+    tokens, limit = 0.0, parameters.get("max_eval_items") or float("inf")
+    for name in parameters.get("targets", ()):
+        for role in parameters["evaluate"][name]:
+            items = sum(min(count, limit) for count in counts.evaluated(name, role).values())
+            tokens += items * counts.example_tokens(name, role, parameters["max_length"])
     return tokens
-
-
-def with_defaults(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters with the defaults of those that a record leaves out."""
-    trains = {"tasks", "targets"} & set(parameters)
-    defaults = params.Training() if trains else params.Pretraining()
-    return {**defaults.model_dump(), **parameters}

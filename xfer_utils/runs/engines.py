@@ -1,7 +1,5 @@
-"""Executes a plan's runs with papermill: several kernels at a time, each run claimed, checked and made once."""
+"""Executes a plan's runs with papermill: several kernels at a time, each run made once."""
 
-import ast
-import json
 import os
 import re
 import shutil
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from xfer_utils.runs import codehash, records
 from xfer_utils.runs.claims import Claims
-from xfer_utils.runs.plan import Plan, Run
+from xfer_utils.runs.plan import Plan, Run, differing
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
@@ -36,68 +34,47 @@ class Progress:
 
 def parameter_names(notebook: Path) -> set[str]:
     """The names that a notebook's parameters cell assigns."""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if "parameters" in cell["metadata"].get("tags", []):
-            body = ast.parse("".join(cell["source"])).body
-            return {
-                target.id
-                for line in body
-                if isinstance(line, ast.Assign)
-                for target in line.targets
-            }
-    raise SettingsError(f"{notebook}: no cell is tagged `parameters`.")
+    import papermill
+
+    return set(papermill.inspect_notebook(str(notebook)))
 
 
 def check_parameters(notebook: Path, parameters: dict) -> None:
     """Refuses what papermill would only warn about: a parameter that the notebook does not have."""
     known = parameter_names(notebook)
-    for name in parameters:
-        if name not in known:
-            raise SettingsError(
-                f"{notebook.name}: no parameter `{name}`.{closest(name, sorted(known))}"
-            )
+    if unknown := [name for name in parameters if name not in known]:
+        near = closest(unknown[0], sorted(known))
+        raise SettingsError(f"{notebook.name}: no parameter `{unknown[0]}`.{near}")
 
 
 def default_workers() -> int:
-    """Kernels at a time: one per core on a CPU (two trainings use two cores better than one does), two on one GPU."""
+    """Kernels at a time: two on each GPU; on a CPU one per core, which beats one with all cores."""
     import torch
 
-    return (
-        2 * torch.cuda.device_count()
-        if torch.cuda.is_available()
-        else max(1, len(os.sched_getaffinity(0)))
-    )
+    return 2 * torch.cuda.device_count() or len(os.sched_getaffinity(0))
 
 
 def default_threads(workers: int) -> int:
-    """Threads of one kernel: what is left of the cores."""
+    """Threads of one kernel: its share of the cores."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
-    """The chosen runs and everything that they build on, in the plan's order."""
-    needed, waiting = set(), list(chosen)
-    while waiting:
-        run_id = waiting.pop()
-        if run_id not in needed and run_id in plan.runs:
-            needed.add(run_id)
-            waiting += plan.runs[run_id].parents.values()
+    """The chosen runs and everything that they build on, in the plan's order: parents first."""
+    needed = set(chosen)
+    for run in reversed(plan.runs.values()):
+        if run.id in needed:
+            needed |= set(run.parents.values())
     return [run_id for run_id in plan.runs if run_id in needed]
-
-
-def with_children(plan: Plan, chosen: Iterable[str]) -> set[str]:
-    """The chosen runs and everything that builds on them."""
-    below = set(chosen)
-    for run in plan.runs.values():
-        if below & set(run.parents.values()):
-            below.add(run.id)
-    return below
 
 
 def forget(plan: Plan, chosen: Iterable[str]) -> None:
     """Takes back that runs, and what builds on them, are done: they are made again."""
-    for run_id in with_children(plan, chosen):
-        (plan.runs[run_id].folder / records.RESULT).unlink(missing_ok=True)
+    forgotten = set(chosen)
+    for run in plan.runs.values():
+        if run.id in forgotten or forgotten & set(run.parents.values()):
+            forgotten.add(run.id)
+            (run.folder / records.RESULT).unlink(missing_ok=True)
 
 
 def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:
@@ -121,16 +98,15 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
 
 
 class Launcher:
-    """Keeps the kernels busy: starts runs whose parents are done, books what ends, waits for other launchers."""
+    """Keeps the kernels busy: starts runs whose parents are done, waits for other launchers."""
 
     def __init__(
-        self, plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress, claims: Claims,
-        pool: ThreadPoolExecutor,
+        self, plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress,
+        claims: Claims, pool: ThreadPoolExecutor,
     ) -> None:  # fmt: skip
         self.plan, self.progress, self.claims, self.pool = plan, progress, claims, pool
-        self.workers, self.threads = workers, threads
+        self.threads, self.slots = threads, list(range(workers))
         self.waiting = [id for id in wanted if id not in progress.done]
-        self.slots = list(range(workers))
         self.futures: dict[Future, tuple[str, int]] = {}
 
     def run_all(self) -> None:
@@ -148,18 +124,16 @@ class Launcher:
 
     def _consider(self, run: Run) -> None:
         """Starts a run if it can be, drops it if it is done elsewhere or can no longer be run."""
-        if any(
-            parent in self.progress.failed or parent in self.progress.blocked
-            for parent in run.parents.values()
-        ):
+        progress, parents = self.progress, run.parents.values()
+        if any(parent in progress.failed or parent in progress.blocked for parent in parents):
             self.waiting.remove(run.id)
-            self.progress.blocked.add(run.id)
-        elif run.id in self.progress.elsewhere and run.result():
+            progress.blocked.add(run.id)
+        elif run.id in progress.elsewhere and run.result():
             self.waiting.remove(run.id)
-            self.progress.elsewhere.discard(run.id)
-            self.progress.done.add(run.id)
-            self.progress.report(self.progress, f"done elsewhere  {run.id}")
-        elif self.slots and all(self._is_done(parent) for parent in run.parents.values()):
+            progress.elsewhere.discard(run.id)
+            progress.done.add(run.id)
+            progress.report(progress, f"done elsewhere  {run.id}")
+        elif self.slots and all(self._is_done(parent) for parent in parents):
             self._start(run)
 
     def _start(self, run: Run) -> None:
@@ -174,10 +148,7 @@ class Launcher:
         self.waiting.remove(run.id)
         self.progress.running[run.id] = time.time()
         slot = self.slots.pop(0)
-        self.futures[self.pool.submit(run_notebook, run, self.threads, slot)] = (
-            run.id,
-            slot,
-        )
+        self.futures[self.pool.submit(run_notebook, run, self.threads, slot)] = (run.id, slot)
         self.progress.report(self.progress, "")
 
     def _is_done(self, run_id: str) -> bool:
@@ -192,12 +163,13 @@ class Launcher:
         error = future.exception()
         if error is None:
             self.progress.done.add(run_id)
-            self.progress.report(self.progress, f"done   {seconds:6.1f} s  {run_id}")
-            return
-        message = last_line(str(error)) or type(error).__name__
-        (self.plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
-        self.progress.failed[run_id] = message
-        self.progress.report(self.progress, f"FAILED {seconds:6.1f} s  {run_id}: {message}")
+            event = f"done   {seconds:6.1f} s  {run_id}"
+        else:
+            message = last_line(str(error)) or type(error).__name__
+            (self.plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
+            self.progress.failed[run_id] = message
+            event = f"FAILED {seconds:6.1f} s  {run_id}: {message}"
+        self.progress.report(self.progress, event)
 
 
 def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
@@ -211,17 +183,16 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     _check_code(run)
     records.accept(
         run.folder, id=run.id, kind=run.kind.name, identity=run.identity, code=run.code,
-        parameters=run.parameters, parents=list(run.parents.values()),
-        labels={**run.labels, "notebook": run.kind.notebook}, seconds=time.time() - begun,
+        parameters=run.parameters, parents=list(run.parents.values()), seconds=time.time() - begun,
+        labels={**run.labels, "notebook": run.kind.notebook},
     )  # fmt: skip
     _remove(run.folder / "checkpoints")
 
 
 def _check_code(run: Run) -> None:
-    """A record says which code made it: code edited since the plan was made must not run under it."""
+    """A record says which code made it: code edited since the plan must not run under it."""
     notebook = paths.NOTEBOOKS / run.kind.notebook
-    now = codehash.of_notebook(notebook)
-    edited = [name for name in sorted({*run.code, *now}) if run.code.get(name) != now.get(name)]
+    edited = differing(run.code, codehash.of_notebook(notebook))
     if codehash.of_cells(notebook) != run.identity["cells"]:
         edited.append(f"notebooks/{run.kind.notebook}")
     if edited:
@@ -232,41 +203,33 @@ def _check_code(run: Run) -> None:
 def execute_notebook(
     notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0
 ) -> None:
-    """One notebook through papermill, in a warm kernel; what the kernel's process prints goes beside it."""
+    """One notebook through papermill, in a warm kernel; what its process prints goes beside it."""
     # Imported here: a command that executes nothing need not wait for them.
     import papermill
 
     from xfer_utils.runs.kernels import client_options
 
     executed.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(
-        str(notebook),
-        str(executed),
-        parameters=parameters,
-        progress_bar=False,
-        autosave_cell_every=0,
-        **client_options(executed.with_suffix(".log"), kernel_environment(threads, slot)),
-    )
+    options = client_options(executed.with_suffix(".log"), kernel_environment(threads, slot))
+    options |= {"progress_bar": False, "autosave_cell_every": 0}
+    papermill.execute_notebook(str(notebook), str(executed), parameters, **options)
 
 
 def kernel_environment(threads: int, slot: int) -> dict[str, str]:
-    """Threads of a kernel, and its GPU where there are several: slots go round those that this process may use."""
+    """A kernel's threads, and its GPU: slots go round those that this process may use."""
     import torch
 
     environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     count = torch.cuda.device_count()
     if count > 1:
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = given.split(",") if given else [str(number) for number in range(count)]
-        environment["CUDA_VISIBLE_DEVICES"] = names[slot % count].strip()
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % count].strip()
     return environment
 
 
 def last_line(text: str) -> str:
     """The last line of an error that says something, without terminal colours."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).strip().rpartition("\n")[2].strip()
 
 
 def _remove(path: Path) -> None:

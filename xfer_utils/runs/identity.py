@@ -39,9 +39,11 @@ def digest(content: Any) -> str:
 def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, Any]:
     """The identity of a run as data; its digest ends the run's id."""
     tasks = list(dict.fromkeys([*kind.trains_on(job), *kind.scores(job)]))
+    formats = sorted({task(name).format for name in tasks} or {"mlm"})
+    versions = {name: base.of(name).VERSION for name in formats}
     content = {
         "kind": kind.name,
-        "versions": _versions(kind, tasks),
+        "versions": {"kind": kind.version, "reading": reading.VERSION, **versions},
         "parameters": _parameters(job, tasks),
         "tasks": {name: _row(name, job) for name in tasks},
         "data": _data(kind, job, tasks, source),
@@ -49,13 +51,6 @@ def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, A
         "cells": codehash.of_cells(paths.NOTEBOOKS / kind.notebook),
     }
     return {key: value for key, value in content.items() if value}
-
-
-def _versions(kind: Kind, tasks: list[str]) -> dict[str, int]:
-    """Versions, raised by hand, of the code behind a run: its kind, its formats, reading data."""
-    formats = {task(name).format for name in tasks} or {"mlm"}
-    versions = {name: base.of(name).VERSION for name in sorted(formats)}
-    return {"kind": kind.version, "reading": reading.VERSION, **versions}
 
 
 def _parameters(job: Job, tasks: list[str]) -> dict[str, Any]:
@@ -71,22 +66,21 @@ def _parameters(job: Job, tasks: list[str]) -> dict[str, Any]:
 
 @cache
 def _row_fields(name: str) -> dict:
-    row = task(name).model_dump_json(exclude=UNHASHED_ROW_FIELDS, exclude_defaults=True)
-    return json.loads(row)
+    return task(name).model_dump(mode="json", exclude=UNHASHED_ROW_FIELDS, exclude_defaults=True)
 
 
 def _row(name: str, job: Job) -> dict:
     """A registry row as data; its metric counts only where it chooses a checkpoint or a search."""
-    searched = task(name).format == "sentence"
-    chosen = getattr(job, "select", "last") != "last"
-    return _row_fields(name) | ({"metric": task(name).metric} if searched or chosen else {})
+    chooses = task(name).format == "sentence" or getattr(job, "select", "last") != "last"
+    return _row_fields(name) | ({"metric": task(name).metric} if chooses else {})
 
 
 def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]:
     """Revisions of what is read, and what cleaning takes out of it."""
     if isinstance(job, EncoderJob):
-        found = {"weights": origins.fingerprint(job.load)} if job.load else {}
-        return found if job.load else {"text": _text_read(job, source)}
+        if job.load:
+            return {"weights": origins.fingerprint(job.load)}
+        return {"text": _text_read(job, source)}
     data = {part: source.revision(part) for name in tasks for part in training_parts(name)}
     if held_out := getattr(job, "held_out", {}):
         for name in kind.trains_on(job):
@@ -98,7 +92,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 
 
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
-    """What cleaning takes out of a training set, or (data not at hand yet) what it is held against."""
+    """What cleaning takes out of a training set; what it is held against, if data are far."""
     if not hasattr(source, "path"):
         return digest({target: source.revision(target) for target in held_out})
 

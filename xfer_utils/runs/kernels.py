@@ -1,7 +1,8 @@
 """Warm kernels: one server process imports the libraries once, and every kernel is forked from it.
 
-A fresh kernel spends about five CPU seconds on imports, as much as a whole training in the toy world. The standard
-library's forkserver pays that once; jupyter_client's provisioner interface makes it a kernel like any other.
+A fresh kernel spends about five CPU seconds on imports, as much as a whole training in the toy
+world. The standard library's forkserver pays that once; jupyter_client's provisioner interface
+makes it a kernel like any other.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,18 +32,15 @@ class ForkedKernel:
 
     stdin = stdout = stderr = None
 
-    def __init__(
-        self, connection_file: str, arguments: list[str], environment: dict[str, str], log: str
-    ) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: str) -> None:
         # Read as the server's libraries load: a thread that waits must not spin on a core that
         # another process could use.
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
+        call = (arguments, environment, log)
+        self._process = context.Process(target=serve, args=call, daemon=True)
         with _no_main_module():
-            self._process = context.Process(
-                target=serve, args=(connection_file, arguments, environment, log), daemon=True
-            )
             self._process.start()
         self.pid = self._process.pid
         LIVE.add(self)
@@ -50,26 +49,21 @@ class ForkedKernel:
             self.wait()
 
     def poll(self) -> int | None:
-        """The exit code, or None while the kernel lives."""
         return self._process.exitcode
 
     def wait(self) -> int | None:
-        """Waits for the end."""
         self._process.join()
         LIVE.discard(self)
         return self._process.exitcode
 
     def send_signal(self, signum: int) -> None:
-        """Signals the kernel."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
     def kill(self) -> None:
-        """Ends the kernel at once."""
         self.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Asks the kernel to end."""
         self.send_signal(signal.SIGTERM)
 
 
@@ -79,9 +73,7 @@ class WarmProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
         """`cmd` is `python -m ipykernel_launcher ARGUMENTS`; only the arguments matter here."""
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        self.process = ForkedKernel(
-            self.parent.connection_file, arguments, kwargs.get("env") or {}, self.parent.log_file
-        )
+        self.process = ForkedKernel(arguments, kwargs.get("env") or {}, self.parent.log_file)
         self.pid = self.process.pid
         return self.connection_info
 
@@ -100,58 +92,51 @@ class WarmKernelManager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """The current interpreter's kernel, provided by the warm server."""
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        metadata = {"kernel_provisioner": {"provisioner_name": PROVISIONER}}
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="Python 3",
-            language="python",
-            env=self.environment,
-            metadata={"kernel_provisioner": {"provisioner_name": PROVISIONER}},
-        )
+            argv=command, display_name="Python 3", language="python", env=self.environment,
+            metadata=metadata,
+        )  # fmt: skip
 
 
 def client_options(log_file: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """How nbclient is to start, and at the end to stop, a warm kernel.
-
-    It is given a class and not a manager: it ends only kernels of managers that it made itself.
-    """
+    """How nbclient starts and ends a warm kernel: it ends only those of managers it made itself."""
     own = {"log_file": str(log_file), "environment": environment}
     manager = type("RunKernelManager", (WarmKernelManager,), own)
     return {"kernel_manager_class": manager, "shutdown_kernel": "immediate"}
 
 
 def kill_all() -> None:
-    """Ends every kernel of this process, also those that threads in flight still start; their notebooks fail."""
+    """Ends every kernel of this process, also those that threads in flight still start."""
     STOPPED.set()
     for kernel in list(LIVE):
         kernel.kill()
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Any:
+def _no_main_module() -> Iterator[None]:
     """Keeps multiprocessing from importing the launcher's own script again in every kernel."""
     main = sys.modules["__main__"]
-    kept = {name: main.__dict__.pop(name) for name in ("__file__",) if name in main.__dict__}
-    spec, main.__spec__ = getattr(main, "__spec__", None), None
+    names = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    vars(main).pop("__file__", None)
+    main.__spec__ = None
     try:
         yield
     finally:
-        main.__dict__.update(kept)
-        main.__spec__ = spec
+        vars(main).update(names)
 
 
-def serve(
-    connection_file: str, arguments: list[str], environment: dict[str, str], log: str
-) -> None:
-    """The forked process: its own session, the run's environment and log, then an ordinary ipykernel."""
+def serve(arguments: list[str], environment: dict[str, str], log: str) -> None:
+    """The forked process: own session, the run's environment and log, then a plain ipykernel."""
     os.setsid()
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     os.environ.clear()
-    os.environ.update(environment)
-    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    os.environ |= {**environment, "JPY_PARENT_PID": str(os.getppid())}
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    # Progress bars would share a lock between processes, a semaphore that an ended kernel leaves behind.
+    # Progress bars would share a lock between processes, which an ended kernel leaves behind.
     tqdm.set_lock(threading.RLock())
     if threads := environment.get("OMP_NUM_THREADS"):
         import torch
@@ -163,6 +148,6 @@ def serve(
 
 
 def _end_with_launcher() -> None:
-    """A killed launcher's run may be begun anew by the next one: no kernel must go on writing to it."""
+    """A killed launcher's run may be begun anew: no kernel of the dead one must write to it."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -13,9 +13,8 @@ from xfer_utils.study.jobs import EncoderJob, IntermediateJob, Job, RetrievalJob
 class Kind:
     """One kind of job.
 
-    `builds_on` maps the notebook's folder parameters to the kinds that may stand there. `keeps` are
-    the folders whose files belong to the record. `trained` and `evaluated` name the parameters that
-    list tasks, from which the cost is reckoned and the identity knows the registry rows.
+    `keeps` are the folders whose files belong to the record. `trained` and `evaluated` name the
+    parameters that list tasks: from them the identity knows the registry rows.
     """
 
     name: str
@@ -24,7 +23,6 @@ class Kind:
     job: type[Job]
     phase: str
     title: str
-    builds_on: dict[str, tuple[str, ...]]
     keeps: tuple[str, ...]
     trained: str = ""
     evaluated: str = ""
@@ -39,29 +37,25 @@ class Kind:
         return list(getattr(job, self.evaluated)) if self.evaluated else []
 
 
-ENCODER = ("encoder", "intermediate")
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            name="encoder", version=1, notebook="10_encoder.ipynb", job=EncoderJob,
-            phase="phase 1", title="Encoders", builds_on={}, keeps=("encoder",),
-        ),
-        Kind(
-            name="intermediate", version=1, notebook="20_intermediate.ipynb", job=IntermediateJob,
-            phase="phase 2", title="Intermediate training", builds_on={"encoder_dir": ENCODER},
-            keeps=("encoder", "predictions"), trained="tasks",
-        ),
-        Kind(
-            name="target", version=1, notebook="30_target.ipynb", job=TargetJob,
-            phase="phase 3", title="Target training and evaluation",
-            builds_on={"encoder_dir": ENCODER}, keeps=("encoder", "model", "predictions"),
-            trained="train_task", evaluated="targets",
-        ),
-        Kind(
-            name="retrieval", version=1, notebook="35_retrieval.ipynb", job=RetrievalJob,
-            phase="phase 3, no training", title="Retrieval", builds_on={"encoder_dir": ENCODER},
-            keeps=("predictions",), evaluated="targets",
-        ),
-    )
-}  # fmt: skip
+ALL = (
+    Kind(
+        name="encoder", version=1, notebook="10_encoder.ipynb", job=EncoderJob,
+        phase="phase 1", title="Encoders", keeps=("encoder",),
+    ),
+    Kind(
+        name="intermediate", version=1, notebook="20_intermediate.ipynb", job=IntermediateJob,
+        phase="phase 2", title="Intermediate training", keeps=("encoder", "predictions"),
+        trained="tasks",
+    ),
+    Kind(
+        name="target", version=1, notebook="30_target.ipynb", job=TargetJob,
+        phase="phase 3", title="Target training and evaluation",
+        keeps=("encoder", "model", "predictions"), trained="train_task", evaluated="targets",
+    ),
+    Kind(
+        name="retrieval", version=1, notebook="35_retrieval.ipynb", job=RetrievalJob,
+        phase="phase 3, no training", title="Retrieval", keeps=("predictions",),
+        evaluated="targets",
+    ),
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in ALL}

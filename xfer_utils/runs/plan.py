@@ -57,8 +57,7 @@ class Run:
 
     def changed_code(self, result: records.Result) -> list[str]:
         """Modules whose code is not that which made a result."""
-        names = {*self.code, *result.code}
-        return sorted(name for name in names if self.code.get(name) != result.code.get(name))
+        return differing(self.code, result.code)
 
 
 @dataclass
@@ -82,6 +81,11 @@ class Plan:
         """Results of the runs that are done."""
         results = {run.id: run.result() for run in self.runs.values()}
         return {id: result for id, result in results.items() if result is not None}
+
+
+def differing(code: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Modules whose hashes differ, or that only one of two versions of the code has."""
+    return sorted({name for name, _ in code.items() ^ other.items()})
 
 
 def runs_folder() -> Path:
@@ -114,12 +118,10 @@ class Planner:
         if study.source == "toy":
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self._check_languages()
-        self.data = {"source": study.source, "world": study.world, "splits": study.splits}
         for name in study.models:
             encoder = self._encoder(name)
             for arm in self.plan.arms:
-                seeds = study.seeds.none if arm == params.NONE else study.seeds.other
-                for seed in seeds:
+                for seed in study.seeds.none if arm == params.NONE else study.seeds.other:
                     self._branch(encoder, {"model": name, "arm": arm, "seed": seed})
 
     def _check_languages(self) -> None:
@@ -130,33 +132,41 @@ class Planner:
                 message += closest(code, known)
                 raise params.refusal(self.plan.file, ("languages", place), message)
 
+    def _languages(self, target: str) -> list[str]:
+        """Languages in which the source has what the study evaluates."""
+        return self.source.languages(target, self.study.roles(target)[0])
+
     def _encoder(self, name: str) -> Run:
         model = self.study.models[name]
         if self.study.source == "hub" and model.pretrain and not model.pretrain.lines_per_language:
             place = ("models", name, "pretrain", "lines_per_language")
             message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
             raise params.refusal(self.plan.file, place, message)
-        parameters = {
-            "load": model.load or "",
-            "revision": model.revision,
-            "head_pooling": model.head_pooling,
-            "attention": model.attention,
-            **(model.pretrain or Pretraining()).model_dump(),
-        }
-        return self._add("encoder", name, parameters, {}, {"model": name})
+        parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
+        parameters |= (model.pretrain or Pretraining()).model_dump() | {"load": model.load or ""}
+        return self._add("encoder", name, parameters, None, {"model": name})
 
     def _branch(self, encoder: Run, labels: dict) -> None:
         """Everything that follows from one encoder, one arm and one seed."""
-        targets, arm = self.study.targets, labels["arm"]
-        parent = self._arm(encoder, labels) if self.plan.arms[arm].tasks else encoder
+        parent = self._arm(encoder, labels) if self.plan.arms[labels["arm"]].tasks else encoder
         if parent is None:
             return
-        trained = [target for target in targets if task(target).train_on]
-        for train_task in dict.fromkeys(task(target).train_on for target in trained):
-            served = [target for target in trained if task(target).train_on == train_task]
-            self._target(parent, train_task, served, labels)
-        if mined := [target for target in targets if not task(target).train_on]:
+        served: dict[str | None, list[str]] = {}
+        for target in self.study.targets:
+            served.setdefault(task(target).train_on, []).append(target)
+        mined = self._present(served.pop(None, []), labels)
+        for train_task, targets in served.items():
+            self._target(parent, train_task, targets, labels)
+        if mined:
             self._retrieval(parent, mined, labels)
+
+    def _present(self, targets: list[str], labels: dict, reason: str = "") -> list[str]:
+        """Targets that can be evaluated; the others are booked as not run."""
+        present = [name for name in targets if self._languages(name) and not reason]
+        reason = reason or f"no evaluation data in {self.study.source}"
+        absent = [name for name in targets if name not in present]
+        self.plan.not_run |= {(labels["arm"], name): reason for name in absent}
+        return present
 
     def _arm(self, encoder: Run, labels: dict) -> Run | None:
         """Phase 2 of one arm; None where none of its tasks can be trained on."""
@@ -164,100 +174,75 @@ class Planner:
         training = self.study.training("intermediate", name, labels["model"], name)
         if arm.steps:
             training = training.model_copy(update={"max_steps": arm.steps})
-        missing = {part: self._missing(part, training) for part in arm.tasks}
-        tasks = [part for part, reason in missing.items() if not reason]
-        self.plan.left_out[name] = {part: why for part, why in missing.items() if why}
+        reasons = {part: self._missing(part, training) for part in arm.tasks}
+        tasks = [part for part, reason in reasons.items() if not reason]
+        self.plan.left_out[name] = {part: reason for part, reason in reasons.items() if reason}
         if tasks:
-            return self._before(encoder, tasks, training, name, labels, arm.cap)
-        reason = next(iter(missing.values()))
-        self.plan.not_run |= {(name, target): reason for target in self.study.targets}
+            parameters = {"tasks": tasks, "cap": arm.cap}
+            return self._trained("intermediate", name, tasks, training, parameters, encoder, labels)
+        self._present(self.study.targets, labels, next(iter(reasons.values())))
         return None
-
-    def _before(
-        self, parent: Run, tasks: list[str], training: Training, slug: str, labels: dict,
-        cap: int = Arm().cap,
-    ) -> Run:  # fmt: skip
-        """A training whose encoder is what the next one starts from."""
-        parameters = {
-            **training.model_dump(),
-            "tasks": tasks,
-            "cap": cap,
-            "held_out": self._held_out(tasks),
-            "seed": labels["seed"],
-        }
-        slug = f"{slug}-s{labels['seed']}"
-        return self._add("intermediate", slug, parameters, {"encoder_dir": parent}, labels)
 
     def _missing(self, name: str, training: Training) -> str:
         """Why a task cannot be trained on; empty where it can. A checkpoint's choice needs dev."""
-        needed = {"train": "training"}
-        if training.select == "english_dev":
-            needed["dev"] = "dev"
+        roles = {"train": "training"} | ({} if training.select == "last" else {"dev": "dev"})
         for part in training_parts(name):
-            for role, title in needed.items():
-                if not self.source.has(part, role, "en"):
-                    no_training = not self.source.has(part, "train", "en")
-                    if registry()[part].open_labels and no_training:
+            for role, title in roles.items():
+                if not self.source.has(part, role):
+                    if registry()[part].open_labels and not self.source.has(part, "train"):
                         return "licensed data"
                     return f"no {title} data for {part} in {self.study.source}"
         return ""
 
     def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
-        arm, model = labels["arm"], labels["model"]
-        first, present = task(targets[0]).train_first, [t for t in targets if self._languages(t)]
-        settings = {
-            name: self.study.training("target", name, model) for name in (first, train_task) if name
-        }
-        missing = [self._missing(name, training) for name, training in settings.items()]
-        reason = next(filter(None, missing), "")
-        nowhere = f"no evaluation data in {self.study.source}"
-        absent = [t for t in targets if reason or t not in present]
-        self.plan.not_run |= {(arm, target): reason or nowhere for target in absent}
-        if reason or not present:
+        arm, first = labels["arm"], task(targets[0]).train_first
+        names = [name for name in (first, train_task) if name]
+        settings = {name: self.study.training("target", name, labels["model"]) for name in names}
+        reasons = (self._missing(name, training) for name, training in settings.items())
+        targets = self._present(targets, labels, next(filter(None, reasons), ""))
+        if not targets:
             return
         if first:
-            leading = {**labels, "leads_to": train_task}
-            parent = self._before(parent, [first], settings[first], f"{first}-after-{arm}", leading)
+            slug, leading = f"{first}-after-{arm}", {**labels, "leads_to": train_task}
+            parameters = {"tasks": [first]}
+            parent = self._trained(
+                "intermediate", slug, [first], settings[first], parameters, parent, leading
+            )
+        same = params.same_data(self.plan.arms[arm], train_task)
+        labels = {**labels, "train_task": train_task, "targets": targets, "same_data": same}
         parameters = {
-            **settings[train_task].model_dump(),
             "train_task": train_task,
-            **self._evaluation(present),
+            **self._evaluation(targets),
             "max_eval_items": self.study.max_eval_items,
             "keep_model": self.study.keep_model,
-            "held_out": self._held_out([train_task]),
-            "seed": labels["seed"],
         }
-        labels = {
-            **labels,
-            "train_task": train_task,
-            "targets": present,
-            "same_data": params.same_data(self.plan.arms[arm], train_task),
-        }
-        slug = f"{train_task}-after-{arm}-s{labels['seed']}"
-        self._add("target", slug, parameters, {"encoder_dir": parent}, labels)
+        slug, training = f"{train_task}-after-{arm}", settings[train_task]
+        self._trained("target", slug, [train_task], training, parameters, parent, labels)
+
+    def _trained(
+        self, kind: str, slug: str, tasks: list[str], training: Training, parameters: dict,
+        parent: Run, labels: dict,
+    ) -> Run:  # fmt: skip
+        """A training, with the evaluated sets that could share items with its training sets."""
+        targets = self.study.targets
+        near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
+        held_out = {target: self.study.roles(target) for target in near}
+        parameters |= {**training.model_dump(), "held_out": held_out, "seed": labels["seed"]}
+        return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
-        arm, model = labels["arm"], self.study.models[labels["model"]]
-        present = [target for target in targets if self._languages(target)]
-        nowhere = f"no evaluation data in {self.study.source}"
-        self.plan.not_run |= {(arm, target): nowhere for target in targets if target not in present}
-        if not present:
-            return
+        model = self.study.models[labels["model"]]
         parameters = {
-            **self._evaluation(present),
+            **self._evaluation(targets),
             "layer": -1 if model.layer is None else model.layer,
             "pooling": model.pooling,
-            **self._reading(present, labels["model"]),
+            **self._reading(targets, labels["model"]),
         }
-        slug = f"after-{arm}-s{labels['seed']}"
+        slug = f"after-{labels['arm']}-s{labels['seed']}"
         if parent.kind.name == "encoder":  # without phase 2 there is no seed: all share one run
-            slug, labels = f"after-{arm}", {**labels, "seed": -1}
-        labels = {**labels, "train_task": "", "targets": present, "same_data": False}
-        self._add("retrieval", slug, parameters, {"encoder_dir": parent}, labels)
-
-    def _languages(self, target: str) -> list[str]:
-        """Languages in which the source has what the study evaluates."""
-        return self.source.languages(target, self.study.roles(target)[0])
+            slug, labels = f"after-{labels['arm']}", {**labels, "seed": -1}
+        labels = {**labels, "train_task": "", "targets": targets, "same_data": False}
+        self._add("retrieval", slug, parameters, parent, labels)
 
     def _evaluation(self, targets: list[str]) -> dict[str, Any]:
         roles = {target: self.study.roles(target) for target in targets}
@@ -265,34 +250,26 @@ class Planner:
 
     def _reading(self, targets: list[str], model: str) -> dict[str, Any]:
         """How sentences are read: one run reads those of all retrieval targets in one way."""
-        settings = {target: self.study.training("target", target, model) for target in targets}
+        trainings = [self.study.training("target", target, model) for target in targets]
         for name in ("max_length", "precision"):
-            if len({getattr(training, name) for training in settings.values()}) > 1:
-                message = f"{' and '.join(settings)} are made by one run and need one `{name}`."
+            if len({getattr(training, name) for training in trainings}) > 1:
+                message = f"{' and '.join(targets)} are made by one run and need one `{name}`."
                 place = ("target_training", targets[-1], name)
                 raise params.refusal(self.plan.file, place, message)
-        return settings[targets[0]].model_dump(include={"max_length", "precision"})
-
-    def _held_out(self, tasks: list[str]) -> dict[str, list[str]]:
-        """Which of the study's evaluated sets could share items with some training sets."""
-        return {
-            target: self.study.roles(target)
-            for target in self.study.targets
-            if any(leaks.comparable(target, name) for name in tasks)
-        }
+        return trainings[0].model_dump(include={"max_length", "precision"})
 
     def _add(
-        self, kind_name: str, slug: str, parameters: dict, parents: dict[str, Run], labels: dict
+        self, kind_name: str, slug: str, parameters: dict, parent: Run | None, labels: dict
     ) -> Run:
-        kind, ids = KINDS[kind_name], [parent.id for parent in parents.values()]
-        folders = {key: f"outputs/runs/{parent.id}" for key, parent in parents.items()}
-        content = {"run_dir": "", **self.data, **folders, **parameters}
-        job = kind.job(**content)
-        content = identity.of_run(kind, job, ids, self.source)
+        kind, study = KINDS[kind_name], self.study
+        parents = {"encoder_dir": parent.id} if parent else {}
+        folders = {key: f"outputs/runs/{id}" for key, id in parents.items()}
+        data = {"source": study.source, "world": study.world, "splits": study.splits}
+        job = kind.job(run_dir="", **data, **folders, **parameters)
+        content = identity.of_run(kind, job, list(parents.values()), self.source)
         run_id = f"{kind_name}-{slug}-{identity.digest(content)}".lower()
         if run_id not in self.plan.runs:
             job = job.model_copy(update={"run_dir": f"outputs/runs/{run_id}"})
-            by_key = {key: parent.id for key, parent in parents.items()}
             code = codehash.of_notebook(paths.NOTEBOOKS / kind.notebook)
-            self.plan.runs[run_id] = Run(run_id, kind, job, by_key, labels, content, code)
+            self.plan.runs[run_id] = Run(run_id, kind, job, parents, labels, content, code)
         return self.plan.runs[run_id]

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a draft written by its notebook, checked and renamed by the launcher."""
+"""What a run leaves behind: a draft of its notebook's, checked and renamed by the launcher."""
 
 import json
 import math
@@ -15,15 +15,9 @@ from xfer_utils.study import paths
 
 RESULT, DRAFT = "result.json", "result.draft.json"
 LIBRARIES = (
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "tokenizers",
-    "peft",
-    "numpy",
-    "papermill",
-)
+    "torch", "transformers", "accelerate", "datasets", "tokenizers", "peft", "numpy", "papermill",
+)  # fmt: skip
+FOLDERS = ("predictions", "encoder", "model")  # what belongs to the record, unlike checkpoints
 
 
 class Score(BaseModel):
@@ -66,11 +60,11 @@ class BrokenResult(ValueError):
 
 
 class Stopwatch:
-    """Seconds spent per named part of a run; starts counting at its making."""
+    """Seconds spent per named part of a run."""
 
     def __init__(self) -> None:
         self.parts: dict[str, float] = {}
-        self._begun = self._last = time.perf_counter()
+        self._last = time.perf_counter()
 
     def lap(self, part: str) -> None:
         """Books the time since the last lap under `part`."""
@@ -80,17 +74,15 @@ class Stopwatch:
 
 
 def write_draft(
-    run_dir: Path,
-    *,
-    watch: Stopwatch,
-    scores: list[dict] = (),
-    training: dict | None = None,
+    run_dir: Path, *, watch: Stopwatch, scores: list[dict] = (), training: dict | None = None,
     data: list[dict] = (),
-) -> Path:
-    """Writes the draft of a run's record; the launcher makes it the result once papermill has returned."""
+) -> Path:  # fmt: skip
+    """Writes the draft of a run's record, which becomes its result once papermill has returned."""
+    paths_in = [path for folder in FOLDERS for path in sorted((run_dir / folder).rglob("*"))]
+    files = [path for path in paths_in if path.is_file()]
     content = {
         "scores": list(scores),
-        "files": _sizes(run_dir),
+        "files": {path.relative_to(run_dir).as_posix(): path.stat().st_size for path in files},
         "training": training or {},
         "data": list(data),
         "environment": environment(),
@@ -137,23 +129,10 @@ def _check(run_dir: Path, result: Result) -> None:
             raise BrokenResult(f"{path}: missing or not as long as recorded")
     for score in result.scores:
         if not math.isfinite(score.value):
-            raise BrokenResult(
-                f"{result.id}: {score.task} {score.language} {score.metric} is not a number"
-            )
+            what = f"{score.task} {score.language} {score.metric}"
+            raise BrokenResult(f"{result.id}: {what} is not a number")
     if result.kind in ("target", "retrieval") and not result.scores:
         raise BrokenResult(f"{result.id}: no scores")
-
-
-def _sizes(run_dir: Path) -> dict[str, int]:
-    """Files that belong to the record: predictions and encoders, not notebooks or checkpoints."""
-    kept = [
-        path
-        for part in ("predictions", "encoder", "model")
-        for path in sorted((run_dir / part).rglob("*"))
-    ]
-    return {
-        path.relative_to(run_dir).as_posix(): path.stat().st_size for path in kept if path.is_file()
-    }
 
 
 def write_json(path: Path, content: dict) -> Path:

@@ -1,5 +1,5 @@
 # ruff: noqa: F401
-"""What the warm server imports before it forks kernels: the job notebooks' imports, and nothing that starts threads."""
+"""What the warm server imports before it forks kernels; nothing here may start threads."""
 
 import gc
 

@@ -1,9 +1,10 @@
 """The study file: one YAML file in params/, strictly validated, with what it extends worked in."""
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from xfer_utils.study import settings_file
 from xfer_utils.study.sections import Arm, Count, Model, Pretraining, Role, Section, Seeds, Training
@@ -13,7 +14,7 @@ from xfer_utils.study.tasks import registry, task, training_parts
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
-SUMMARIES = ["50_main_table", "70_explore_predictions"]
+EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 
 
 class KeyFault(ValueError):
@@ -32,7 +33,7 @@ class Study(Section):
     question: str
     estimand: str
     note: str = ""
-    source: str = "toy"
+    source: Annotated[str, Field(pattern=r"^(toy|hub|folder:.+)$")] = "toy"
     world: dict[str, Any] = {}
     splits: dict[str, dict[str, str | list[str]]] = {}
     models: dict[Name, Model]
@@ -47,44 +48,36 @@ class Study(Section):
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
-    summaries: list[str] = SUMMARIES
+    summaries: list[str] = ["50_main_table", "70_explore_predictions"]
     workers: Count = 0
     threads: Count = 0
-
-    @field_validator("source")
-    @classmethod
-    def _known_source(cls, value: str) -> str:
-        if value in ("toy", "hub") or (value.startswith("folder:") and value != "folder:"):
-            return value
-        raise ValueError(f"`{value}` is no source: write toy, hub or folder:PATH")
 
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
-        known = [row.name for row in registry().values() if row.role in ("target", "xtreme_r")]
-        return _known(names, known, "target task")
+        return _known(names, _tasks(*EVALUATED), "target task")
 
     @field_validator("arms")
     @classmethod
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
-            _known(arm.tasks, _intermediate_tasks(), f"intermediate task (in the arm `{name}`)")
+            _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
             if name == NONE and arm.tasks:
                 raise ValueError("`none` is the arm without an intermediate task")
         return arms
 
-    @field_validator("intermediate_training", "target_training", "evaluate", "splits")
+    @field_validator("target_training", "evaluate", "splits")
     @classmethod
-    def _known_sections(cls, sections: dict[str, Any], info: Any) -> dict[str, Any]:
+    def _known_sections(cls, sections: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         known = _section_keys(info.field_name)
         for name in sections:
-            if name not in known and not (info.field_name == "intermediate_training"):
+            if name not in known:
                 raise ValueError(_no_section(name, info.field_name, known))
         return sections
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
-        known = [NONE, MULTI, *self.arms, *_intermediate_tasks()]
+        known = [NONE, MULTI, *self.arms, *_tasks("intermediate")]
         try:
             _known(self.intermediate, known, "intermediate task or arm")
         except ValueError as error:
@@ -93,10 +86,8 @@ class Study(Section):
             message = "`none` is missing: every gain is measured against it"
             raise KeyFault(message, "intermediate")
         if MULTI in self.intermediate and not self.rows()[MULTI].tasks:
-            message = (
-                "the row `multi` needs tasks: list some here, or in `arms: {multi: {tasks: []}}`"
-            )
-            raise KeyFault(message, "intermediate")
+            advice = "list some here, or in `arms: {multi: {tasks: []}}`"
+            raise KeyFault(f"the row `multi` needs tasks: {advice}", "intermediate")
         for name in self.intermediate_training:
             if name not in ("default", *known):
                 message = _no_section(name, "intermediate_training", ["default", *known])
@@ -123,16 +114,12 @@ class Study(Section):
         self, phase: Literal["intermediate", "target"], name: str, model: str = "", arm: str = ""
     ) -> Training:
         """The settings of one training: study's default and own lines, the model's, the arm's."""
-        sections = [getattr(self, f"{phase}_training")]
-        if model:
-            sections.append(getattr(self.models[model], f"{phase}_training"))
-        layers = [
-            section[key] for section in sections for key in ("default", name) if key in section
-        ]
-        if arm in self.arms:
-            layers.append(self.arms[arm].training)
+        origins = [self, self.models[model]] if model else [self]
+        sections = [getattr(origin, f"{phase}_training") for origin in origins]
+        layers = [section.get(key) for section in sections for key in ("default", name)]
+        layers.append(self.arms[arm].training if arm in self.arms else None)
         settings: dict[str, Any] = {}
-        for layer in layers:
+        for layer in filter(None, layers):
             settings |= layer.model_dump(exclude_unset=True)
         return Training(**settings)
 
@@ -154,8 +141,8 @@ def _title(name: str) -> str:
     return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
-def _intermediate_tasks() -> list[str]:
-    return [row.name for row in registry().values() if row.role == "intermediate"]
+def _tasks(*roles: str) -> list[str]:
+    return [row.name for row in registry().values() if row.role in roles]
 
 
 def _known(names: list[str], known: list[str], what: str) -> list[str]:
@@ -169,11 +156,11 @@ def _known(names: list[str], known: list[str], what: str) -> list[str]:
 
 def _section_keys(section: str) -> list[str]:
     """What a section may hold by task: training sets, or targets where it evaluates."""
-    targets = [row for row in registry().values() if row.role in ("target", "xtreme_r")]
-    if section == "target_training":
-        used = [n for row in targets for n in (row.train_first, row.train_on or row.name) if n]
-        return ["default", *dict.fromkeys(used)]
-    return [row.name for row in targets] if section == "evaluate" else list(registry())
+    targets = _tasks(*EVALUATED)
+    if section != "target_training":
+        return targets if section == "evaluate" else list(registry())
+    trained = [n for t in map(task, targets) for n in (t.train_first, t.train_on or t.name) if n]
+    return ["default", *dict.fromkeys(trained)]
 
 
 def _no_section(name: str, section: str, known: list[str]) -> str:
@@ -181,15 +168,10 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
     if row is None:
         return f"`{name}` is no task.{closest(name, known)}"
     if section == "target_training" and row.train_on:
-        return (
-            f"`{name}` is trained on `{row.train_on}`: write `{row.train_on}`, "
-            "for all targets that share it"
-        )
+        advice = f"write `{row.train_on}`, for all targets that share it"
+        return f"`{name}` is trained on `{row.train_on}`: {advice}"
     verb = "evaluated" if section == "evaluate" else "trained"
     return f"`{name}` is not {verb} here. Known: {', '.join(known)}."
-
-
-# ----- reading the file -----
 
 
 def load(path: str | Path, source: str = "") -> Study:
@@ -199,7 +181,7 @@ def load(path: str | Path, source: str = "") -> Study:
     if source:
         content["source"] = source
     try:
-        return Study(**content)
+        return Study.model_validate(content)
     except ValidationError as error:
         raise refusals(path, error) from None
 
@@ -231,7 +213,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     if error["type"] == "missing":
         return f"{place}: the key `{name}` is missing."
     message = error["msg"].removeprefix("Value error, ")
-    got = "" if error["type"] == "value_error" else f" (it reads as {error['input']!r})"
+    got = "" if error["type"] == "value_error" else f" (it reads as {reprlib.repr(error['input'])})"
     stop = "" if (message + got).endswith((".", "?")) else "."
     return f"{place}: `{name}`: {message}{got}{stop}"
 

@@ -17,7 +17,7 @@ def outputs() -> Path:
 
 
 def resolve(path: str) -> Path:
-    """A notebook parameter as a path: relative ones start at the project, `outputs/...` at the outputs folder."""
+    """A path as parameters hold it: from the project, or `outputs/...` from the outputs folder."""
     place = Path(path).expanduser()
     if place.is_absolute():
         return place
@@ -28,7 +28,7 @@ def resolve(path: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file that takes the place of `path` once it is written and on disk; it goes where writing fails."""
+    """A temporary file that takes the place of `path` once it is written and on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
     try:

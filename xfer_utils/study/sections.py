@@ -1,4 +1,4 @@
-"""The sections of a study file: each validated, with the paper's values as defaults where it has them.
+"""The sections of a study file, each validated; defaults are the paper's where it has them.
 
 A default is also a setting's *off value* in a run's identity: what stands at its default is left
 out there, so that a new setting changes no id of a finished run. A default that is to change
@@ -21,7 +21,7 @@ class Section(BaseModel):
 
 
 class Training(Section):
-    """How one training is done. Defaults are the paper's, but for `select`: its is `english_dev`."""
+    """How one training is done. Defaults are the paper's, but for `select` (`english_dev`)."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
     epochs: Positive = 2
@@ -85,17 +85,12 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> "Model":
         if (self.pretrain is None) == (self.load is None):
-            raise ValueError(
-                "needs exactly one of `pretrain:` (train it here) and `load:` (a hub id or folder)"
-            )
-        if self.layer is not None and not 0 <= self.layer <= self.deepest:
-            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {self.deepest}")
+            origins = "`pretrain:` (train it here) and `load:` (a hub id or folder)"
+            raise ValueError(f"needs exactly one of {origins}")
+        last = self.pretrain.layers if self.pretrain else 1000
+        if self.layer is not None and not 0 <= self.layer <= last:
+            raise ValueError(f"`layer: {self.layer}` is not one of its layers, 0 to {last}")
         return self
-
-    @property
-    def deepest(self) -> int:
-        """The last layer, as far as the study file knows it."""
-        return self.pretrain.layers if self.pretrain else 1000
 
 
 class Arm(Section):
@@ -108,20 +103,13 @@ class Arm(Section):
 
     title: str = ""
     tasks: list[str] = []
-    languages: list[str] = ["en"]
+    languages: list[Literal["en"]] = ["en"]
     transform: Literal[""] = ""
     text: Annotated[float, Field(ge=0, le=0)] = 0.0
     steps: Count = 0
     together: Literal[False] = False
     cap: Positive = 2**17
     training: Training = Training()
-
-    @field_validator("languages")
-    @classmethod
-    def _english_alone(cls, codes: list[str]) -> list[str]:
-        if codes != ["en"]:
-            raise ValueError("phase 2 reads English alone so far: write [en]")
-        return codes
 
 
 class Seeds(Section):
@@ -137,10 +125,3 @@ class Seeds(Section):
             if seeds.count(seed) > 1:
                 raise ValueError(f"seed {seed} is listed twice")
         return seeds
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sections(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            raise ValueError("write `seeds: {none: [0, 1, 2], other: [0]}`: lists of seeds by row")
-        return value

@@ -8,11 +8,8 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml import YAML, MappingNode, Node, SequenceNode
 from ruamel.yaml.error import YAMLError
-
-LARGEST_FILE = 1_000_000  # bytes
-TEXT = "tag:yaml.org,2002:str"
 
 
 class SettingsError(Exception):
@@ -24,13 +21,9 @@ class SettingsError(Exception):
 
 def load(path: Path) -> dict[str, Any]:
     """One settings file; a SettingsError names file and line of whatever is wrong."""
-    text, yaml = _read(path), _yaml()
+    text = _read(path)
     try:
-        root = yaml.compose(text)
-        if not isinstance(root, MappingNode):
-            raise SettingsError(f"{path}: a settings file is a list of `key: value` lines.")
-        _check(root, path, set())
-        return yaml.constructor.construct_document(root)
+        content = _yaml().load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -40,13 +33,13 @@ def load(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: nested too deeply.") from None
     except (ValueError, ArithmeticError) as error:
         raise SettingsError(f"{path}: a value cannot be read ({error}).") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: a settings file is a list of `key: value` lines.")
+    return content
 
 
 def extended(path: Path) -> tuple[dict[str, Any], list[Path]]:
-    """A file's content over that of the file it `extends:`, and the files it came from.
-
-    It needs a `name:` of its own: under the other's name it would overwrite its plan and report.
-    """
+    """A file's content over that of the file it `extends:`, and the files it came from."""
     content = load(path)
     base_name = content.pop("extends", None)
     if base_name is None:
@@ -54,14 +47,11 @@ def extended(path: Path) -> tuple[dict[str, Any], list[Path]]:
     base_path = path.parent / str(base_name)
     base = load(base_path)
     if "extends" in base:
-        raise SettingsError(
-            f"{path}: `extends: {base_name}` extends another file itself; one level is allowed."
-        )
+        problem = f"`extends: {base_name}` extends another file itself"
+        raise SettingsError(f"{path}: {problem}; one level is allowed.")
     if "name" not in content:
-        raise SettingsError(
-            f"{path}: the key `name` is missing. A study that extends {base_name} needs a name of "
-            f"its own, such as `name: {path.stem}`; otherwise it overwrites the other's report."
-        )
+        advice = f"Write `name: {path.stem}`, or the study overwrites the report of {base_name}."
+        raise SettingsError(f"{path}: the key `name` is missing. {advice}")
     return _merge(base, content), [path, base_path]
 
 
@@ -97,41 +87,12 @@ def _yaml() -> YAML:
 
 def _read(path: Path) -> str:
     try:
-        if path.is_dir():
-            raise SettingsError(f"{path} is a folder; name a file in it.")
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise SettingsError(f"{path} is larger than a settings file can be (1 MB).")
-        return content.decode("utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         siblings = sorted(file.name for file in path.parent.glob("*.yaml"))
         raise SettingsError(f"{path}: no such file.{closest(path.name, siblings)}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-
-
-def _check(node: Node, path: Path, seen: set[int]) -> None:
-    """Keys are text and differ; no section is an alias, since aliases of aliases never end."""
-    if isinstance(node, ScalarNode):
-        return
-    line = node.start_mark.line + 1
-    if id(node) in seen:
-        raise SettingsError(f"{path}, line {line}: `*` repeats this section; write its lines out.")
-    seen.add(id(node))
-    lines: dict[str, int] = {}
-    for key, _ in node.value if isinstance(node, MappingNode) else []:
-        line = key.start_mark.line + 1
-        if key.tag != TEXT:
-            raise SettingsError(f"{path}, line {line}: a key is text; put this one in quotes.")
-        if key.value in lines:
-            raise SettingsError(
-                f"{path}, line {line}: the key `{key.value}` is already in line {lines[key.value]}."
-                " Keep one of them."
-            )
-        lines[key.value] = line
-    for child in node.value:
-        _check(child[1] if isinstance(child, tuple) else child, path, seen)
 
 
 def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:

@@ -28,7 +28,7 @@ class Place(Row):
 
 
 class Hub(Place):
-    """Where the hub keeps a task; {language} and {name} in config and data_dir are filled in per language."""
+    """Where the hub keeps a task; {language} and {name} in config and data_dir are filled in."""
 
     id: str
     names: dict[str, str] = {}
@@ -45,19 +45,15 @@ class Hub(Place):
 
     def expected(self, split: str, language: str) -> int | None:
         """Rows of a split in the official release, where the registry knows them."""
-        found = self.rows.get(split)
-        return found.get(language) if isinstance(found, dict) else found
+        rows = self.rows.get(split)
+        return rows.get(language) if isinstance(rows, dict) else rows
 
     def place(self, split: str, language: str) -> Place:
         """Config, folder and revision of a split, with the language filled in."""
-        found = self.configs.get(language) or self.configs.get(split) or self
+        place = self.configs.get(language) or self.configs.get(split) or self
         fill = {"language": language, "name": self.names.get(language, language)}
-        named = {
-            key: value and value.format(**fill)
-            for key, value in vars(found).items()
-            if key in Place.model_fields
-        }
-        return Place(**named)
+        fields = {key: getattr(place, key) for key in Place.model_fields}
+        return Place(**{key: value and value.format(**fill) for key, value in fields.items()})
 
 
 class Task(Row):
@@ -101,7 +97,7 @@ class Task(Row):
         return added if added and language in added.languages else self.hub
 
 
-FILE = Path(__file__).parent / "tasks.yaml"
+FILE = Path(__file__).with_name("tasks.yaml")
 TEXT = "_text"  # the entry that is no task: where the hub keeps plain text
 # A format and a metric know what a row must hold. They stand in later folders, so they are found by
 # name: a new format is a new file, a new metric a new entry, and neither is listed here.
@@ -115,7 +111,7 @@ def _file() -> dict[str, dict]:
 
 @cache
 def registry() -> dict[str, Task]:
-    """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line there."""
+    """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line."""
     return {name: _task(name, row) for name, row in _file().items() if name != TEXT}
 
 
