@@ -147,20 +147,20 @@ def test_base_fits_a_night_on_one_card():
     assert float(re.search(r"GPU: about (\d+) hours", text)[1]) <= 12
 
 
-def test_mini_says_where_its_folder_should_be():
+def test_real_says_where_its_folder_should_be():
     with pytest.raises(MissingData, match=r"there is no folder .*data"):
-        study.make_plan(paths.PARAMS / "mini.yaml")
+        study.make_plan(paths.PARAMS / "real.yaml")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs a folder with real data beside the project")
-def test_mini_covers_all_nine_targets(tmp_path):
+def test_real_covers_all_nine_targets(tmp_path):
     text = (
-        (paths.PARAMS / "mini.yaml")
+        (paths.PARAMS / "real.yaml")
         .read_text()
         .replace("source: folder:data", f"source: folder:{DATA}")
     )
-    (tmp_path / "mini.yaml").write_text(text)
-    plan = study.make_plan(tmp_path / "mini.yaml")
+    (tmp_path / "real.yaml").write_text(text)
+    plan = study.make_plan(tmp_path / "real.yaml")
     assert not plan.not_run
     assert {t for run in plan.runs.values() for t in run.labels.get("targets", [])} == set(
         plan.study.targets

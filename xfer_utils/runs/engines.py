@@ -115,6 +115,7 @@ class Launcher:
             for run_id in list(self.waiting):
                 self._consider(self.plan.runs[run_id])
             finished, _ = wait(self.futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            self.progress.report(self.progress, "")  # trainings have gone on
             for future in finished:
                 run_id, slot = self.futures.pop(future)
                 self.slots.append(slot)
