@@ -207,7 +207,7 @@ def test_one_model_is_exported(planned, tmp_path):
     plan = planned(text)
     with pytest.raises(SettingsError, match="--model: one, two"):
         export(plan, "none", tmp_path / "out")
-    with pytest.raises(SettingsError, match=r"no model `tow`.*`two`"):
+    with pytest.raises(SettingsError, match=r"--model: one, two.*`two`"):
         export(plan, "none", tmp_path / "out", model="tow")
     (run,) = [
         run

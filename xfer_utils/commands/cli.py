@@ -24,9 +24,7 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
 Folder = Annotated[Path, typer.Argument(help="where the submission files are written")]
 Source = Annotated[str, typer.Option(help="toy, hub or folder:PATH instead of the file's source")]
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help="make runs again whose code has changed since")
-]
+Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed code again")]
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
 Limit = Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")]

@@ -1,4 +1,4 @@
-"""What a study needs before anything is fetched: downloads, disk, memory, a GPU, licences, seeds."""
+"""What a study needs, before anything is fetched: downloads, disk, memory, GPU, licences, seeds."""
 
 import math
 from itertools import product
@@ -100,17 +100,17 @@ def outputs_bytes(plan: Plan) -> float:
 
 def largest_training(study: Study, precision: str) -> float:
     """Bytes of memory of a study's largest training."""
-    arms = study.rows().items()
-    trainings = [("intermediate", name, part) for name, arm in arms for part in arm.tasks]
-    served = filter(None, (task(target).train_on for target in study.targets))
-    trainings += [("target", name, name) for name in served]
-    sizes = [
-        cost.training_bytes(
-            cost.size(model), study.training(phase, name), task(part).choices, precision
-        )
-        for model, (phase, name, part) in product(study.models.values(), trainings)
+    trainings = [
+        (study.training("intermediate", arm), task(part).choices)
+        for arm, row in study.rows().items()
+        for part in row.tasks
     ]
-    return max(sizes, default=0.0)
+    for name in filter(None, (task(target).train_on for target in study.targets)):
+        trainings.append((study.training("target", name), task(name).choices))
+    pairs = product(map(cost.size, study.models.values()), trainings)
+    return max(
+        (cost.training_bytes(size, *training, precision) for size, training in pairs), default=0
+    )
 
 
 def _detectable(study: Study) -> str:

@@ -17,8 +17,6 @@ from xfer_utils.runs.kinds import KINDS
 from xfer_utils.runs.plan import Plan, Run, runs_folder
 from xfer_utils.study import paths
 
-A_DAY = 86400
-
 
 def plan_text(plan: Plan) -> str:
     """The DAG by phase, what is done, what remains, and the expected time with its basis."""
@@ -31,8 +29,8 @@ def plan_text(plan: Plan) -> str:
             finished = f"{sum(run.id in done for run in runs)} of {len(runs)} done"
             text.append(f"{kind.phase}: {kind.name}, {kind.notebook} - {finished}")
         for run in runs:
-            mark, time = ("x", "done") if run.id in done else (" ", expected.seconds[run.id])
-            time = time if time == "done" else duration(time)
+            time = "done" if run.id in done else duration(expected.seconds[run.id])
+            mark = "x" if run.id in done else " "
             parents = "".join(f"  <- {_slug(parent)}" for parent in run.parents.values())
             text.append(f"  {mark} {run.id}  {time}{parents}")
     text += [f"  not run: {arm}, {name}: {why}" for (arm, name), why in plan.not_run.items()]
@@ -78,21 +76,21 @@ def _flat(identity: dict) -> dict[str, object]:
 
 def save_plan(plan: Plan) -> None:
     """The plan as data in the study's folder; summary notebooks and the report start from it."""
-    runs = [
-        {"id": run.id, "kind": run.kind.name, "parents": [*run.parents.values()]}
-        | {"labels": run.labels}
-        for run in plan.runs.values()
-    ]
     not_run = plan.not_run.items()
     content = {
         "study": plan.study.model_dump(mode="json"),
         "arms": {name: arm.model_dump(mode="json") for name, arm in plan.arms.items()},
-        "runs": runs,
+        "runs": [_facts(run) for run in plan.runs.values()],
         "not_run": [{"arm": arm, "target": name, "reason": why} for (arm, name), why in not_run],
         "left_out": plan.left_out,
         "languages_csv": plan.languages_csv,
     }
     records.write_json(plan.folder / "plan.json", content)
+
+
+def _facts(run: Run) -> dict:
+    parents = list(run.parents.values())
+    return {"id": run.id, "kind": run.kind.name, "parents": parents, "labels": run.labels}
 
 
 def changed(plan: Plan) -> dict[str, list[str]]:
@@ -108,10 +106,6 @@ def start(plan: Plan, wanted: list[str], workers: int, threads: int, progress: P
     spent, foreseen, terminal = 0.0, 0.0, sys.stdout.isatty()
     head = f"{plan.study.title}: {len(progress.done)} of {progress.total} runs done"
     print(f"{head}, {len(wanted)} to run, {workers} at a time.")
-    wall = cost.wall_seconds(plan, remaining, at_once)
-    if wall > A_DAY and not expected.cards:
-        card = duration(expected.card_seconds)
-        print(f"This takes about {duration(wall)} here; on a GPU about {card}.", flush=True)
 
     def report(now: Progress, event: str) -> None:
         nonlocal spent, foreseen

@@ -60,8 +60,7 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page]) -> P
     for old in set(folder.glob("*.html")) - set(written.values()):
         old.unlink()
     rows = [(page, path and path.relative_to(root).as_posix()) for page, path in written.items()]
-    kinds = dict.fromkeys([*TITLES, *(page.kind for page in pages)])
-    groups = [(TITLES.get(k, k), [row for row in rows if row[0].kind == k]) for k in kinds]
+    groups = [(name, [row for row in rows if row[0].kind == key]) for key, name in TITLES.items()]
     failed = [page for page in pages if page.kind == "summary" and page.status == "failed"]
     index = root / "index.html"
     parts = _parts([file for page in pages for file in page.files])
