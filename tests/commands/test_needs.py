@@ -5,9 +5,7 @@ import pytest
 from xfer_utils.commands import needs, overview
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import BYTES_PER_TOKEN
-from xfer_utils.sources import hub
 from xfer_utils.study import params, paths
-from xfer_utils.study.tasks import task
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +54,6 @@ def test_a_data_set_that_two_tasks_read_is_fetched_once():
         for targets in (["lareqa"], ["lareqa", "xquad"])
     )
     assert both - alone == pytest.approx(11 * 1190 * 220 * BYTES_PER_TOKEN), "both train on SQuAD"
-
-
-def test_a_known_size_is_in_no_run_id():
-    entry = task("xnli").hub
-    assert entry.megabytes and "megabytes" in hub.PROSE and "hub" in study.UNHASHED_ROW_FIELDS
-    assert hub._entry(entry) == hub._entry(entry.model_copy(update={"megabytes": 1}))
 
 
 @pytest.mark.parametrize("name", ["smoke", "toy", "toy-seeds"])

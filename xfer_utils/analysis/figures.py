@@ -105,8 +105,8 @@ def scatter(
         for target, axes in grid.axes_dict.items():
             _panel(axes, points[points["target"] == target], feature)
             axes.set_title(titles[target], loc="left")
-        if baseline:
-            grid.refline(y=0, color="#d5d8dd", linestyle="-", zorder=0)
+            if baseline:
+                axes.axhline(0, color="#d5d8dd", linewidth=1, zorder=0)
         grid.set_axis_labels(FEATURES[feature], label).tight_layout()
     return grid.figure
 

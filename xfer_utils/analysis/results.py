@@ -136,9 +136,10 @@ def readings(study_dir: Path) -> pd.DataFrame:
     results = filter(None, (records.read(_folder(run["id"])) for run in content["runs"]))
     rows = pd.DataFrame([{"dropped_as_evaluated": 0, **row} for run in results for row in run.data])
     by_table = rows.groupby(["task", "split", "language"], sort=False)
-    rows["dropped_as_evaluated"] = by_table["dropped_as_evaluated"].transform("max")
-    parts = rows[by_table.cumcount(ascending=False) == 0].groupby(["task", "split"], sort=False)
+    dropped = by_table["dropped_as_evaluated"].max()
+    tables = by_table.last().assign(dropped_as_evaluated=dropped).reset_index()
     from_hub = content["study"]["source"] == "hub"
+    parts = tables.groupby(["task", "split"], sort=False)
     return pd.DataFrame([_reading(own, from_hub) for _, own in parts])
 
 

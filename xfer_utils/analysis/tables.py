@@ -57,9 +57,7 @@ def main_table(
     targets = {*gains["target"], *(target for _, target in reasons)}
     columns = [*(name for name in registry() if name in targets), *MEANS]
     grid = pd.MultiIndex.from_product([rows, columns], names=[ARM, "target"])
-    # Two models, or two scores of one cell, are refused by verify_integrity.
-    known = gains.set_index([ARM, "target"], verify_integrity=True)
-    cells = known.reindex(grid).reset_index()
+    cells = gains.set_index([ARM, "target"]).reindex(grid).reset_index()  # refuses duplicates
     cells = cells.drop(columns=["model", "split", "chance"])  # they stand above the columns
     is_score, is_missing = cells[ARM] == BASELINE, cells["score"].isna()
     cells["state"] = np.select([is_missing, is_score], [NOT_RUN, "score"], "gain")
