@@ -63,7 +63,7 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page]) -> P
     groups = [(name, [row for row in rows if row[0].kind == key]) for key, name in TITLES.items()]
     failed = [page for page in pages if page.kind == "summary" and page.status == "failed"]
     index = root / "index.html"
-    parts = _parts([file for page in pages for file in page.files])
+    parts = _parts({file for page in pages for file in page.files if file.exists()})
     about = {"title": study["title"], "study": study, "failed": failed, "groups": groups}
     index.write_text(_template().render(about, **parts), encoding="utf-8")
     return index
@@ -76,9 +76,9 @@ def clean(markup: str | bytes) -> str:
     return _cleaner().clean(text)
 
 
-def _parts(files: Sequence[Path]) -> dict[str, list]:
+def _parts(written: set[Path]) -> dict[str, list]:
     """What the summaries wrote, the main table first."""
-    files = sorted(files, key=lambda path: (path.stem != "main", path.name))
+    files = sorted(written, key=lambda path: (path.stem != "main", path.name))
     tables = {path.stem: _table(path) for path in files if path.suffix == ".html"}
     findings = [path for path in files if path.name == "findings.json"]
     published = [name for name in tables if name.startswith("published")]

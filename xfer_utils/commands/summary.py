@@ -2,8 +2,8 @@
 
 import json
 from pathlib import Path
+from statistics import mean
 
-import pandas as pd
 from papermill.exceptions import PapermillExecutionError
 
 from xfer_utils.analysis import results
@@ -23,7 +23,8 @@ def build(plan: Plan) -> tuple[Path, str]:
     overview.save_plan(plan)
     results.scores(plan.folder)
     record = plan.folder / "notebooks" / "written.json"
-    for name in json.loads(record.read_text("utf-8"))["files"] if record.exists() else ():
+    written = json.loads(record.read_text("utf-8"))["files"] if record.exists() else ()
+    for name in written:
         (plan.folder / name).unlink(missing_ok=True)
     pages = [_summary(plan, paths.NOTEBOOKS / f"{name}.ipynb") for name in plan.study.summaries]
     files = [file.relative_to(plan.folder).as_posix() for page in pages for file in page.files]
@@ -64,13 +65,13 @@ def _job(run: Run) -> Page:
     executed, error = run.folder / engines.EXECUTED, run.folder / engines.ERROR
     path, result = executed if executed.exists() else None, records.read(run.folder)
     if result:
-        main = pd.DataFrame(
-            [(s.task, s.value) for s in result.scores if s.main], columns=["t", "v"]
-        )
-        means = main.groupby("t", sort=False)["v"].mean().items()
-        scores = ", ".join(f"{name} {value:.1f}" for name, value in means)
+        main: dict[str, list[float]] = {}
+        for score in result.scores:
+            if score.main:
+                main.setdefault(score.task, []).append(score.value)
+        means = ", ".join(f"{name} {mean(values):.1f}" for name, values in main.items())
         seconds = result.timing["total"]
-        return Page(run.slug, run.kind.name, "done", path, run.id, scores, seconds)
+        return Page(run.slug, run.kind.name, "done", path, run.id, means, seconds)
     if error.exists():
         problem = engines.last_line(error.read_text("utf-8"))
         return Page(run.slug, run.kind.name, "failed", path, run.id, error=problem)
