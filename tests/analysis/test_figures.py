@@ -71,6 +71,7 @@ def test_the_fit_leaves_english_out_and_prints_r_and_n(scores):
     found = texts(figures.scatter(points, "distance", {"xnli": "XNLI"}, "score"))
     assert "r = −1.00, n = 5" in found
     assert {"XNLI", "sw", "hi", "en", "distance from English"} <= set(found)
+    assert "target = xnli" not in found
 
 
 def test_languages_without_the_feature_are_not_drawn(scores):

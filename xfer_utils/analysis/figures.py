@@ -104,6 +104,7 @@ def scatter(
         grid = sns.FacetGrid(points, col="target", sharey=False, **layout)
         for target, axes in grid.axes_dict.items():
             _panel(axes, points[points["target"] == target], feature)
+            axes.set_title("")  # seaborn's own
             axes.set_title(titles[target], loc="left")
             if baseline:
                 axes.axhline(0, color="#d5d8dd", linewidth=1, zorder=0)
