@@ -81,7 +81,7 @@ def rescore(runs: list[str]) -> str:
         changed += sum(not math.isclose(*pair, abs_tol=1e-9) for pair in values)
         total += len(scores) - len(left)
         remaining.update(score["task"] for score in left)
-    lines = [f"{len(runs)} runs: {total:,} scores from predictions, {changed:,} of them changed."]
+    lines = [f"{len(runs)} runs: {total:,} scores from predictions, {changed:,} changed or new."]
     for name, n in remaining.items():
         lines.append(f"{task(name).title}: {n:,} scores stay, as their predictions were not kept.")
     return "\n".join(lines)
