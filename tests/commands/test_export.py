@@ -119,8 +119,8 @@ def planned(tmp_path, monkeypatch):
                 run.folder, watch=records.Stopwatch(), scores=[{**score, "main": True}]
             )
             records.accept(
-                run.folder, id=run.id, kind=run.kind, labels=run.labels, identity=run.identity,
-                seconds=1.0,
+                run.folder, id=run.id, kind=run.kind.name, labels=run.labels, seconds=1.0,
+                identity=run.identity, parameters=run.parameters, parents=[], code=run.code,
             )  # fmt: skip
         return plan
 
@@ -207,12 +207,12 @@ def test_one_model_is_exported(planned, tmp_path):
     plan = planned(text)
     with pytest.raises(SettingsError, match="--model: one, two"):
         export(plan, "none", tmp_path / "out")
-    with pytest.raises(SettingsError, match=r"no model `tow`.*`two`"):
+    with pytest.raises(SettingsError, match=r"--model: one, two.*`two`"):
         export(plan, "none", tmp_path / "out", model="tow")
     (run,) = [
         run
         for run in plan.runs.values()
-        if run.kind == "retrieval" and run.labels["model"] == "two"
+        if run.kind.name == "retrieval" and run.labels["model"] == "two"
     ]
     (run.folder / "result.json").unlink()
     assert len(export(plan, "none", tmp_path / "out", model="one")[0]) == 1

@@ -5,9 +5,7 @@ import pytest
 from xfer_utils.commands import needs, overview
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import BYTES_PER_TOKEN
-from xfer_utils.sources import hub
 from xfer_utils.study import params, paths
-from xfer_utils.study.tasks import task
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +56,6 @@ def test_a_data_set_that_two_tasks_read_is_fetched_once():
     assert both - alone == pytest.approx(11 * 1190 * 220 * BYTES_PER_TOKEN), "both train on SQuAD"
 
 
-def test_a_known_size_is_in_no_run_id():
-    entry = task("xnli").hub
-    assert entry.megabytes and "megabytes" in hub.PROSE and "hub" in study.UNHASHED_ROW_FIELDS
-
-
 @pytest.mark.parametrize("name", ["smoke", "toy", "toy-seeds"])
 def test_what_the_toy_world_needs(name):
     text = overview.plan_text(study.make_plan(paths.PARAMS / f"{name}.yaml"))
@@ -74,5 +67,4 @@ def test_the_detectable_gain_is_told():
     """3 against 3 seeds: a t test with 4 degrees of freedom finds 3.07 deviations."""
     three, one = (params.Seeds(none=[0, 1, 2], other=other) for other in ([0, 1, 2], [0]))
     assert "enough to detect a gain of 3.1 points" in needs._detectable(paper(seeds=three))
-    text = needs._detectable(paper(seeds=one))
-    assert "too few" in text and "3 and 3 would detect one of 3.1 points" in text
+    assert "too few" in needs._detectable(paper(seeds=one))

@@ -239,7 +239,8 @@ def browse(path: Path, profile: Path) -> str:
 
 def _with(attack: str) -> str:
     """A notebook's page whose content has passed no allow-list."""
-    return report._page("Run", page=Page("Run", "target", "done"), notebook=attack, file="")
+    about = {"title": "Run", "page": Page("Run", "target", "done"), "notebook": attack}
+    return report._template().render(about, file="")
 
 
 @pytest.mark.skipif(not BROWSER, reason="no chromium here")

@@ -1,6 +1,7 @@
 """Summaries that run again, fail or leave the study, and what the page shows then."""
 
 import json
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -26,15 +27,20 @@ def plan(tmp_path, monkeypatch):
     """The smoke study with one finished run, and an empty folder of notebooks."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
     plan = study.make_plan(SMOKE)
-    run = next(run for run in plan.runs.values() if run.kind == "target")
+    run = next(run for run in plan.runs.values() if run.kind.name == "target")
     run.folder.mkdir(parents=True)
     scores = [{**SCORE, "value": 50.0, "n": 2, "main": True}]
     records.write_draft(run.folder, watch=records.Stopwatch(), scores=scores)
-    facts = {"id": run.id, "kind": run.kind, "labels": run.labels, "identity": run.identity}
+    facts = {"id": run.id, "kind": run.kind.name, "labels": run.labels, "identity": run.identity}
+    facts |= {"parameters": run.parameters, "parents": [], "code": run.code}
     records.accept(run.folder, **facts, seconds=1.0)
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(summary, "SUMMARIES", ["first", "second"])
-    return plan
+    return with_summaries(plan, "first", "second")
+
+
+def with_summaries(plan, *names):
+    """The plan of the same study with these summaries."""
+    return replace(plan, study=plan.study.model_copy(update={"summaries": list(names)}))
 
 
 def write(name, code):
@@ -47,16 +53,13 @@ def write(name, code):
 
 
 @pytest.mark.slow
-def test_a_failed_summary_takes_its_old_tables_with_it(plan, monkeypatch):
+def test_a_failed_summary_takes_its_old_tables_with_it(plan):
     for name in ("first", "second"):
         write(name, WRITES.format(name=name))
     page, failed = summary.build(plan)
     text = page.read_text()
     assert not failed and "banner" not in text.partition("<body>")[2]
     assert "number first" in text and "number second" in text and text.count("<figure>") == 2
-    times = {path: path.stat().st_mtime_ns for path in plan.folder.glob("notebooks/*")}
-    summary.build(plan)
-    assert times == {path: path.stat().st_mtime_ns for path in times}, "nothing is executed again"
 
     own = plan.folder / "tables" / "own.html"
     own.write_text("<table></table>")
@@ -72,20 +75,18 @@ def test_a_failed_summary_takes_its_old_tables_with_it(plan, monkeypatch):
     left = {path.name for path in plan.folder.glob("*/*.html")}
     assert left == {"second.html", "own.html", "index.html"}, "what nobody recorded stays"
 
-    monkeypatch.setattr(summary, "SUMMARIES", ["second"])
     write("second", WRITES.format(name="third"))
-    text = summary.build(plan)[0].read_text()
+    text = summary.build(with_summaries(plan, "second"))[0].read_text()
     assert "number third" in text and "number second" not in text and "Summary first" not in text
 
 
-def test_a_summary_that_is_taken_out_takes_its_files_with_it(plan, monkeypatch):
+def test_a_summary_that_is_taken_out_takes_its_files_with_it(plan):
     table = plan.folder / "tables" / "old.html"
     table.parent.mkdir(parents=True)
     table.write_text("<table></table>")
-    record = plan.folder / "notebooks" / "old.json"
+    record = plan.folder / "notebooks" / "written.json"
     record.parent.mkdir()
-    record.write_text(json.dumps({"mark": "x", "files": ["tables/old.html"]}))
-    monkeypatch.setattr(summary, "SUMMARIES", [])
-    page, failed = summary.build(plan)
-    assert not table.exists() and not record.exists() and not failed
+    record.write_text(json.dumps({"files": ["tables/old.html"]}))
+    page, failed = summary.build(with_summaries(plan))
+    assert not table.exists() and json.loads(record.read_text()) == {"files": []} and not failed
     assert "There is no table" in page.read_text()

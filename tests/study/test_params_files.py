@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xfer_utils.commands import doctor, overview
+from xfer_utils.commands import needs, overview
 from xfer_utils.runs import plan as study
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import params, paths, settings_file
@@ -139,7 +139,7 @@ def test_base_takes_the_papers_batches_in_smaller_parts():
 )
 def test_its_kernels_fit_the_card_that_it_is_for(name, gigabytes):
     made = params.load(paths.PARAMS / f"{name}.yaml")
-    assert made.workers * doctor.largest_training(made, "bf16") < gigabytes * 1e9
+    assert made.workers * needs.largest_training(made, "bf16") < gigabytes * 1e9
 
 
 def test_base_fits_a_night_on_one_card():

@@ -3,12 +3,11 @@
 `findings.json` in the study's folder is a list of findings; the report opens with their sentences.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, model_validator
 
 from xfer_utils.analysis.stats import SEEDS
 from xfer_utils.analysis.tables import bounds, number
@@ -45,6 +44,9 @@ class Finding(BaseModel):
         return self
 
 
+FINDINGS = TypeAdapter(list[Finding])
+
+
 def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     """The finding of one row of stats.gains; `title` says whose gain it is."""
     reach = (gain["low"], gain["high"]) if gain["interval"] == SEEDS else None
@@ -58,17 +60,14 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     )  # fmt: skip
 
 
-def write(folder: Path, summary: str, findings: Sequence[Finding]) -> list[Finding]:
-    """Put a summary's findings in place of its earlier ones; others' stay. All of the study's."""
+def write(folder: Path, summary: str, findings: Sequence[Finding]) -> None:
+    """Puts a summary's findings in place of its earlier ones; others' stay."""
     others = [finding for finding in read(folder) if finding.summary != summary]
     whole = sorted([*others, *findings], key=lambda finding: finding.summary)
-    text = json.dumps([finding.model_dump() for finding in whole], indent=1, ensure_ascii=False)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
-    return whole
+    (folder / FILE).write_bytes(FINDINGS.dump_json(whole, indent=1))
 
 
 def read(folder: Path) -> list[Finding]:
     """The study's findings, checked; none where no summary has written any."""
     path = folder / FILE
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [Finding(**row) for row in rows]
+    return FINDINGS.validate_json(path.read_bytes()) if path.exists() else []

@@ -16,54 +16,36 @@ NOT_AVAILABLE = "not available"
 GROUP_MEAN = "mean of 7 tasks in 3 groups"
 
 
-def figures() -> pd.DataFrame:
-    """Every published figure, one row each; `panel` names its file. Values run from 0 to 100."""
-    frames = [
-        pd.read_csv(path, keep_default_na=False, dtype={"value": float}).assign(panel=path.stem)
-        for path in sorted(FOLDER.glob("*.csv"))
-    ]
-    return pd.concat(frames, ignore_index=True)
+def figures(panel: str) -> pd.DataFrame:
+    """The published figures of one panel, from 0 to 100, a row each."""
+    return pd.read_csv(FOLDER / f"{panel}.csv", keep_default_na=False, dtype={"value": float})
 
 
 def gains_panel() -> pd.DataFrame:
-    """What is known of the paper's main result, a figure and its source a row.
-
-    The scores without an intermediate task are of a replication by the paper's first author.
-    """
-    frame = figures()
-    gains = frame[frame["panel"] == "gains"]
-    base = frame[(frame["panel"] == "retrieval_dev") & (frame["language"] == "mean")]
-    titles = base["task"].map(lambda name: f"score on {registry()[name].title}")
-    points = [*gains["value"].map("+{:.1f}".format), *base["value"].map("{:.1f}".format)]
-    panel = pd.concat([gains, base], ignore_index=True)
-    panel["measured"] = [*("gain, " + gains["task"]), *titles]
-    panel["system"] = [*gains["system"], *("none: " + base["system"])]
-    panel["split"] = panel["split"].replace("", "not stated")
-    shown = panel[["system", "measured", "split"]].assign(points=points, source=panel["source"])
+    """What is known of the paper's main result; the scores of none are from a replication."""
+    frame = figures("gains")
+    pairs = zip(frame["value"], frame["metric"], strict=True)
+    frame["points"] = [format(value, "+.1f" if name == "gain" else ".1f") for value, name in pairs]
+    frame["measured"] = frame["metric"] + ", " + frame["task"]
+    frame["split"] = frame["split"].replace("", "not stated")
+    shown = frame[["system", "measured", "split", "points", "source"]]
     return shown.rename(columns={"system": "intermediate task"})
 
 
 def xtreme_panel() -> pd.DataFrame:
-    """XTREME test scores of published systems: a row for each system, a column for each task.
+    """XTREME test scores of published systems; question answering shows F1 / EM, as published.
 
-    The mean is the one its source prints, over three groups of tasks without retrieval; question
-    answering shows F1 / EM, as published: nothing is averaged here.
+    The mean is the one its source prints, over three groups of tasks without retrieval.
     """
-    frame = figures().query("panel == 'xtreme_test'")
-    names = dict.fromkeys(name for name in registry() if name in set(frame["task"]))
-    rows = []
-    for system, own in frame.groupby("system", sort=False):
-        texts = own.groupby("task")["value"].agg(lambda v: " / ".join(map("{:.1f}".format, v)))
-        cells = {registry()[name].title: texts.get(name, NOT_AVAILABLE) for name in names}
-        mean = texts.get(GROUP_MEAN, NOT_AVAILABLE)
-        rows.append({"system": system} | cells | {"mean, 3 groups": mean})
-    return pd.DataFrame(rows)
+    scores = figures("xtreme_test").groupby(["system", "task"], sort=False)["value"]
+    table = scores.agg(lambda values: " / ".join(map("{:.1f}".format, values))).unstack(sort=False)
+    titles = {name: row.title for name, row in registry().items() if name in table}
+    titles[GROUP_MEAN] = "mean, 3 groups"
+    table = table[list(titles)].rename(columns=titles).fillna(NOT_AVAILABLE)
+    return table.rename_axis(columns=None).reset_index()
 
 
 def xtreme_notes() -> list[str]:
     """Where the XTREME test scores are from."""
-    frame = figures().query("panel == 'xtreme_test'")
-    return [
-        f"{'; '.join(dict.fromkeys(own['system']))}: {source}."
-        for source, own in frame.groupby("source", sort=False)
-    ]
+    systems = figures("xtreme_test").groupby("source", sort=False)["system"].unique()
+    return [f"{'; '.join(names)}: {source}." for source, names in systems.items()]

@@ -4,7 +4,7 @@ import json
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -30,9 +30,7 @@ def plan(study_dir: Path) -> dict:
 def study(study_dir: Path) -> dict:
     """What the study asks, its source, and where a made-up world's language table is."""
     content = plan(study_dir)
-    keys = ("name", "title", "question", "estimand", "source", "note")
-    settings = {key: content["study"][key] for key in keys}
-    return settings | {"languages_csv": content["languages_csv"]}
+    return content["study"] | {"languages_csv": content["languages_csv"]}
 
 
 def scores(study_dir: Path) -> pd.DataFrame:
@@ -41,30 +39,31 @@ def scores(study_dir: Path) -> pd.DataFrame:
     Whatever else a score carries (a layer, the number of shots) is a column too. Where a task's
     metric, or its code, is not the one that the run was scored by, scores are made again.
     """
-    content, rows = plan(study_dir), []
-    runs = [run for run in content["runs"] if KINDS[run["kind"]].evaluated]
-    for run, score in _scores_of_today(runs):
-        if not _belongs(score, content["study"]):
-            continue
-        labels = {key: run["labels"][key] for key in ("model", "train_task", "seed", "same_data")}
-        arm = run["labels"]["arm"]
-        labels |= {"arm": arm, "title": content["arms"][arm]["title"]}
-        labels |= {"study": content["study"]["name"], "run": run["id"]}
-        rows.append({**labels, **score})
+    content = plan(study_dir)
+    rows, settings = [], content["study"]
+    for run, score in _scores_of_today(run for run in content["runs"] if _evaluates(run)):
+        if _belongs(score, settings):
+            labels, arm = run["labels"], content["arms"][run["labels"]["arm"]]
+            head = {key: labels[key] for key in ("model", "train_task", "seed", "same_data", "arm")}
+            head |= {"title": arm["title"], "study": settings["name"], "run": run["id"]}
+            rows.append(head | score)
     if not rows:
-        raise SettingsError(
-            f"{study_dir}: no run of this study is done yet. `xfer run` makes them."
-        )
+        raise SettingsError(f"{study_dir}: no run of this study is done. `xfer run` makes them.")
     return pd.DataFrame(rows).rename(columns={"task": "target"})
 
 
-def _scores_of_today(runs: list[dict]) -> Iterator[tuple[dict, dict]]:
+def _evaluates(run: dict) -> bool:
+    """Whether a run's scores are of targets, and not of an intermediate task's dev set."""
+    return bool(KINDS[run["kind"]].evaluated)
+
+
+def _scores_of_today(runs: Iterable[dict]) -> Iterator[tuple[dict, dict]]:
     """Each run that is done with each of its scores, by the metrics of today."""
     remaining: Counter[str] = Counter()
     for run in runs:
-        made, left = scoring.rescored(_folder(run["id"]), _recorded(run["id"]))
+        scores, left = scoring.rescored(_folder(run["id"]), _recorded(run["id"]))
         remaining.update(score["task"] for score in left if score["main"])
-        yield from ((run, score) for score in made)
+        yield from ((run, score) for score in scores)
     if remaining:
         counts = ", ".join(f"{task(name).title} ({n})" for name, n in remaining.items())
         message = f"Scores by an older metric, as their predictions are missing: {counts}."
@@ -73,28 +72,25 @@ def _scores_of_today(runs: list[dict]) -> Iterator[tuple[dict, dict]]:
 
 def rescore(runs: list[str]) -> str:
     """Makes the scores of finished runs again from their predictions; says what came of it."""
-    made, changed, new, unmade = 0, 0, 0, Counter()
+    total, changed, remaining = 0, 0, Counter()
     for run in runs:
-        scores, left = scoring.rescored(_folder(run), _recorded(run), anew=True)
-        before = {_name(score): score["value"] for score in _recorded(run)}
-        differences = [abs(s["value"] - before.get(_name(s), math.inf)) for s in scores]
-        new += differences.count(math.inf)
-        changed += sum(1e-9 < difference < math.inf for difference in differences)
-        made += len(scores) - len(left)
-        unmade.update(score["task"] for score in left)
-    lines = [
-        f"{len(runs)} runs: {made:,} scores made again from predictions, "
-        f"{changed:,} changed, {new:,} new."
-    ]
-    for name, n in unmade.items():
+        recorded = _recorded(run)
+        scores, left = scoring.rescored(_folder(run), recorded, anew=True)
+        before = {_name(score): score["value"] for score in recorded}
+        values = [(score["value"], before.get(_name(score), math.nan)) for score in scores]
+        changed += sum(not math.isclose(*pair, abs_tol=1e-9) for pair in values)
+        total += len(scores) - len(left)
+        remaining.update(score["task"] for score in left)
+    lines = [f"{len(runs)} runs: {total:,} scores from predictions, {changed:,} changed or new."]
+    for name, n in remaining.items():
         lines.append(f"{task(name).title}: {n:,} scores stay, as their predictions were not kept.")
     return "\n".join(lines)
 
 
-def _name(score: dict) -> str:
+def _name(score: dict) -> frozenset:
     """All that names a score, open factors included."""
-    found = ("value", "n", "main", "chance", "metric_code")
-    return json.dumps({k: v for k, v in score.items() if k not in found}, sort_keys=True)
+    values = ("value", "n", "main", "chance", "metric_code")
+    return frozenset((key, value) for key, value in score.items() if key not in values)
 
 
 def _belongs(score: dict, settings: dict) -> bool:
@@ -123,95 +119,71 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     """Why a cell is empty: it cannot be run, its run failed, or it has not been run yet."""
     content, scored = plan(study_dir), set()
     reasons = {(row["arm"], row["target"]): row["reason"] for row in content["not_run"]}
-    for run in content["runs"]:
-        targets = run["labels"].get("targets", ())
-        if scores := _recorded(run["id"]) if targets else ():
+    for run in filter(_evaluates, content["runs"]):
+        if scores := _recorded(run["id"]):
             scored |= {score["task"] for score in scores}
             continue
         failed = (_folder(run["id"]) / "error.txt").exists()
         reason = "the run failed" if failed else "not run yet"
-        reasons |= {(run["labels"]["arm"], name): reason for name in targets}
+        reasons |= {(run["labels"]["arm"], name): reason for name in run["labels"]["targets"]}
     column = {name: task(name).gold_only for _, name in reasons if task(name).gold_only in scored}
     return {(arm, column.get(name, name)): reason for (arm, name), reason in reasons.items()}
 
 
 def readings(study_dir: Path) -> pd.DataFrame:
     """What was read, by data set and split: rows, where the release has other numbers, oddities."""
-    content, tables = plan(study_dir), {}
-    for run in content["runs"]:
-        result = records.read(_folder(run["id"]))
-        for row in result.data if result else ():
-            same = tables.setdefault((row["task"], row["split"]), {})
-            before = same.get(row["language"], {}).get("dropped_as_evaluated", 0)
-            dropped = max(row.get("dropped_as_evaluated", 0), before)
-            same[row["language"]] = {**row, "dropped_as_evaluated": dropped}
+    content = plan(study_dir)
+    results = filter(None, (records.read(_folder(run["id"])) for run in content["runs"]))
+    rows = pd.DataFrame([{"dropped_as_evaluated": 0, **row} for run in results for row in run.data])
+    by_table = rows.groupby(["task", "split", "language"], sort=False)
+    dropped = by_table["dropped_as_evaluated"].max()
+    tables = by_table.last().assign(dropped_as_evaluated=dropped).reset_index()
     from_hub = content["study"]["source"] == "hub"
-    return pd.DataFrame(
-        [_reading(*key, [*same.values()], from_hub) for key, same in tables.items()]
-    )
+    parts = tables.groupby(["task", "split"], sort=False)
+    return pd.DataFrame([_reading(own, from_hub) for _, own in parts])
 
 
-def _reading(name: str, split: str, tables: list[dict], from_hub: bool) -> dict[str, str | int]:
-    other = [
-        f"{row['language']} {row['rows']:,} of {row['expected']:,}"
-        for row in tables
-        if row["as_expected"] is False
-    ]
-    return {
-        "data set": task(name).title,
-        "split": split,
-        "languages": len(tables),
-        "rows": sum(row["rows"] for row in tables),
-        "dropped, being evaluated": sum(row["dropped_as_evaluated"] for row in tables),
-        "not as released": ", ".join(other),
-        "remarks": "; ".join(_remarks(tables, from_hub)),
-    }
-
-
-def _remarks(tables: list[dict], from_hub: bool) -> list[str]:
-    """What is odd about one data set and split: rows left out, odd rows, registry notes."""
-    counts = Counter()
-    for table in tables:
-        counts.update({**table["dropped"], **table["odd"]})
+def _reading(tables: pd.DataFrame, from_hub: bool) -> dict[str, str | int]:
+    """One data set and split; remarks are rows left out, odd rows, and notes of the registry."""
+    counts, notes, differing = Counter(), [], []
+    for row in tables.to_dict("records"):
+        counts.update({**row["dropped"], **row["odd"]})
+        entry = task(row["task"]).hub_for(row["language"]) if from_hub else None
+        notes += [row["notes"], entry.note if entry else ""]
+        if row["as_expected"] is False:
+            differing.append(f"{row['language']} {row['rows']:,} of {int(row['expected']):,}")
     remarks = [f"{what}: {count:,}" for what, count in counts.items() if count]
-    remarks += [table["notes"] for table in tables]
-    if from_hub:
-        entries = [task(table["task"]).hub_for(table["language"]) for table in tables]
-        remarks += [entry.note for entry in entries if entry]
-    return [remark for remark in dict.fromkeys(remarks) if remark]
+    return {
+        "data set": task(tables["task"].iloc[0]).title,
+        "split": tables["split"].iloc[0],
+        "languages": len(tables),
+        "rows": tables["rows"].sum(),
+        "dropped, being evaluated": tables["dropped_as_evaluated"].sum(),
+        "not as released": ", ".join(differing),
+        "remarks": "; ".join([*remarks, *filter(None, dict.fromkeys(notes))]),
+    }
 
 
 def mixture_notes(study_dir: Path) -> list[str]:
     """What each mixture was trained on, in words."""
     content, notes = plan(study_dir), []
     for name, arm in content["arms"].items():
-        if len(arm["tasks"]) < 2:
-            continue
-        reasons = content["left_out"].get(name, {})
-        titles = ", ".join(task(part).title for part in arm["tasks"] if part not in reasons)
-        left_out = [f"{task(part).title} is left out: {why}." for part, why in reasons.items()]
-        notes.append(" ".join([f"{arm['title']}: {titles}, all at once.", *left_out]))
+        if len(arm["tasks"]) > 1:
+            reasons = content["left_out"].get(name, {})
+            titles = ", ".join(task(part).title for part in arm["tasks"] if part not in reasons)
+            left_out = [f" {task(part).title} is left out: {why}." for part, why in reasons.items()]
+            notes.append(f"{arm['title']}: {titles}, all at once.{''.join(left_out)}")
     return notes
 
 
 def intermediate_scores(study_dir: Path) -> pd.DataFrame:
     """How well each intermediate task was learnt, on its own English dev set."""
-    runs = [run for run in plan(study_dir)["runs"] if not KINDS[run["kind"]].evaluated]
-    runs = [run for run in runs if "leads_to" not in run["labels"]]
-    rows = [
-        {
-            "model": run["labels"]["model"],
-            "trained on": run["labels"]["arm"],
-            "seed": run["labels"]["seed"],
-            "task": task(score["task"]).title,
-            "score": score["value"],
-            "chance": score["chance"],
-            "n": score["n"],
-        }
-        for run, score in _scores_of_today(runs)
-        if score["main"]
-    ]
-    return pd.DataFrame(rows)
+    runs = [run for run in plan(study_dir)["runs"] if not _evaluates(run)]
+    scores = _scores_of_today(run for run in runs if "leads_to" not in run["labels"])
+    rows = [{**run["labels"], **score} for run, score in scores if score["main"]]
+    frame = pd.DataFrame(rows, columns=["model", "arm", "seed", "task", "value", "chance", "n"])
+    frame["task"] = [task(name).title for name in frame["task"]]
+    return frame.rename(columns={"arm": "trained on", "value": "score"})
 
 
 def _recorded(run: str) -> list[dict]:

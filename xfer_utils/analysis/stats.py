@@ -32,8 +32,6 @@ DRAWS = 1000
 Interval = tuple[float, float, float, float]  # estimate, low, high, p
 Examples = Callable[[str, str], pd.DataFrame]  # (run, task) -> the run's examples table
 
-# ----- single statistics -----
-
 
 def t_interval(
     values: Sequence[float], others: Sequence[float] | None = None, level: float = 0.95
@@ -42,12 +40,11 @@ def t_interval(
 
     Fewer than two values have no bounds, and values without any spread no p.
     """
-    values = np.asarray(values, dtype=float)
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         if others is None:
-            mean, test = values.mean(), dist.ttest_1samp(values, 0.0)
+            mean, test = np.mean(values), dist.ttest_1samp(values, 0.0)
         else:
-            mean = values.mean() - np.mean(others)
+            mean = np.mean(values) - np.mean(others)
             test = dist.ttest_ind(values, others, equal_var=False)
         low, high = test.confidence_interval(level)
     p = test.pvalue if np.isfinite(test.statistic) else math.nan
@@ -75,9 +72,6 @@ def min_detectable_gain(sd: float, seeds: int, base_seeds: int, power: float = 0
         return math.inf
     test = TTestIndPower()
     return sd * test.solve_power(nobs1=seeds, ratio=base_seeds / seeds, alpha=0.05, power=power)
-
-
-# ----- bootstrap over clusters -----
 
 
 def _resampled(
@@ -118,9 +112,6 @@ def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
     size = n + cluster.max(initial=-1) + 1
     graph = coo_matrix((np.ones(has.sum()), (item[has], n + cluster[has])), shape=(size, size))
     return pd.factorize(connected_components(graph, directed=False)[1][item])[0]
-
-
-# ----- gains -----
 
 
 @dataclass(frozen=True)
@@ -165,9 +156,7 @@ def gains(
                 head = {"model": model, ARM: arm, "target": target}
                 lines.append(head | _compare(cell, base, own=arm == BASELINE))
     if not lines:
-        raise ValueError(
-            f"scores: no target has a score of the baseline {BASELINE!r}, so there are no gains."
-        )
+        raise ValueError(f"scores: no target has a score of the baseline {BASELINE!r}: no gains.")
     table = pd.DataFrame(lines)
     tested = table[table["p"].notna()]
     family = tested["target"].where(tested["target"].isin(MEANS), "")
@@ -179,16 +168,13 @@ def gains(
 def main_rows(scores: pd.DataFrame) -> pd.DataFrame:
     """One main score per run, target and language: of several splits the one that tables show."""
     rows = scores[scores["main"].astype(bool)]
-    several = rows.groupby("target")["split"].transform("nunique") > 1
+    alone = rows.groupby("target")["split"].transform("nunique") == 1
     shown = [_is_shown(*pair) for pair in zip(rows["target"], rows["split"], strict=True)]
-    rows = rows[~several | np.array(shown, dtype=bool)]
+    rows = rows[alone | np.array(shown, dtype=bool)]
     key = ["model", ARM, "target", "seed", "language"]
-    twice = rows[rows.duplicated(key)]
-    if len(twice):
-        where = ", ".join(f"{name} {value}" for name, value in twice.iloc[0][key].items())
-        raise ValueError(
-            f"scores: two main scores for {where}. Keep one run, layer and pooling of each."
-        )
+    if (twice := rows.duplicated(key)).any():
+        where = ", ".join(map(str, rows.loc[twice, key].iloc[0]))
+        raise ValueError(f"scores: two main scores of {where}. Keep one layer and pooling of each.")
     return rows
 
 
@@ -200,21 +186,20 @@ def _is_shown(target: str, split: str) -> bool:
 
 def _cells(rows: pd.DataFrame, examples: Examples, draws: int, seed: int) -> dict[str, Cell]:
     """All cells of one model's target, resampled together so that differences are paired."""
-    runs, languages = list(dict.fromkeys(rows["run"])), sorted(set(rows["language"]))
+    runs, languages = list(rows["run"].unique()), sorted(rows["language"].unique())
     for run, own in rows.groupby("run"):
         if lacks := ", ".join(sorted(set(languages) - set(own["language"]))):
-            raise ValueError(
-                f"{rows['target'].iloc[0]}: run {run} lacks {lacks}, which other runs have."
-            )
+            target = rows["target"].iloc[0]
+            raise ValueError(f"{target}: run {run} lacks {lacks}, which other runs have.")
     drawn, n_items = _draw(rows, runs, languages, examples, draws, seed)
     cells = {}
     for arm, own in rows.groupby(ARM, sort=False):
         cells[arm] = Cell(
             by_seed=own.groupby("seed")["value"].mean().to_dict(),
-            draws=drawn[:, [runs.index(run) for run in dict.fromkeys(own["run"])]].mean(axis=1),
+            draws=drawn[:, [runs.index(run) for run in own["run"].unique()]].mean(axis=1),
             chance=float(pd.to_numeric(own["chance"]).mean()),
             n_items=n_items,
-            split="/".join(dict.fromkeys(own["split"])),
+            split="/".join(own["split"].unique()),
             same_data=bool(own["same_data"].any()),
         )
     return cells
@@ -233,14 +218,12 @@ def _draw(
         own = frame[frame["n_gold"] > 0] if row.metric == "mining_f1" else frame
         keys = sorted(zip(own["language"], own["id"], strict=True))
         if known not in (None, keys):
-            raise ValueError(
-                f"{target}: runs {runs[0]} and {run} were not evaluated on the same items."
-            )
+            message = f"runs {runs[0]} and {run} were not evaluated on the same items."
+            raise ValueError(f"{target}: {message}")
         known = keys
-        block = place * len(languages) + np.searchsorted(
-            languages, frame["language"].to_numpy(dtype=str)
-        )
+        language = np.searchsorted(languages, frame["language"].to_numpy(dtype=str))
         counts = metrics.counts(row, frame).add_prefix("count ")
+        block = place * len(languages) + language
         parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
     shape = (len(runs), len(languages))
     drawn = _resampled(row, pd.concat(parts, ignore_index=True), shape, draws, seed)
@@ -249,10 +232,8 @@ def _draw(
 
 def _pairs(cells: dict[str, dict[str, Cell]], arm: str) -> dict[str, tuple[Cell, Cell]]:
     """By target, an arm's cell and the baseline's; and their means if no target is missing."""
-    pairs = {
-        target: (by_arm[arm], by_arm[BASELINE]) for target, by_arm in cells.items() if arm in by_arm
-    }
-    other = {target: pair for target, pair in pairs.items() if not pair[0].same_data}
+    pairs = {name: (row[arm], row[BASELINE]) for name, row in cells.items() if arm in row}
+    other = {name: pair for name, pair in pairs.items() if not pair[0].same_data}
     means = {}
     for name, parts in ((MEAN, pairs), (MEAN_OTHER, other)):
         if parts and len(pairs) == len(cells):
@@ -265,12 +246,11 @@ def _mean_cell(cells: Sequence[Cell]) -> Cell:
     """The mean over targets, for the seeds that all have (one without randomness has them all)."""
     seeds = [set(cell.by_seed) for cell in cells if FIXED not in cell.by_seed]
     common = sorted(set.intersection(*seeds)) if seeds else [FIXED]
-    by_seed = {
-        s: float(np.mean([cell.by_seed.get(s, cell.score) for cell in cells])) for s in common
-    }
     chances = [cell.chance for cell in cells if not math.isnan(cell.chance)]
+    by_seed = {seed: [cell.by_seed.get(seed, cell.score) for cell in cells] for seed in common}
+    by_seed = by_seed or {0: [cell.score for cell in cells]}
     return Cell(
-        by_seed=by_seed or {0: float(np.mean([cell.score for cell in cells]))},
+        by_seed={seed: float(np.mean(scores)) for seed, scores in by_seed.items()},
         draws=np.mean([cell.draws for cell in cells], axis=0),
         chance=sum(chances) / len(cells) if chances else math.nan,
         n_items=sum(cell.n_items for cell in cells),
@@ -288,10 +268,10 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     else:
         _, low, high, p = seed_gain(cell.by_seed, base.by_seed)
     chance = 0.0 if math.isnan(cell.chance) else cell.chance
-    numbers = {"score": cell.score, "base": base.score, "gain": cell.score - base.score}
-    bounds = {"low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS}
-    counts = {"n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items}
-    above = bool(np.nanpercentile(cell.draws, 5) > chance)
-    marks = {"same_data": cell.same_data, "above_chance": above}
-    more = {"p": p, "chance": cell.chance, "split": cell.split}
-    return numbers | bounds | counts | marks | more
+    return {
+        "score": cell.score, "base": base.score, "gain": cell.score - base.score,
+        "low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS, "p": p,
+        "n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items, "split": cell.split,
+        "same_data": cell.same_data, "chance": cell.chance,
+        "above_chance": bool(np.nanpercentile(cell.draws, 5) > chance),
+    }  # fmt: skip

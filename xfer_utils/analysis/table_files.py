@@ -1,4 +1,4 @@
-"""The main table as Markdown, LaTeX, CSV and HTML files. Text is escaped for its format."""
+"""The main table as HTML, Markdown, LaTeX and CSV files. Text is escaped for its format."""
 
 import html
 import re
@@ -11,38 +11,36 @@ from great_tables import GT, loc, style
 
 from xfer_utils.analysis.published import NOT_AVAILABLE
 from xfer_utils.analysis.stats import ARM
-from xfer_utils.analysis.tables import NOT_RUN, MainTable, colours, framed, great_table, plain
+from xfer_utils.analysis.tables import NOT_RUN, MainTable, bounds, framed, great_table, value
 
-LATEX = {
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "−": "$-$",
-}
+
+def _plain(cell: pd.Series) -> str:
+    """A cell as plain text: value, marks and interval."""
+    if cell["state"] == NOT_RUN:
+        return value(cell)
+    text = value(cell).removesuffix("†") + "*" * (cell["p_adjusted"] < 0.05)
+    parts = (text + "†" * cell["same_data"], bounds(cell["low"], cell["high"]))
+    return " ".join([*filter(None, parts), *([] if cell["above_chance"] else ["(chance)"])])
 
 
 def wide(table: MainTable) -> pd.DataFrame:
     """The table as text: a row for each arm, above them what each column was measured on."""
     heads = table.heads.set_index("column")[["split", "items", "chance"]].T
-    cells = table.cells.assign(text=table.cells.apply(plain, axis=1))
+    cells = table.cells.assign(text=table.cells.apply(_plain, axis=1))
     body = cells.pivot(index=ARM, columns="column", values="text")
-    order = cells.drop_duplicates(ARM)
-    body = body.loc[order[ARM], heads.columns].set_axis(order["row"])
+    body = body.loc[cells[ARM].unique(), heads.columns].set_axis(cells["row"].unique())
     return pd.concat([heads, body]).rename_axis("intermediate task").reset_index()
 
 
 def markdown(table: MainTable) -> str:
     """A pipe table with its title and notes."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(_markdown_text(cell) for cell in cells) + " |"
-
     frame = wide(table)
-    lines = [f"**{_markdown_text(table.title)}**", ""]
-    lines += [_markdown_text(table.subtitle), ""] if table.subtitle else []
-    lines += [line(frame.columns), "|---" + "|---:" * (len(frame.columns) - 1) + "|"]
-    lines += [line(cells) for cells in frame.to_numpy()]
-    return "\n".join([*lines, "", *(f"- {_markdown_text(note)}" for note in table.notes)]) + "\n"
+    rows = [list(frame.columns), *frame.to_numpy().tolist()]
+    lines = ["| " + " | ".join(map(_markdown_text, row)) + " |" for row in rows]
+    lines.insert(1, "|---" + "|---:" * (len(frame.columns) - 1) + "|")
+    head = [f"**{_markdown_text(table.title)}**", _markdown_text(table.subtitle)]
+    notes = [f"- {_markdown_text(note)}" for note in table.notes]
+    return "\n\n".join([*filter(None, head), "\n".join(lines), "\n".join(notes)]) + "\n"
 
 
 def _markdown_text(text: str) -> str:
@@ -51,58 +49,40 @@ def _markdown_text(text: str) -> str:
     return text.replace("](", r"]\(")
 
 
-def latex_text(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    return "".join(LATEX.get(c, "\\" + c if c in "&%$#_{}" else c) for c in str(text))
-
-
 def latex(table: MainTable) -> str:
-    """A table that needs the packages booktabs, caption and xcolor (option table)."""
-    frame = wide(table).map(latex_text)
-    rows, columns = list(dict.fromkeys(table.cells[ARM])), list(table.heads["target"])
-    for (arm, column), (light, _) in colours(table).items():
-        place = (3 + rows.index(arm), 1 + columns.index(column))
-        frame.iloc[place] = rf"\cellcolor[HTML]{{{light[1:].upper()}}}{frame.iloc[place]}"
-    shown = GT(frame, rowname_col="intermediate task", id="main-table")
-    shown = shown.fmt_passthrough(columns=list(frame.columns), escape=False)
-    shown = framed(shown, table.title, table.subtitle, table.notes)
-    return "% \\usepackage{booktabs,caption} \\usepackage[table]{xcolor}\n" + shown.as_latex()
+    """The table, and its title and notes beneath it; needs the package booktabs."""
+    frame, notes = wide(table), pd.DataFrame([table.title, table.subtitle, *table.notes])
+    body = frame.to_latex(index=False, escape=True, column_format="l" + "r" * frame.shape[1])
+    beneath = notes.to_latex(index=False, header=False, escape=True, column_format=r"p{\linewidth}")
+    return f"{body}\n{beneath}".replace("−", "$-$")
 
 
 def save(table: MainTable, folder: Path, stem: str = "main") -> dict[str, Path]:
-    """Write the table in every form; the paths by form: html, md, tex, tidy and wide (both CSV)."""
+    """Writes the table in every form; the paths by form: html, md, tex and tidy.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    tidy = table.cells.merge(table.heads, on=["target", "column"])
     texts = {
-        "html": _page(table.title, great_table(table)),
+        "html": great_table(table).as_raw_html(make_page=True),
         "md": markdown(table),
         "tex": latex(table),
-        "tidy.csv": tidy.to_csv(index=False),
-        "wide.csv": wide(table).to_csv(index=False),
+        "tidy.csv": table.cells.merge(table.heads, on=["target", "column"]).to_csv(index=False),
     }
     for ending, text in texts.items():
         (folder / f"{stem}.{ending}").write_text(text, encoding="utf-8")
-    return {ending.removesuffix(".csv"): folder / f"{stem}.{ending}" for ending in texts}
+    return {ending: folder / f"{stem}.{ending}" for ending in texts}
 
 
 def save_plain(
     frame: pd.DataFrame, folder: Path, stem: str, title: str, notes: Sequence[str] = ()
 ) -> GT:
-    """Write a frame of ready text as HTML and CSV, its first column as row labels; the table."""
+    """Writes a frame of ready text as HTML and CSV, its first column as row labels; the table."""
     labels, *columns = frame.columns
     shown = GT(frame, rowname_col=labels, id=stem.replace("_", "-"))
-    shown = shown.cols_align("right", columns=columns).tab_options(table_font_size="14px")
     for column in columns:
         rows = np.flatnonzero(frame[column].isin([NOT_RUN, NOT_AVAILABLE])).tolist()
         grey = style.css("color: #767b84; font-size: 80%;")
         shown = shown.tab_style(grey, loc.body(columns=column, rows=rows))
-    shown = framed(shown, title, "", notes)
+    shown = framed(shown, columns, title, notes)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{stem}.html").write_text(_page(title, shown), encoding="utf-8")
+    (folder / f"{stem}.html").write_text(shown.as_raw_html(make_page=True), encoding="utf-8")
     frame.to_csv(folder / f"{stem}.csv", index=False)
     return shown
-
-
-def _page(title: str, table: GT) -> str:
-    head = '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8">'
-    return f"{head}<title>{html.escape(title)}</title>\n{table.as_raw_html()}\n</html>\n"

@@ -1,28 +1,30 @@
-"""The `xfer` command: plan, run, status, report, export, doctor, clean."""
+"""The `xfer` command: plan, run, status, report, rescore, export, doctor, clean."""
 
-# What a command needs is imported inside it: `xfer status` need not wait for what only runs need.
 import signal
 import sys
 import time
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from xfer_utils.study.settings_file import SettingsError, closest
+from xfer_utils.commands import overview
+from xfer_utils.learning.origins import ModelProblem
+from xfer_utils.runs import engines
+from xfer_utils.runs.plan import Plan, make_plan
+from xfer_utils.sources.catalogue import HubUnreachable, MalformedRow, MissingData
+from xfer_utils.study.settings_file import SettingsError
 
-if TYPE_CHECKING:
-    from xfer_utils.runs.plan import Plan, Run
+WRONG_REQUEST = (SettingsError, MissingData, MalformedRow, HubUnreachable, ModelProblem)
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
 File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
+Folder = Annotated[Path, typer.Argument(help="where the submission files are written")]
 Source = Annotated[str, typer.Option(help="toy, hub or folder:PATH instead of the file's source")]
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help="make runs again whose code has changed since")
-]
+Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed code again")]
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
 Limit = Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")]
@@ -36,11 +38,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="delete, instead of only listin
 @app.command()
 def plan(file: File, why: Why = "", source: Source = "") -> None:
     """Prints the study's runs by phase, what is done, what remains, and the expected time."""
-    from xfer_utils.commands import overview
-
-    plan = _plan(file, source)
+    plan = make_plan(file, source)
     if why:
-        run = _run(plan, why)
+        run = plan.runs[_matching(plan, why)[0]]
         lines = overview.differences(run) or ["No other run of this name is on disk."]
         typer.echo("\n".join([run.id, *lines]))
     else:
@@ -49,26 +49,19 @@ def plan(file: File, why: Why = "", source: Source = "") -> None:
 
 @app.command()
 def run(
-    file: File,
-    only: Only = "*",
-    limit: Limit = 0,
-    workers: Workers = 0,
-    refresh: Refresh = False,
+    file: File, only: Only = "*", limit: Limit = 0, workers: Workers = 0, refresh: Refresh = False,
     source: Source = "",
-) -> None:
+) -> None:  # fmt: skip
     """Executes the study's runs with papermill; a finished run is never run again."""
-    from xfer_utils.commands import overview
-    from xfer_utils.runs import engines
-
-    plan = _plan(file, source)
+    plan = make_plan(file, source)
     overview.save_plan(plan)
     if refresh:
         engines.forget(plan, overview.changed(plan))
     progress = engines.Progress(len(plan.runs), done=set(plan.done()))
-    wanted = _wanted(plan, only, limit, progress.done)
-    workers = workers or plan.study.workers or engines.default_workers()
-    threads = plan.study.threads or engines.default_threads(workers)
-    overview.start(plan, wanted, workers, progress)
+    chosen = engines.with_parents(plan, _matching(plan, only))
+    wanted = [run_id for run_id in chosen if run_id not in progress.done][: limit or None]
+    workers, threads = overview.lanes(plan, workers)
+    overview.start(plan, wanted, workers, threads, progress)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.time()
     try:
@@ -85,21 +78,28 @@ def run(
 @app.command()
 def status(file: File, source: Source = "") -> None:
     """Which runs are done, running, failed or waiting."""
-    from xfer_utils.commands import overview
-
-    typer.echo(overview.status_text(_plan(file, source)))
+    typer.echo(overview.status_text(make_plan(file, source)))
 
 
+# What only one command needs, and takes long to import, is imported in it.
 @app.command()
 def report(file: File, source: Source = "") -> None:
     """Builds the study's tables, figures and HTML report from the runs that are done."""
     from xfer_utils.commands import summary
 
-    page, failed = summary.build(_plan(file, source))
+    page, failed = summary.build(make_plan(file, source))
     typer.echo(f"Report: {page}")
     if failed:
         typer.echo(f"failed: {failed}", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def rescore(file: File, source: Source = "") -> None:
+    """Makes the scores of the study's finished runs again from their predictions on disk."""
+    from xfer_utils.analysis import results
+
+    typer.echo(results.rescore(list(make_plan(file, source).done())))
 
 
 @app.command()
@@ -108,67 +108,44 @@ def doctor(file: File, source: Source = "") -> None:
     from xfer_utils.commands import doctor
 
     checks = doctor.examine(file, source)
-    typer.echo(doctor.text(checks))
-    if any(check.state == doctor.MISSING for check in checks):
+    missing = [check.subject for check in checks if check.state == doctor.MISSING]
+    verdict = f"Missing: {', '.join(missing)}." if missing else "Nothing stops this study here."
+    typer.echo("\n".join([*map(str, checks), "", verdict]))
+    if missing:
         raise typer.Exit(1)
 
 
 @app.command()
 def export(
-    file: File,
-    folder: Annotated[Path, typer.Argument(help="where the submission files are written")],
-    arm: Row = "none",
-    model: Model = "",
-    dev: Dev = False,
+    file: File, folder: Folder, arm: Row = "none", model: Model = "", dev: Dev = False,
     source: Source = "",
-) -> None:
+) -> None:  # fmt: skip
     """Writes one row's predictions (first seed) in the benchmark's submission format."""
     from xfer_utils.commands.export import export
 
-    files, left_out = export(_plan(file, source), arm, folder, model, dev)
+    files, left_out = export(make_plan(file, source), arm, folder, model, dev)
     typer.echo("\n".join([*map(str, files), *left_out]))
 
 
 @app.command()
 def clean(file: File, yes: Yes = False, source: Source = "") -> None:
     """Lists (with --yes deletes) old runs that no study uses, and checkpoints of finished runs."""
-    from xfer_utils.commands import overview
-
-    typer.echo(overview.clean(_plan(file, source), yes))
+    typer.echo(overview.clean(make_plan(file, source), yes))
 
 
-def _plan(file: Path, source: str) -> "Plan":
-    from xfer_utils.runs.plan import make_plan
-
-    return make_plan(file, source)
-
-
-def _run(plan: "Plan", pattern: str) -> "Run":
-    for run in plan.runs.values():
-        if run.slug == pattern or fnmatch(run.id, pattern):
-            return run
-    raise SettingsError(f"{plan.file}: no run `{pattern}`.{closest(pattern, list(plan.runs))}")
-
-
-def _wanted(plan: "Plan", only: str, limit: int, done: set[str]) -> list[str]:
-    """Ids to run, parents first; `only` picks by pattern and draws in what those build on."""
-    from xfer_utils.runs.engines import with_parents
-
-    chosen = [id for id in plan.runs if fnmatch(id, only) or fnmatch(id, f"*{only}*")]
-    if not chosen:
-        message = f"no run matches `{only}`. `xfer plan {plan.file}` lists them."
+def _matching(plan: Plan, pattern: str) -> list[str]:
+    """Ids of the runs whose id holds the pattern."""
+    ids = [run_id for run_id in plan.runs if fnmatch(run_id, f"*{pattern}*")]
+    if not ids:
+        message = f"no run matches `{pattern}`. `xfer plan {plan.file}` lists them."
         raise SettingsError(f"{plan.file}: {message}")
-    todo = [id for id in with_parents(plan, chosen) if id not in done]
-    return todo[:limit] if limit else todo
+    return ids
 
 
 def main() -> None:
     """Entry point: a wrong request ends with exit code 2 and a sentence, never with a traceback."""
-    from xfer_utils.learning.origins import ModelProblem
-    from xfer_utils.sources.catalogue import HubUnreachable, MalformedRow, MissingData
-
     try:
         app()
-    except (SettingsError, MissingData, MalformedRow, HubUnreachable, ModelProblem) as error:
+    except WRONG_REQUEST as error:
         typer.echo(str(error), err=True)
         sys.exit(2)

@@ -3,32 +3,31 @@
 import os
 import platform
 import shutil
-import tempfile
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import torch
 from huggingface_hub import HfApi
-from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+from huggingface_hub.constants import HF_HUB_CACHE
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from xfer_utils.commands import needs
 from xfer_utils.learning import origins
-from xfer_utils.runs import cost, engines
+from xfer_utils.runs import engines
 from xfer_utils.runs.cost import quantity
 from xfer_utils.runs.plan import Plan, make_plan
 from xfer_utils.sources import client_errors
 from xfer_utils.sources.ccg import HOW_TO_GET
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.study import params, paths
-from xfer_utils.study.tasks import task
 
 OK, NOTE, MISSING = "ok", "note", "MISSING"
-HUB_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -47,164 +46,102 @@ class Check:
 
 def examine(file: Path, source: str = "") -> list[Check]:
     """All checks for a study file, in the order in which a missing thing would stop it."""
-    checks = [_python(), _outputs(paths.outputs())]
-    study = params.load(file, source)
-    checks += [_model(name, model) for name, model in study.models.items()]
+    models = [model for model in params.load(file, source).models.values() if model.load]
+    checks = [_packages(), _outputs()]
+    checks += [_reachable("model", model.load, model.revision) for model in models]
     try:
-        plan = make_plan(file, source=source)
+        plan = make_plan(file, source)
     except (MissingData, OSError) as error:
         advice = "correct `source:` in the study file; README.md says how such a folder is laid out"
         return [*checks, Check(MISSING, "data", str(error), advice)]
-    return [*checks, *_data(plan), *_disk(plan), *_memory(plan.study)]
+    return [*checks, *_data(plan), *_disk(plan), _memory(plan.study)]
 
 
-def text(checks: list[Check]) -> str:
-    """The report, with its verdict as the last line."""
-    missing = [check.subject for check in checks if check.state == MISSING]
-    verdict = f"Missing: {', '.join(missing)}." if missing else "Nothing stops this study here."
-    return "\n".join([*map(str, checks), "", verdict])
-
-
-def _python() -> Check:
+def _packages() -> Check:
     """This Python and the installed packages against the ranges in pyproject.toml."""
-    text = (paths.PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    project = tomllib.loads(text)["project"]
+    project = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     versions = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions()}
     versions["python"] = platform.python_version()
     unfit = []
-    for line in (f"python{project['requires-python']}", *project["dependencies"]):
-        wanted = Requirement(line)
-        version = versions.get(canonicalize_name(wanted.name))
-        if not version or not wanted.specifier.contains(version, prereleases=True):
-            unfit.append(f"{wanted.name} {version or 'is absent'} (needed: {wanted.specifier})")
+    for wanted in map(
+        Requirement, (f"python{project['requires-python']}", *project["dependencies"])
+    ):
+        version = versions.get(canonicalize_name(wanted.name), "absent")
+        if version == "absent" or not wanted.specifier.contains(version, prereleases=True):
+            unfit.append(f"{wanted.name} {version} (needed: {wanted.specifier})")
     advice = "pip install -r requirements.txt (`make study` does it in .venv)"
     finding = ", ".join(unfit) or "all in their ranges"
     return Check(MISSING if unfit else OK, "Python and packages", finding, advice)
 
 
-def _outputs(folder: Path) -> Check:
-    try:
+def _outputs() -> Check:
+    folder = paths.outputs()
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            return Check(OK, "outputs", f"{folder} can be written")
-    except OSError as error:
-        advice = "set XFER_OUTPUTS to a folder of your own"
-        return Check(MISSING, "outputs", f"{folder}: {error.strerror}", advice)
-
-
-def _model(name: str, model: params.Model) -> Check:
-    """Whether a model is trained here, in a folder, in the cache, or on the hub."""
-    if model.pretrain:
-        return Check(OK, f"model {name}", "pre-trained by the study itself")
-    subject = f"model {model.load}"
-    try:
-        folder = origins.local_folder(model.load)
-    except origins.ModelProblem as error:
-        return Check(MISSING, subject, "no model there", str(error))
-    if folder:
-        return Check(OK, subject, str(folder))
-    return _on_the_hub(subject, model.load, "model", model.revision)
+    state = OK if os.access(folder, os.W_OK) else MISSING
+    return Check(state, "folder for outputs", str(folder), "set XFER_OUTPUTS to one of your own")
 
 
 def _data(plan: Plan) -> Iterator[Check]:
     """What the source lacks; on the hub, every repository at the revision that is read."""
-    study = plan.study
-    kind, _, path = study.source.partition(":")
+    kind, _, path = plan.study.source.partition(":")
     folder = paths.resolve(path) if kind == "folder" else paths.outputs() / "data"
-    by_arm: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (arm, target), reason in plan.not_run.items():
-        by_arm[arm, reason].append(target)
-    for (arm, reason), targets in by_arm.items():
+    for arm, reason in dict.fromkeys((arm, why) for (arm, _), why in plan.not_run.items()):
         advice = f"{HOW_TO_GET}. The folder: {folder / arm}" if "licensed" in reason else ""
-        subject = f"data of {', '.join(targets)} after {arm}"
-        yield Check(NOTE, subject, f"not run: {reason}", advice)
-    if study.source != "hub":
-        yield Check(OK, "data", f"{study.source} can be read")
-        return
-    entries = [hub for _, hub in needs.hub_entries(study)]
+        yield Check(NOTE, f"data for {arm}", f"not run: {reason}", advice)
+    entries = [hub for _, hub in needs.hub_entries(plan.study)] if kind == "hub" else []
     read = [(hub.id, place.revision) for hub in entries for place in (hub, *hub.configs.values())]
     for repository, revision in dict.fromkeys(read):
-        check = _on_the_hub(f"data {repository} ({revision})", repository, "dataset", revision)
+        check = _reachable("dataset", repository, revision)
         yield check
         if check.finding == "unreachable":  # one such line is enough
             return
 
 
-def _on_the_hub(subject: str, repository: str, kind: str, revision: str) -> Check:
+def _reachable(kind: str, name: str, revision: str) -> Check:
+    """Whether a model or data set is in a folder, in the cache, or on the hub."""
+    subject = f"{kind} {name} ({revision})"
     try:
-        with origins.explained(repository):
-            _ask_hub(repository, kind, revision)
+        with origins.explained(name):
+            if kind == "model" and (folder := origins.local_folder(name)):
+                return Check(OK, f"model {name}", f"in {folder}")
+            hub = HfApi()
+            if hub.repo_info(name, repo_type=kind, revision=revision, timeout=10).gated:
+                hub.auth_check(name, repo_type=kind)  # repo_info succeeds without access, too
     except origins.ModelProblem as error:
         problem = client_errors.kind(error)
-        cache = Path(HF_HUB_CACHE, f"{kind}s--{repository.replace('/', '--')}")
+        cache = Path(HF_HUB_CACHE, f"{kind}s--{name.replace('/', '--')}")
         if problem == "unreachable" and cache.is_dir():
             return Check(NOTE, subject, "unreachable; its cache may be enough")
-        advice = f"{error} `source: folder:PATH` needs no hub." if kind == "dataset" else str(error)
-        return Check(MISSING, subject, problem, advice)
+        other_way = " `source: folder:PATH` needs no hub." if kind == "dataset" else ""
+        return Check(MISSING, subject, problem, f"{error}{other_way}")
     return Check(OK, subject, "on the hub")
-
-
-def _ask_hub(repository: str, kind: str, revision: str) -> None:
-    """repo_info succeeds on gated repositories, so access is checked too."""
-    if HF_HUB_OFFLINE:
-        raise ConnectionError("HF_HUB_OFFLINE is set: offline")
-    hub = HfApi()
-    if hub.repo_info(repository, repo_type=kind, revision=revision, timeout=HUB_SECONDS).gated:
-        hub.auth_check(repository, repo_type=kind)
 
 
 def _disk(plan: Plan) -> Iterator[Check]:
     """Room for outputs/ and for the hub's cache, which may be on another disk."""
-    needed: dict[int, float] = defaultdict(float)
-    folders: dict[int, Path] = {}
-    for folder, size in (
-        (paths.outputs(), needs.outputs_bytes(plan)),
-        (Path(HF_HUB_CACHE), needs.cache_bytes(plan.study)),
-    ):
-        folder = _nearest_existing(folder)
-        disk = folder.stat().st_dev
+    needed: dict[Path, float] = defaultdict(float)
+    outputs, cache = needs.outputs_bytes(plan), needs.cache_bytes(plan.study)
+    for folder, size in ((paths.outputs(), outputs), (Path(HF_HUB_CACHE), cache)):
+        whole = folder.resolve()
+        disk = next(path for path in (whole, *whole.parents) if path.is_mount())
         needed[disk] += size
-        folders.setdefault(disk, folder)
     advice = "free space, or set XFER_OUTPUTS or HF_HOME to a larger disk"
-    for disk, folder in folders.items():
-        yield _room(f"disk of {folder}", shutil.disk_usage(folder).free, needed[disk], advice)
+    for disk, size in needed.items():
+        yield _room(f"disk at {disk}", shutil.disk_usage(disk).free, size, advice)
 
 
-def _nearest_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-def _memory(study: params.Study) -> Iterator[Check]:
+def _memory(study: params.Study) -> Check:
     """Memory of the GPU, else of the machine, for the largest trainings that run at once."""
-    import torch
-
-    cuda, kernels = torch.cuda.is_available(), study.workers or engines.default_workers()
-    needed = largest_training(study, "bf16" if cuda else "fp32")
     advice = "lower `workers:` or `batch_size:` (and raise `accumulation:`), or set `tuning: lora`"
-    if cuda:
-        sharing = -(-kernels // torch.cuda.device_count())
+    kernels = study.workers or engines.default_workers()
+    if torch.cuda.is_available():
+        needed = -(-kernels // torch.cuda.device_count()) * needs.largest_training(study, "bf16")
         there = torch.cuda.get_device_properties(0).total_memory
-        yield _room("GPU memory", there, sharing * needed, advice)
-        return
-    if any(model.load for model in study.models.values()):
-        yield Check(NOTE, "GPU", "none found", "`xfer plan` says how long it takes without one")
+        return _room("GPU memory", there, needed, advice)
+    needed = 2e9 + kernels * needs.largest_training(study, "fp32")
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield _room("RAM", there, 2e9 + kernels * needed, advice)
-
-
-def largest_training(study: params.Study, precision: str) -> float:
-    """Bytes of a study's largest training."""
-    trainings = []
-    for name, arm in study.rows().items():
-        trainings += [("intermediate", name, task(part).choices) for part in arm.tasks]
-    for name in filter(None, (task(target).train_on for target in study.targets)):
-        trainings.append(("target", name, task(name).choices))
-    needed = (
-        cost.training_bytes(cost.size(model), study.training(phase, name), choices, precision)
-        for model in study.models.values()
-        for phase, name, choices in trainings
-    )
-    return max(needed, default=0.0)
+    return _room("RAM", there, needed, advice)
 
 
 def _room(subject: str, there: float, needed: float, advice: str) -> Check:

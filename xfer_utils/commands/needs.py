@@ -1,6 +1,7 @@
-"""What a study needs before anything is fetched: downloads, disk, a GPU, licences, seeds."""
+"""What a study needs, before anything is fetched: downloads, disk, memory, GPU, licences, seeds."""
 
 import math
+from itertools import product
 
 from xfer_utils.analysis import stats
 from xfer_utils.runs import cost, counts, engines
@@ -19,45 +20,41 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
     study, known = plan.study, counts.Counts(source_of(plan.study))
     tokens = sum(counts.training_tokens(run.parameters, known) for run in plan.runs.values())
     models, data = download_bytes(study)
-    guessed = [m.load for m in study.models.values() if m.load and not cost.size(m).known]
-    guess = f" (the size of {', '.join(guessed)} is a guess)" if guessed else ""
-    fetched = f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data"
+    download = f"about {quantity(models, 'B')} of models, at most {quantity(data, 'B')} of data"
+    loaded = [model for model in study.models.values() if model.load]
+    if guessed := [model.load for model in loaded if not cost.size(model).known]:
+        download += f" (the size of {', '.join(guessed)} is a guess)"
     disk = quantity(outputs_bytes(plan) + cache_bytes(study), "B")
+    hours, rate = expected.card_seconds / 3600, quantity(cost.CARD_FLOPS, "FLOP/s")
+    card = f"about {hours:.0f} hours of one card at an assumed {rate}" if hours else "none needed"
     entries = hub_entries(study) if study.source != "toy" else []
-    held = [
+    restricted = [
         f"{row.title} ({hub.licence})"
         for row, hub in entries
         if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
     ]
     return [
         f"Training: {len(plan.runs)} runs, about {quantity(tokens)} tokens.",
-        f"Download: {fetched + guess if models or data else 'nothing'}.",
+        f"Download: {download if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
-        *_gpu(study, expected),
-        *([f"Not for commercial use: {', '.join(held)}."] if held else []),
+        f"GPU: {card}.",
+        *([f"Not for commercial use: {', '.join(restricted)}."] if restricted else []),
         _detectable(study),
     ]
 
 
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
     """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
-    source, entries = source_of(study), []
-    for row in map(task, _data_sets(study)):
-        roles, added = study.roles(row.name), row.hub_xtreme_r
-        entries += [(row, row.hub)] if row.hub else []
-        if added and row.name in study.targets:
-            scored = any(
-                source.has(row.name, role, code) for role in roles for code in added.languages
-            )
-            entries += [(row, added)] if scored else []
-    return entries
-
-
-def _data_sets(study: Study) -> list[str]:
     names = [name for arm in study.rows().values() for name in arm.tasks]
     for target in study.targets:
         names += filter(None, (task(target).train_first, task(target).train_on, target))
-    return list(dict.fromkeys(part for name in names for part in training_parts(name)))
+    source, entries = source_of(study), []
+    for row in map(task, dict.fromkeys(part for name in names for part in training_parts(name))):
+        added = row.hub_xtreme_r if row.name in study.targets else None
+        scored = product(study.roles(row.name), added.languages) if added else ()
+        used = any(source.has(row.name, role, code) for role, code in scored)
+        entries += [(row, hub) for hub in (row.hub, added if used else None) if hub]
+    return entries
 
 
 def download_bytes(study: Study) -> tuple[float, float]:
@@ -75,8 +72,7 @@ def _fetched_bytes(row: Task, hub: Hub) -> float:
     codes, sides = hub.languages or row.languages, 2 if row.format == "sentence" else 1
     rows = sum(
         hub.expected(split, code) or counts.UNKNOWN_ITEMS
-        for split in hub.rows or ("train", "validation", "test")
-        for code in codes
+        for split, code in product(hub.rows or ("train", "validation", "test"), codes)
         if code not in hub.absent.get(split, ())
     )
     return hub.megabytes * 1e6 or sides * rows * row.mean_tokens * counts.BYTES_PER_TOKEN
@@ -102,21 +98,26 @@ def outputs_bytes(plan: Plan) -> float:
     return total + (plan.study.workers or engines.default_workers()) * in_progress
 
 
-def _gpu(study: Study, expected: cost.Expected) -> list[str]:
-    if not any(model.load for model in study.models.values()):
-        return ["GPU: none needed."]
-    rate, hours = quantity(cost.CARD_FLOPS, "FLOP/s"), expected.card_seconds / 3600
-    return [f"GPU: about {hours:.0f} hours of one card at an assumed {rate}."] * bool(hours)
+def largest_training(study: Study, precision: str) -> float:
+    """Bytes of memory of a study's largest training."""
+    trainings = [
+        (study.training("intermediate", arm), task(part).choices)
+        for arm, row in study.rows().items()
+        for part in row.tasks
+    ]
+    for name in filter(None, (task(target).train_on for target in study.targets)):
+        trainings.append((study.training("target", name), task(name).choices))
+    pairs = product(map(cost.size, study.models.values()), trainings)
+    return max(
+        (cost.training_bytes(size, *training, precision) for size, training in pairs), default=0
+    )
 
 
 def _detectable(study: Study) -> str:
     """The smallest gain that the study's seeds can tell from chance between seeds."""
     none, other = len(study.seeds.none), len(study.seeds.other)
-    seeds = f"Seeds: {none} of none, {other} of each other row"
-    basis = f"80% power at 5%, if a score deviates by {SEED_DEVIATION} points between seeds"
     gain = stats.min_detectable_gain(SEED_DEVIATION, none, other)
-    if math.isfinite(gain):
-        return f"{seeds}: enough to detect a gain of {gain:.1f} points ({basis})."
-    gain = stats.min_detectable_gain(SEED_DEVIATION, max(3, none), 3)
-    more = f"{max(3, none)} and 3 would detect one of {gain:.1f} points"
-    return f"{seeds}: too few to tell a gain from chance; {more} ({basis})."
+    enough = f"enough to detect a gain of {gain:.1f} points"
+    verdict = enough if math.isfinite(gain) else "too few to tell a gain from chance"
+    basis = f"80% power at 5%, if a score deviates by {SEED_DEVIATION} points between seeds"
+    return f"Seeds: {none} of none, {other} of each other row: {verdict} ({basis})."

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,12 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page]) -> P
     for old in set(folder.glob("*.html")) - set(written.values()):
         old.unlink()
     rows = [(page, path and path.relative_to(root).as_posix()) for page, path in written.items()]
-    kinds = dict.fromkeys([*TITLES, *(page.kind for page in pages)])
-    groups = [(TITLES.get(k, k), [row for row in rows if row[0].kind == k]) for k in kinds]
+    groups = [(name, [row for row in rows if row[0].kind == key]) for key, name in TITLES.items()]
     failed = [page for page in pages if page.kind == "summary" and page.status == "failed"]
     index = root / "index.html"
-    parts = _parts([file for page in pages for file in page.files])
-    text = _page(str(study["title"]), study=study, failed=failed, groups=groups, **parts)
-    index.write_text(text, encoding="utf-8")
+    parts = _parts({file for page in pages for file in page.files if file.exists()})
+    about = {"title": study["title"], "study": study, "failed": failed, "groups": groups}
+    index.write_text(_template().render(about, **parts), encoding="utf-8")
     return index
 
 
@@ -77,9 +76,9 @@ def clean(markup: str | bytes) -> str:
     return _cleaner().clean(text)
 
 
-def _parts(files: Sequence[Path]) -> dict[str, list]:
+def _parts(written: set[Path]) -> dict[str, list]:
     """What the summaries wrote, the main table first."""
-    files = sorted(files, key=lambda path: (path.stem != "main", path.name))
+    files = sorted(written, key=lambda path: (path.stem != "main", path.name))
     tables = {path.stem: _table(path) for path in files if path.suffix == ".html"}
     findings = [path for path in files if path.name == "findings.json"]
     published = [name for name in tables if name.startswith("published")]
@@ -111,30 +110,23 @@ def _render(page: Page, folder: Path) -> Path | None:
     """The page of one notebook; left alone if the same notebook and the same code made it."""
     if page.path is None or not page.path.is_file():
         return None
-    source = page.path.read_bytes()
+    source, code = page.path.read_bytes(), [part.read_bytes() for part in HERE.glob("report.*")]
+    mark = hashlib.sha256(b"".join([source, repr(page).encode(), *sorted(code)])).hexdigest()
     name = f"{page.id or page.path.parent.name}-{page.path.stem}"
     path = folder / (re.sub(r"[^\w.-]+", "_", name) + ".html")
-    code = Path(__file__).read_text() + (HERE / "report.html.j2").read_text() + _style()
-    mark = hashlib.sha256(source + repr(astuple(page)).encode() + code.encode()).hexdigest()
-    if path.is_file() and mark in path.read_text(encoding="utf-8")[:400]:
-        return path
-    file = Path(os.path.relpath(page.path, folder)).as_posix()
-    text = _page(page.title, mark, page=page, notebook=_notebook(source), file=file)
-    path.write_text(text, encoding="utf-8")
+    if not path.is_file() or mark not in path.read_text(encoding="utf-8")[:400]:
+        about = {"title": page.title, "mark": mark, "page": page, "notebook": _notebook(source)}
+        file = Path(os.path.relpath(page.path, folder)).as_posix()
+        path.write_text(_template().render(about, file=file), encoding="utf-8")
     return path
 
 
 def _notebook(source: bytes) -> str:
-    """An executed notebook as HTML, without default parameters that a run replaced."""
+    """An executed notebook as HTML, without the defaults of its parameters."""
     try:
         notebook = nbformat.reads(source.decode("utf-8"), as_version=4)
-        tags = [set(cell.metadata.get("tags", [])) for cell in notebook.cells]
-        if any("injected-parameters" in own for own in tags):
-            cells = zip(notebook.cells, tags, strict=True)
-            notebook.cells = [cell for cell, own in cells if "parameters" not in own]
-        for output in (out for cell in notebook.cells for out in cell.get("outputs", [])):
-            if "metadata" in output:  # nbconvert copies it into tags unquoted
-                output.metadata = nbformat.NotebookNode()
+        for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+            output.metadata = nbformat.NotebookNode()  # nbconvert copies it into tags unquoted
         return _exporter().from_notebook_node(notebook)[0]
     except Exception as error:  # a page that says what is wrong serves better than no report
         return f"<p>This notebook cannot be read: {html.escape(repr(error))}</p>"
@@ -144,11 +136,13 @@ def _notebook(source: bytes) -> str:
 def _exporter() -> Any:
     """nbconvert's exporter; its import takes a second, so it waits until a page is due."""
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
 
     shown_less = ("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt")
     options = dict.fromkeys(("sanitize_html", *shown_less), True)
     exporter = HTMLExporter(template_name="basic", **options)
     exporter.register_filter("clean_html", clean)
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"parameters"}), True)
     exporter.log.setLevel(logging.ERROR)
     return exporter
 
@@ -156,11 +150,9 @@ def _exporter() -> Any:
 @functools.cache
 def _cleaner() -> bleach.Cleaner:
     return bleach.Cleaner(
-        tags=frozenset(TAGS.split()),
-        attributes=_allowed,
-        protocols=["http", "https", "data"],
+        tags=frozenset(TAGS.split()), attributes=_allowed, protocols=["http", "https", "data"],
         css_sanitizer=CSSSanitizer(),
-    )
+    )  # fmt: skip
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
@@ -173,21 +165,12 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 
 @functools.cache
-def _style() -> str:
-    """The style sheet, with colours for code in light and dark."""
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="nord").get_style_defs(".highlight")
-    own = (HERE / "report.css").read_text(encoding="utf-8")
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
-
-
-@functools.cache
 def _template() -> Template:
+    """The template of every page, with its style sheet and colours for code in light and dark."""
+    styles = (HtmlFormatter(style=name) for name in ("friendly", "nord"))
+    light, dark = (style.get_style_defs(".highlight") for style in styles)
+    own = (HERE / "report.css").read_text(encoding="utf-8")
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
     environment.filters["duration"] = duration
-    return environment.get_template("report.html.j2")
-
-
-def _page(title: str, mark: str = "", **parts: Any) -> str:
-    """A whole page; `mark` says what it was made from."""
-    return _template().render(title=title, mark=mark, style=_style(), **parts)
+    style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
+    return environment.get_template("report.html.j2", globals={"style": style})

@@ -3,18 +3,20 @@
 import ast
 import hashlib
 import json
+import threading
 from functools import cache
 from pathlib import Path
 
 from xfer_utils.study.paths import PROJECT
 
 PACKAGE = "xfer_utils"
+PARSING = threading.Lock()  # Python 3.11's parser fails now and then in two threads at once
 UNCOUNTED_TAGS = {"parameters", "injected-parameters", "show"}
 
 
 def of_cells(notebook: Path) -> str:
     """A hash of the notebook's counted cells, by syntax: comments and layout do not count."""
-    return _digest(json.dumps(_plain(ast.parse(_counted_source(notebook)))))
+    return _digest(json.dumps(_plain(_parsed(_counted_source(notebook)))))
 
 
 def of_notebook(notebook: Path) -> dict[str, str]:
@@ -30,6 +32,11 @@ def of_notebook(notebook: Path) -> dict[str, str]:
     return dict(sorted(hashes.items()))
 
 
+def _parsed(source: str) -> ast.Module:
+    with PARSING:
+        return ast.parse(source)
+
+
 def _counted_source(notebook: Path) -> str:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     counted = [
@@ -43,7 +50,7 @@ def _counted_source(notebook: Path) -> str:
 def _imported_names(source: str) -> frozenset[str]:
     """Names in the package that a piece of code imports, wherever the import stands."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
