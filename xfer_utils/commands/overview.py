@@ -1,5 +1,6 @@
 """What the command line says about a plan and its progress."""
 
+import json
 import shutil
 import sys
 from collections import Counter
@@ -120,10 +121,19 @@ def start(plan: Plan, wanted: list[str], workers: int, threads: int, progress: P
         if event:
             print(f"{clear}{line}  {event}", flush=True)
         if terminal and now.running:
-            text = f"{line}  running: {', '.join(map(_slug, now.running))}"
+            text = f"{line}  running: {', '.join(map(_progress, now.running))}"
             print(clear + text[: shutil.get_terminal_size().columns - 1], end="", flush=True)
 
     progress.report = report
+
+
+def _progress(run_id: str) -> str:
+    """A run's readable name, with the step that its training has reached."""
+    try:
+        text = (runs_folder() / run_id / paths.PROGRESS).read_text(encoding="utf-8")
+        return "{name} {step}/{steps}".format(name=_slug(run_id), **json.loads(text))
+    except (OSError, ValueError, KeyError):  # not begun yet
+        return _slug(run_id)
 
 
 def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:

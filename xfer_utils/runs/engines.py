@@ -176,7 +176,7 @@ class Launcher:
 def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     """One run through papermill; its result counts once papermill is back and the draft checked."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    for leftover in (records.RESULT, records.DRAFT, ERROR, *run.kind.keeps):
+    for leftover in (records.RESULT, records.DRAFT, ERROR, paths.PROGRESS, *run.kind.keeps):
         _remove(run.folder / leftover)
     begun, notebook = time.time(), paths.NOTEBOOKS / run.kind.notebook
     _check_code(run)
