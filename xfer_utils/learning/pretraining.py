@@ -29,13 +29,6 @@ def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str,
     return text, dropped
 
 
-def write_downstream_config(encoder: Any, dropout: float, head_pooling: str) -> None:
-    """Writes into the encoder's config what phases 2 and 3 use: dropout, and how heads pool."""
-    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
-    if head_pooling != "auto":
-        encoder.config.xfer_head_pooling = head_pooling
-
-
 def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
     """A Unigram tokenizer made by sentencepiece, as XLM-R's was.
 
@@ -45,18 +38,12 @@ def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRo
     counts = Counter(word for line in lines for word in line.split())
     shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
     model = io.BytesIO()
+    # One thread: several sum in another order, and the tokenizer varies.
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=itertools.chain(lines, shown_again),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=vocabulary,
-        hard_vocab_limit=False,
-        character_coverage=0.9999,
-        shrinking_factor=0.6,
-        num_threads=1,  # several threads sum in another order, and the tokenizer varies
-        minloglevel=2,
-        **SPECIAL,
-    )
+        sentence_iterator=itertools.chain(lines, shown_again), model_writer=model, num_threads=1,
+        vocab_size=vocabulary, hard_vocab_limit=False, character_coverage=0.9999,
+        shrinking_factor=0.6, minloglevel=2, **SPECIAL,
+    )  # fmt: skip
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     scored = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
     return XLMRobertaTokenizer(vocab=scored, model_max_length=max_length)
