@@ -1,8 +1,9 @@
 """Encoders of any architecture: made new, loaded, saved, and trained by LoRA."""
 
 import inspect
+import json
 import os
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,11 @@ from transformers.utils import logging
 
 from xfer_utils.learning import origins
 from xfer_utils.learning.origins import ModelProblem, Origin
+from xfer_utils.study import paths
 from xfer_utils.study.sections import Pretraining
 
 # Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
-COUNT_FROM_PAD = {
-    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "roberta-prelayernorm",
-    "ibert", "longformer", "data2vec-text", "luke", "mpnet", "lilt", "esm",
-}  # fmt: skip
+COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "luke"}
 # A pickled checkpoint is read as plain tensors; the hub's conversion service is not asked.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 logging.disable_progress_bar()
@@ -58,8 +57,10 @@ def save_pointer(
     """
     local = origins.local_folder(model)
     origin = Origin(str(local or model), "" if local else revision, head_pooling, attention)
-    commit = load_encoder(origin).config._commit_hash
-    origins.write(folder, replace(origin, revision=commit or origin.revision))
+    commit = getattr(load_encoder(origin).config, "_commit_hash", None)
+    pinned = {**asdict(origin), "revision": commit or origin.revision}
+    with paths.replacing(folder / origins.POINTER) as temporary:
+        temporary.write_text(json.dumps(pinned), encoding="utf-8")
 
 
 def load_tokenizer(source: Path | Origin) -> Any:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,6 @@ def of_run(run_dir: Path) -> Origin:
             "small study in order; by hand, run notebooks 10_encoder and 20_intermediate first."
         )
     return Origin(str(folder))
-
-
-def write(folder: Path, origin: Origin) -> None:
-    """An encoder folder that only names a model, so that no weights are copied."""
-    with paths.replacing(folder / POINTER) as temporary:
-        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
 
 def local_folder(load: str) -> Path | None:

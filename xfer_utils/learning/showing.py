@@ -15,15 +15,6 @@ from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.task_model import TaskModel
 
 
-def token_table(features: Features, row: int, tokenizer: Any) -> pd.DataFrame:
-    """A row of token ids with the tokens they stand for, and their labels where tokens have any."""
-    ids = features.slice("ids", row)
-    table = {"token": tokenizer.convert_ids_to_tokens(ids.tolist()), "id": ids}
-    if "labels" in features.arrays:
-        table["label"] = features.slice("labels", row)
-    return pd.DataFrame(table).T
-
-
 def example_batch(
     name: str, features: Features, tokenizer: Any, size: int = 4, masked: float = 0.15
 ) -> BatchEncoding:
@@ -32,15 +23,6 @@ def example_batch(
     masking = Masking.of(tokenizer, masked)
     batch = batches.collate(name, features, units, tokenizer.pad_token_id, masking)
     return BatchEncoding(batch).to(encoders.device())
-
-
-def shapes(batch: BatchEncoding) -> pd.DataFrame:
-    """The shape and the first numbers of each tensor in a batch."""
-    tensors = {name: tensor for name, tensor in batch.items() if torch.is_tensor(tensor)}
-    return pd.DataFrame.from_dict(
-        {name: [" x ".join(map(str, t.shape)), t.flatten()[:6].tolist()] for name, t in tensors.items()},
-        orient="index", columns=["shape", "begins"],
-    )  # fmt: skip
 
 
 @torch.no_grad()
