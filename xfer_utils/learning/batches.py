@@ -18,19 +18,18 @@ class Batches(torch.utils.data.Sampler):
     """Lists of (task number, unit); an epoch visits min(units, cap) units of each task."""
 
     def __init__(
-        self, tasks: list[Features], batch_size: int, seed: int, batching: str = "random",
-        cap: int = 0,
-    ) -> None:  # fmt: skip
+        self, tasks: list[Features], size: int, seed: int, batching: str = "random", cap: int = 0
+    ) -> None:
         self.lengths = [np.maximum.reduceat(task.lengths, task.units[:-1]) for task in tasks]
         self.counts = [min(len(part), cap or len(part)) for part in self.lengths]
-        self.batch_size, self.seed, self.batching, self.epoch = batch_size, seed, batching, 0
+        self.size, self.seed, self.batching, self.epoch = size, seed, batching, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer at the start of an epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(-(-count // self.batch_size) for count in self.counts)
+        return sum(-(-count // self.size) for count in self.counts)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -44,10 +43,10 @@ class Batches(torch.utils.data.Sampler):
 
     def _cut(self, units: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         if self.batching == "length":
-            pool = self.batch_size * min(POOL, max(1, len(units) // (POOLS * self.batch_size)))
+            pool = self.size * min(POOL, max(1, len(units) // (POOLS * self.size)))
             pools = [units[i : i + pool] for i in range(0, len(units), pool)]
             units = np.concatenate([p[np.argsort(-lengths[p], kind="stable")] for p in pools])
-        return [units[i : i + self.batch_size] for i in range(0, len(units), self.batch_size)]
+        return [units[i : i + self.size] for i in range(0, len(units), self.size)]
 
 
 def collate(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import try_to_load_from_cache
 from tokenizers import processors
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
@@ -57,8 +58,11 @@ def save_pointer(
     """
     local = origins.local_folder(model)
     origin = Origin(str(local or model), "" if local else revision, head_pooling, attention)
-    commit = getattr(load_encoder(origin).config, "_commit_hash", None)
-    pinned = {**asdict(origin), "revision": commit or origin.revision}
+    load_encoder(origin)
+    pinned = asdict(origin)
+    if not local:
+        config = try_to_load_from_cache(model, "config.json", revision=revision)
+        pinned["revision"] = Path(config).parent.name
     with paths.replacing(folder / origins.POINTER) as temporary:
         temporary.write_text(json.dumps(pinned), encoding="utf-8")
 
@@ -95,9 +99,7 @@ def _add_separators(tokenizer: Any) -> None:
 
 def longest_input(config: Any) -> int:
     """Tokens that a model has positions for; relative positions have no bound."""
-    places = getattr(config, "max_position_embeddings", None)
-    if not places:
-        return 10**9
+    places = getattr(config, "max_position_embeddings", None) or 10**9
     return places - config.pad_token_id - 1 if config.model_type in COUNT_FROM_PAD else places
 
 
@@ -108,20 +110,21 @@ def load_encoder(source: Path | Origin) -> nn.Module:
         config = _config(origin)
         one_half = transformers.AutoModelForTextEncoding
         architecture = one_half if _is_encoder_decoder(config) else AutoModel
+        options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
+        # An untrained pooling layer is left out where the architecture lets us.
+        pooler = {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
         verbosity = logging.get_verbosity()
         # The library would report a masked-LM checkpoint's unused head; gaps are checked below.
         logging.set_verbosity_error()
         encoder, info = architecture.from_pretrained(
             origin.model, config=config, dtype=torch.float32, output_loading_info=True,
-            **origin.options, **_no_pooler(config),
+            **origin.options, **pooler,
         )  # fmt: skip
         logging.set_verbosity(verbosity)
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
-    if missing or info["mismatched_keys"]:
-        raise ModelProblem(
-            f"{origin.model} is not a whole {config.model_type} model: {len(missing)} weights are "
-            f"missing ({', '.join(missing[:3])}), {len(info['mismatched_keys'])} misshapen."
-        )
+    if missing:
+        problem = f"{len(missing)} weights are missing ({', '.join(missing[:3])})"
+        raise ModelProblem(f"{origin.model} is not a whole {config.model_type} model: {problem}.")
     encoder.xfer_origin = origin
     if getattr(config, "is_causal", None) is False:
         _lift_causal_mask(encoder)
@@ -144,17 +147,15 @@ def _config(origin: Origin) -> Any:
     decoder = causal_lm and not masked_lm and not two_halves
     attention = _choice(config, origin, "attention", "causal" if decoder else "bidirectional")
     if attention == "causal" and not decoder:
-        raise ModelProblem(
-            f"{origin.model} looks both ways and has no causal attention: leave `attention:` out."
-        )
+        problem = "looks both ways and has no causal attention: leave `attention:` out"
+        raise ModelProblem(f"{origin.model} {problem}.")
     if decoder:
         config.is_causal = attention == "causal"
     natural = "last" if attention == "causal" else "mean" if two_halves else "first"
     pooling = _choice(config, origin, "head_pooling", natural)
     if (pooling, attention) == ("first", "causal"):
-        raise ModelProblem(
-            f"{origin.model} is causal: its first token sees nothing. Pool by last or mean."
-        )
+        problem = "is causal, so its first token sees nothing: pool by last or mean"
+        raise ModelProblem(f"{origin.model} {problem}.")
     config.xfer_attention, config.xfer_head_pooling = attention, pooling
     return config
 
@@ -175,10 +176,8 @@ def _lift_causal_mask(encoder: nn.Module) -> None:
     encoder.eval()
     first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
     if torch.equal(first[0], first[1]):
-        raise ModelProblem(
-            f"transformers cannot lift the causal mask of {encoder.config.model_type}: use "
-            "`attention: causal` with `head_pooling: last`."
-        )
+        kind = encoder.config.model_type
+        raise ModelProblem(f"{kind}'s causal mask cannot be lifted: use `attention: causal`.")
 
 
 def _checked(encoder: nn.Module) -> nn.Module:
@@ -186,8 +185,7 @@ def _checked(encoder: nn.Module) -> nn.Module:
     longest = longest_input(encoder.config)
 
     def check(_module: nn.Module, _args: tuple, inputs: dict) -> None:
-        length = inputs["input_ids"].shape[1]
-        if length > longest:
+        if (length := inputs["input_ids"].shape[1]) > longest:
             problem = f"{length} tokens in a row, but the model has {longest} positions"
             raise ModelProblem(f"{problem}: lower `max_length:`.")
 
@@ -224,11 +222,3 @@ def in_bf16(precision: str = "auto") -> bool:
 def _is_encoder_decoder(config: Any) -> bool:
     """Of such an architecture only the encoder is used; AutoModel would load both halves."""
     return type(config)().is_encoder_decoder
-
-
-def _no_pooler(config: Any) -> dict[str, bool]:
-    """Leaves out the untrained pooling layer where the architecture lets us."""
-    if _is_encoder_decoder(config):
-        return {}
-    options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in options else {}

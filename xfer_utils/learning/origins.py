@@ -75,12 +75,9 @@ def explained(name: str) -> Iterator[None]:
     """Turns what the libraries raise while a model is fetched or read into one sentence."""
     try:
         yield
-    except CLIENT_ERRORS as error:
+    except Exception as error:
+        # The other class is named by its name: `pickle` would have to be imported.
+        if not isinstance(error, CLIENT_ERRORS) and type(error).__name__ != "UnpicklingError":
+            raise
         message = client_errors.sentence(name, error, client_errors.MODEL)
         raise ModelProblem(message) from error
-    except Exception as error:
-        # To name this class, `pickle` would have to be imported.
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        message = f"the weights of {name} hold more than tensors and are not loaded"
-        raise ModelProblem(f"{message}: use a *.safetensors copy") from error

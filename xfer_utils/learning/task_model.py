@@ -1,7 +1,6 @@
 """The encoder and its heads as one model: built for a job, kept by a run, loaded again."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.tasks import task
 
-WEIGHTS, HEADS = "heads.safetensors", "heads.json"
-
 
 class TaskModel(nn.Module):
     """One encoder with a head per task; a batch names its task."""
@@ -29,6 +26,7 @@ class TaskModel(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)
+        self.register_load_state_dict_post_hook(_shared_are_not_missing)
         forms = {name: base.of(format) for name, format in formats.items()}
         self.heads = nn.ModuleDict(
             {name: form.head(encoder, labels.get(name, 0)) for name, form in forms.items()}
@@ -55,13 +53,9 @@ class TaskModel(nn.Module):
         state = super().state_dict(*args, **kwargs)
         return {name: state[name] for name in state if name in unique}
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """What state_dict gave: shared tensors come once."""
-        outcome = super().load_state_dict(state_dict, strict=False, assign=assign)
-        missing = sorted(set(self.state_dict()) - set(state_dict))
-        return type(outcome)(missing, outcome.unexpected_keys)
+
+def _shared_are_not_missing(model: TaskModel, keys: Any) -> None:
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name in model.state_dict()]
 
 
 def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
@@ -84,17 +78,17 @@ def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]
     folder, state = run_dir / "model", model.state_dict()
     folder.mkdir(exist_ok=True)
     names = [name for name in state if name.startswith("heads.")]
-    save_file({name: state[name].contiguous() for name in names}, folder / WEIGHTS)
+    save_file({name: state[name].contiguous() for name in names}, folder / "heads.safetensors")
     description = {"formats": model.formats, "labels": labels}
-    (folder / HEADS).write_text(json.dumps(description), encoding="utf-8")
+    (folder / "heads.json").write_text(json.dumps(description), encoding="utf-8")
 
 
 def load(run_dir: Path, precision: str = "auto") -> TaskModel:
     """The whole model that a run kept (`keep_model: true`), ready to be evaluated or trained on."""
     folder = run_dir / "model"
-    if not (folder / HEADS).exists():
+    if not (folder / "heads.json").exists():
         raise ModelProblem(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
-    description = json.loads((folder / HEADS).read_text(encoding="utf-8"))
+    description = json.loads((folder / "heads.json").read_text(encoding="utf-8"))
     model = TaskModel(encoders.load_encoder(run_dir), **description, precision=precision)
-    model.load_state_dict(load_file(folder / WEIGHTS), strict=False)
+    model.load_state_dict(load_file(folder / "heads.safetensors"), strict=False)
     return model.to(encoders.device()).eval()

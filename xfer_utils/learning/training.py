@@ -9,16 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
-from transformers import (
-    EarlyStoppingCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
@@ -42,14 +35,11 @@ def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, F
 def dev_mean(
     job: TrainingJob, model: TaskModel, data: Data, tasks: list[str], score: Callable
 ) -> float:
-    """Mean main score (by scoring.evaluation.score) on English dev; draws no random numbers."""
-    random_state = torch.get_rng_state()
+    """Mean main score (by scoring.evaluation.score) on English dev."""
     values, how = [], {"most": job.dev_examples, "clean": True, **job.row_size}
     for name in tasks:
         scores, _ = score(model, name, data, name, "dev", ["en"], **how)
         values += [row["value"] for row in scores if row["main"]]
-    torch.set_rng_state(random_state)
-    model.train()
     return sum(values) / len(values)
 
 
@@ -98,7 +88,7 @@ class BatchTrainer(Trainer):
 
 
 class _Moments(TrainerCallback):
-    """Saves every so many minutes, so that only long trainings pay for it; ends with a dev score."""
+    """Saves every so many minutes, as only long trainings need it; ends with a dev score."""
 
     def __init__(self, minutes: float) -> None:
         self.seconds, self.saved = 60 * minutes, time.monotonic()
@@ -117,7 +107,7 @@ def train(
     run_dir: Path, *, seed: int, cap: int = 0, masked: float = 0.15,
     dev_score: Callable[[], float] | None = None, callbacks: list[TrainerCallback] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Trains the model in place; returns steps, examples, mean row length, losses, seconds.
+    """Trains the model in place; returns its steps, examples, losses and seconds.
 
     Several tasks are mixed in proportion to their sizes (at most `cap` each). Resumes from the
     run's last checkpoint where there is one.
@@ -127,11 +117,12 @@ def train(
     set_seed(seed)
     start = _start_hash(model, tasks, settings, [seed, cap, masked])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress()
-    stopping = [EarlyStoppingCallback(settings.patience)] if settings.select != "last" else []
+    callbacks = [_Moments(settings.checkpoint_minutes), *callbacks, progress]
+    if settings.select == "english_dev":
+        callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
         units=Units(tasks, tokenizer, sampler, masked), progress=progress, dev_score=dev_score,
-        model=model, args=arguments(settings, checkpoints, seed, model.bf16),
-        callbacks=[_Moments(settings.checkpoint_minutes), *stopping, *callbacks, progress],
+        model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
     last, begin = last_checkpoint(checkpoints), time.perf_counter()
@@ -143,18 +134,14 @@ def train(
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
-        "batch_size": size,
         "examples": steps * size * settings.accumulation,
-        "mean_row_tokens": round(float(np.mean([part.lengths.mean() for part in features])), 2),
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "losses": [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row],
     }
 
 
-def _start_hash(
-    model: TaskModel, tasks: dict[str, Features], settings: Training, more: list
-) -> str:
+def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -> str:
     """A hash of what a training starts from: one with other settings or data resumes nothing."""
     weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
