@@ -36,9 +36,8 @@ class Batches(torch.utils.data.Sampler):
         batches = []
         for number, (lengths, count) in enumerate(zip(self.lengths, self.counts, strict=True)):
             units = rng.permutation(len(lengths))[:count]
-            batches += [
-                [(number, int(unit)) for unit in batch] for batch in self._cut(units, lengths)
-            ]
+            for batch in self._cut(units, lengths):
+                batches.append([(number, int(unit)) for unit in batch])
         yield from (batches[place] for place in rng.permutation(len(batches)))
 
     def _cut(self, units: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 import inspect
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +52,15 @@ def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = N
 def save_pointer(
     folder: Path, model: str, revision: str, head_pooling: str = "auto", attention: str = "auto"
 ) -> None:
-    """An encoder folder that only names a model, at the commit that is loaded here once.
-
-    A model that cannot be loaded thus fails in a study's first run, and all runs read one commit.
-    """
+    """An encoder folder that only names a model, at one commit for all runs; tries it at once."""
     local = origins.local_folder(model)
-    origin = Origin(str(local or model), "" if local else revision, head_pooling, attention)
+    origin = Origin(str(local or model), revision, head_pooling, attention)
     load_encoder(origin)
-    pinned = asdict(origin)
     if not local:
         config = try_to_load_from_cache(model, "config.json", revision=revision)
-        pinned["revision"] = Path(config).parent.name
+        origin = replace(origin, revision=Path(config).parent.name)
     with paths.replacing(folder / origins.POINTER) as temporary:
-        temporary.write_text(json.dumps(pinned), encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
 
 def load_tokenizer(source: Path | Origin) -> Any:
@@ -108,8 +104,9 @@ def load_encoder(source: Path | Origin) -> nn.Module:
     origin = source if isinstance(source, Origin) else origins.of_run(source)
     with origins.explained(origin.model):
         config = _config(origin)
+        # AutoModel would load both halves of an encoder-decoder.
         one_half = transformers.AutoModelForTextEncoding
-        architecture = one_half if _is_encoder_decoder(config) else AutoModel
+        architecture = one_half if type(config)().is_encoder_decoder else AutoModel
         options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
         # An untrained pooling layer is left out where the architecture lets us.
         pooler = {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
@@ -141,7 +138,7 @@ def _config(origin: Origin) -> Any:
             f"tokenizer pads with {pad}. Correct pad_token in the tokenizer's files."
         )
     config.pad_token_id = pad
-    two_halves = _is_encoder_decoder(config)
+    two_halves = type(config)().is_encoder_decoder
     causal_lm = type(config) in transformers.AutoModelForCausalLM._model_mapping
     masked_lm = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     decoder = causal_lm and not masked_lm and not two_halves
@@ -176,8 +173,7 @@ def _lift_causal_mask(encoder: nn.Module) -> None:
     encoder.eval()
     first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
     if torch.equal(first[0], first[1]):
-        kind = encoder.config.model_type
-        raise ModelProblem(f"{kind}'s causal mask cannot be lifted: use `attention: causal`.")
+        raise ModelProblem("The model's causal mask cannot be lifted: use `attention: causal`.")
 
 
 def _checked(encoder: nn.Module) -> nn.Module:
@@ -217,8 +213,3 @@ def in_bf16(precision: str = "auto") -> bool:
     if precision == "fp32" or not torch.cuda.is_available():
         return False
     return precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _is_encoder_decoder(config: Any) -> bool:
-    """Of such an architecture only the encoder is used; AutoModel would load both halves."""
-    return type(config)().is_encoder_decoder

@@ -45,8 +45,8 @@ def of_run(run_dir: Path) -> Origin:
         return Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
     if not (folder / "config.json").exists():
         raise ModelProblem(
-            f"There is no encoder in {folder}. `xfer run params/smoke.yaml` makes the runs of a "
-            "small study in order; by hand, run notebooks 10_encoder and 20_intermediate first."
+            f"There is no encoder in {folder}: run notebooks/10_encoder.ipynb (and "
+            "20_intermediate.ipynb) first, or all in order by `xfer run params/smoke.yaml`."
         )
     return Origin(str(folder))
 

@@ -11,15 +11,11 @@ from transformers import XLMRobertaTokenizer
 from xfer_utils.sources import leaks
 from xfer_utils.study.tasks import registry
 
-# <s> <pad> </s> <unk>, as XLM-R numbers them
-SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
 
 
 def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Lines of text per language, at most `most` of each (0: all), and how many were dropped.
-
-    What any target evaluates, in any language, is dropped: an encoder must not have read its test.
-    """
+    """Lines per language (at most `most`; 0: all), and how many were dropped as evaluated."""
     targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
     banned = leaks.forbidden(source, targets)
     text, dropped = {}, {}

@@ -1,7 +1,4 @@
-"""One example on its way through a model, for notebook cells that only show.
-
-Nothing here draws random numbers or changes a model, so a run's result does not depend on it.
-"""
+"""What notebooks only show of an example; it draws no random numbers and changes no model."""
 
 from typing import Any
 
@@ -15,20 +12,16 @@ from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.task_model import TaskModel
 
 
-def example_batch(
-    name: str, features: Features, tokenizer: Any, size: int = 4, masked: float = 0.15
-) -> BatchEncoding:
-    """The model's input for a task's first examples, batched as training does it."""
-    units = list(range(min(size, len(features.units) - 1)))
+def example_batch(name: str, features: Features, tokenizer: Any, masked: float = 0.15) -> dict:
+    """The model's input for a task's first four examples, batched as training does it."""
+    units = list(range(min(4, len(features.units) - 1)))
     masking = Masking.of(tokenizer, masked)
     batch = batches.collate(name, features, units, tokenizer.pad_token_id, masking)
     return BatchEncoding(batch).to(encoders.device())
 
 
 @torch.no_grad()
-def decisions(
-    model: TaskModel, batch: BatchEncoding, names: list[str] = ()
-) -> tuple[pd.DataFrame, float]:
+def decisions(model: TaskModel, batch: dict, names: list = ()) -> tuple[pd.DataFrame, float]:
     """Each decision of a batch (gold, prediction, probabilities), and the model's own loss.
 
     A row of class logits is one decision, a tagged word is one, a span is two: start and end.

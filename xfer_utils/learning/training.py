@@ -46,9 +46,7 @@ def dev_mean(
 class Units(torch.utils.data.Dataset):
     """Training units of several tasks; asked for a whole batch, it answers with model input."""
 
-    def __init__(
-        self, tasks: dict[str, Features], tokenizer: Any, sampler: batches.Batches, masked: float
-    ) -> None:
+    def __init__(self, tasks: dict, tokenizer: Any, sampler: batches.Batches, masked: float):
         self.tasks, self.sampler = list(tasks.items()), sampler
         self.pad, self.masking = tokenizer.pad_token_id, Masking.of(tokenizer, masked)
 
@@ -68,11 +66,9 @@ class BatchTrainer(Trainer):
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
-        loader = torch.utils.data.DataLoader(
-            self.units, batch_sampler=self.units.sampler, collate_fn=lambda batch: batch,
-            pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
-        return self.accelerator.prepare(loader)
+        sampler, cuda = self.units.sampler, torch.cuda.is_available()
+        how = {"batch_sampler": sampler, "collate_fn": lambda batch: batch, "pin_memory": cuda}
+        return self.accelerator.prepare(torch.utils.data.DataLoader(self.units, **how))
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
