@@ -1,21 +1,54 @@
 # ruff: noqa: F401, F811 (fixtures are used by their names)
 """Progress of a training: what a notebook and its log show."""
 
+import nbformat
+import pytest
+from conftest import PROJECT
+from nbclient import NotebookClient
 from tiny_training import rows, sequence, train
 
 from xfer_utils.learning import progress
 
 
-def test_a_bar_shows_steps_and_loss(train, sequence, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", 0.0)
+def test_it_is_shown_once_a_second_at_most(train, sequence, tmp_path, monkeypatch):
+    shown = []
+    show = progress.Progress._show
+    monkeypatch.setattr(
+        progress.Progress, "_show", lambda self, state: shown.append(1) or show(self, state)
+    )
+    monkeypatch.setattr(progress, "SHOW_SECONDS", 3600.0)
     train({"mnli": sequence})
-    updates = capsys.readouterr().out.split("\r")
-    assert any(" 4/18 [" in update and "loss " in update for update in updates)
-    assert " 18/18 [" in updates[-1] and "loss nan" not in updates[-1]
+    assert shown == [1], "only at the end"
 
 
-def test_it_changes_now_and_then(train, sequence, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", 3600.0)
-    train({"mnli": sequence})
-    updates = capsys.readouterr().out.split("\r")
-    assert len(updates) <= 4, "at the beginning and at the end"
+def test_long_trainings_print_a_line_now_and_then(train, sequence, capsys, monkeypatch):
+    train({"mnli": sequence}, "short")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(progress, "PRINT_SECONDS", 0.0)
+    train({"mnli": sequence}, "long")
+    lines = capsys.readouterr().out.splitlines()
+    assert 10 <= len(lines) <= 21
+    assert lines[3].startswith("step 4/18  loss ") and lines[3].endswith(" s left")
+
+
+CELL = """
+import time
+from types import SimpleNamespace
+from xfer_utils.learning.progress import Progress
+progress, state = Progress(), SimpleNamespace(global_step=0, max_steps=2)
+progress.on_train_begin(None, state, None)
+for state.global_step in (1, 2):
+    time.sleep(1.1)
+    progress.on_step_end(None, state, None)
+progress.on_train_end(None, state, None)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_one_line_that_changes(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env={"PYTHONPATH": str(PROJECT)})
+    displays = [out for out in notebook.cells[0].outputs if out.output_type == "display_data"]
+    (line,) = displays
+    assert line.data["text/plain"].startswith("step 2/2  loss nan")

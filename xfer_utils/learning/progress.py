@@ -1,28 +1,46 @@
-"""How far a training is: one line with step, time left and loss, in notebooks and in logs."""
+"""How far a training is: a line in the notebook, now and then one in papermill's log."""
 
-import sys
+import time
 from typing import Any
 
 import torch
-from tqdm import tqdm
+from IPython import get_ipython
+from IPython.display import display
 from transformers import TrainerCallback
 
-SECONDS = 5.0  # papermill keeps every update
+SHOW_SECONDS, PRINT_SECONDS = 1.0, 60.0
 
 
 class Progress(TrainerCallback):
-    """A bar on standard output; `loss` is that of the latest batch."""
+    """In a notebook one line changes in place; long trainings print to the log, too."""
 
-    loss = torch.tensor(float("nan"))
+    def __init__(self) -> None:
+        self.loss, self.line = torch.tensor(float("nan")), None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        steps = {"initial": state.global_step, "total": state.max_steps, "unit": "step"}
-        self.bar = tqdm(**steps, mininterval=SECONDS, file=sys.stdout, ncols=80)
+        self.begin, self.first_step = time.monotonic(), state.global_step
+        self.shown = self.printed = self.begin
+        if get_ipython() is not None:
+            self.line = display({"text/plain": "starting"}, raw=True, display_id=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.bar.update():  # only now and then, as reading the loss waits for the GPU
-            self.bar.set_postfix_str(f"loss {self.loss:.3f}")
+        if time.monotonic() - self.shown > SHOW_SECONDS:
+            self._show(state)
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if time.monotonic() - self.printed > PRINT_SECONDS:
+            self.printed = time.monotonic()
+            print(self._show(state), flush=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.set_postfix_str(f"loss {self.loss:.3f}", refresh=False)
-        self.bar.close()
+        self._show(state)
+
+    def _show(self, state: Any) -> str:
+        self.shown = time.monotonic()
+        step, steps = state.global_step, state.max_steps
+        seconds_a_step = (self.shown - self.begin) / max(1, step - self.first_step)
+        minutes, seconds = divmod(round(seconds_a_step * (steps - step)), 60)
+        text = f"step {step}/{steps}  loss {self.loss:.3f}  {minutes} min {seconds:02d} s left"
+        if self.line:
+            self.line.update({"text/plain": text}, raw=True)
+        return text
