@@ -38,14 +38,13 @@ def test_padding_changes_no_real_token(architecture, runs):
     rows = features.of_text(
         ["the cat sat", "a dog ran over the hill and the cat sat on the mat"], words, 64
     )
-    both = batches.padded(rows, np.array([0, 1]), words.pad_token_id)
+    both = batches.padded(rows.take(np.array([0, 1])), words.pad_token_id)
     assert (both["attention_mask"][0] == 0).sum() > 3
     with torch.no_grad():
         padded = encoder(**both).last_hidden_state
         for row in (0, 1):
-            alone = encoder(
-                **batches.padded(rows, np.array([row]), words.pad_token_id)
-            ).last_hidden_state[0]
+            batch = batches.padded(rows.take(np.array([row])), words.pad_token_id)
+            alone = encoder(**batch).last_hidden_state[0]
             torch.testing.assert_close(padded[row, : len(alone)], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -138,8 +137,6 @@ def test_positions_count_from_the_padding_id(runs):
     encoder(input_ids=ids[:, :64], attention_mask=torch.ones(1, 64, dtype=torch.long))
     with pytest.raises(ModelProblem, match="65 tokens in a row, but the model has 64 positions"):
         encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
-    with pytest.raises(ValueError, match="attention mask"):
-        encoder(input_ids=ids[:, :8])
     lora = encoders.with_lora(encoder, 2)
     with pytest.raises(ModelProblem, match="positions"):
         lora(input_ids=ids, attention_mask=torch.ones_like(ids))
@@ -179,7 +176,7 @@ def test_token_types_go_only_to_models_that_know_them(runs, tmp_path):
     make(tmp_path / "model", "xlm-roberta")
     make(tmp_path / "words", "modernbert")
     words = origins.Origin(str(tmp_path / "words"))
-    assert "token_type_ids" not in encoders._load_tokenizer(words)("a", "b")
+    assert "token_type_ids" not in encoders.load_tokenizer(words)("a", "b")
 
 
 def _swap_tokenizer(source, target) -> None:

@@ -10,6 +10,7 @@ from conftest import dataset
 from tiny_training import lm_head, rows, sequence, text
 
 from xfer_utils.formats import features
+from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches
 
 
@@ -111,10 +112,8 @@ def test_loss_of_spans(new_model, tokenizer):
 def test_loss_of_masked_words(new_model, tokenizer, text):
     model = new_model({"t": "mlm"}).eval()
     head, units = lm_head(model, "t"), [3, 8]
-    batch = batches.collate("t", text, units, tokenizer.pad_token_id)
-    batch = batches.mask_tokens(
-        batch, [0], 0.4, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer)
-    )
+    masking = Masking.of(tokenizer, 0.4)
+    batch = batches.collate("t", text, units, tokenizer.pad_token_id, masking)
     width, wanted = batch["input_ids"].shape[1], []
     for place, label in zip(batch["positions"].tolist(), batch["labels"].tolist(), strict=True):
         row, column = divmod(place, width)

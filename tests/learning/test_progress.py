@@ -1,8 +1,5 @@
 # ruff: noqa: F401, F811 (fixtures are used by their names)
-"""Progress of a training: what a launcher reads, and what a notebook shows."""
-
-import json
-import time
+"""Progress of a training: what a notebook and its log show."""
 
 import nbformat
 import pytest
@@ -13,26 +10,7 @@ from tiny_training import rows, sequence, train
 from xfer_utils.learning import progress
 
 
-def test_a_launcher_can_read_how_far_a_training_is(train, sequence, tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "SHOW_SECONDS", 0.0)
-    steps = []
-
-    class Reader(progress.TrainerCallback):
-        """A launcher, looking once a step."""
-
-        def on_log(self, args, state, control, **_):
-            steps.append(json.loads((tmp_path / "run" / "progress.json").read_text()))
-
-    _, summary = train({"mnli": sequence}, callbacks=[Reader()])
-    last = json.loads((tmp_path / "run" / "progress.json").read_text())
-    assert set(last) == {"step", "steps", "loss", "seconds_left", "time"}
-    assert last["step"] == last["steps"] == summary["steps"] and last["seconds_left"] == 0
-    assert abs(time.time() - last["time"]) < 60 and 0 < last["loss"] < 3
-    assert steps[0]["seconds_left"] > 0
-    assert [row["step"] for row in steps] == sorted(row["step"] for row in steps)
-
-
-def test_it_is_written_once_a_second_at_most(train, sequence, tmp_path, monkeypatch):
+def test_it_is_shown_once_a_second_at_most(train, sequence, tmp_path, monkeypatch):
     shown = []
     show = progress.Progress._show
     monkeypatch.setattr(
@@ -54,10 +32,10 @@ def test_long_trainings_print_a_line_now_and_then(train, sequence, capsys, monke
 
 
 CELL = """
-import time, pathlib
+import time
 from types import SimpleNamespace
 from xfer_utils.learning.progress import Progress
-progress, state = Progress(pathlib.Path(".")), SimpleNamespace(global_step=0, max_steps=2)
+progress, state = Progress(), SimpleNamespace(global_step=0, max_steps=2)
 progress.on_train_begin(None, state, None)
 for state.global_step in (1, 2):
     time.sleep(1.1)

@@ -5,6 +5,7 @@ from datasets import Dataset
 from tiny_models import make
 
 from xfer_utils.formats import features
+from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches, encoders
 
 ROWS = {
@@ -49,12 +50,8 @@ def part_of(kind: str, tokenizer) -> features.Features:
 
 def batch_of(kind: str, tokenizer) -> dict:
     part = part_of(kind, tokenizer)
-    batch = batches.collate("t", part, [0, 1], tokenizer.pad_token_id)
-    if kind == "mlm":
-        batch = batches.mask_tokens(
-            batch, [1], 0.3, tokenizer.mask_token_id, batches.ordinary_ids(tokenizer)
-        )
-    return batch
+    masking = Masking.of(tokenizer, 0.3) if kind == "mlm" else None
+    return batches.collate("t", part, [0, 1], tokenizer.pad_token_id, masking)
 
 
 def encoder_and_words(run):

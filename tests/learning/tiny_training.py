@@ -49,10 +49,10 @@ def text(sequence):
 def train(new_model, tokenizer, tmp_path):
     """Trains a fresh tiny model on some tasks; its weights and the training's summary."""
 
-    def run(tasks, folder="run", callbacks=(), model=None, seed=0, cap=0, weights=(), **more):
+    def run(tasks, folder="run", callbacks=(), model=None, seed=0, cap=0, dev=None, **more):
         formats = {name: part.format for name, part in tasks.items()}
         model = model or new_model(formats, dict.fromkeys(tasks, 3), seed)
-        how = {"seed": seed, "cap": cap, "weights": weights, "callbacks": list(callbacks)}
+        how = {"seed": seed, "cap": cap, "dev_score": dev, "callbacks": list(callbacks)}
         settings = Training(**{**SETTINGS, **more})
         summary = training.train(model, tasks, tokenizer, settings, tmp_path / folder, **how)
         return {name: value.clone() for name, value in model.state_dict().items()}, summary

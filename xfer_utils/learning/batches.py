@@ -15,53 +15,37 @@ POOLS = 4  # an epoch has this many pools at least, or its batches would be the 
 
 
 class Batches(torch.utils.data.Sampler):
-    """Lists of (task number, unit); an epoch visits min(units, cap) x weight units of each task."""
+    """Lists of (task number, unit); an epoch visits min(units, cap) units of each task."""
 
     def __init__(
-        self, tasks: list[Features], batch_size: int, seed: int, batching: str = "random",
-        weights: list[float] | None = None, cap: int = 0,
-    ) -> None:  # fmt: skip
-        self.lengths = [_unit_lengths(task) for task in tasks]
-        sizes = [min(len(lengths), cap) if cap else len(lengths) for lengths in self.lengths]
-        self.counts = [
-            max(1, round(n * w)) for n, w in zip(sizes, weights or [1.0] * len(sizes), strict=True)
-        ]
-        self.batch_size, self.seed, self.batching, self.epoch = batch_size, seed, batching, 0
+        self, tasks: list[Features], size: int, seed: int, batching: str = "random", cap: int = 0
+    ) -> None:
+        self.lengths = [np.maximum.reduceat(task.lengths, task.units[:-1]) for task in tasks]
+        self.counts = [min(len(part), cap or len(part)) for part in self.lengths]
+        self.size, self.seed, self.batching, self.epoch = size, seed, batching, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer at the start of an epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(-(-count // self.batch_size) for count in self.counts)
+        return sum(-(-count // self.size) for count in self.counts)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         batches = []
         for number, (lengths, count) in enumerate(zip(self.lengths, self.counts, strict=True)):
-            units = self._chosen(rng, len(lengths), count)
+            units = rng.permutation(len(lengths))[:count]
             for batch in self._cut(units, lengths):
                 batches.append([(number, int(unit)) for unit in batch])
-        order = rng.permutation(len(batches))
-        yield from (batches[place] for place in order)
-
-    def _chosen(self, rng: np.random.Generator, available: int, count: int) -> np.ndarray:
-        """`count` units: all of them as often as they fit, then a fresh random part."""
-        rounds = [rng.permutation(available) for _ in range(-(-count // available))]
-        return np.concatenate(rounds)[:count]
+        yield from (batches[place] for place in rng.permutation(len(batches)))
 
     def _cut(self, units: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         if self.batching == "length":
-            pool = self.batch_size * min(POOL, max(1, len(units) // (POOLS * self.batch_size)))
+            pool = self.size * min(POOL, max(1, len(units) // (POOLS * self.size)))
             pools = [units[i : i + pool] for i in range(0, len(units), pool)]
-            units = np.concatenate(
-                [part[np.argsort(-lengths[part], kind="stable")] for part in pools]
-            )
-        return [units[i : i + self.batch_size] for i in range(0, len(units), self.batch_size)]
-
-
-def _unit_lengths(features: Features) -> np.ndarray:
-    return np.maximum.reduceat(features.lengths, features.units[:-1])
+            units = np.concatenate([p[np.argsort(-lengths[p], kind="stable")] for p in pools])
+        return [units[i : i + self.size] for i in range(0, len(units), self.size)]
 
 
 def collate(
@@ -77,8 +61,7 @@ def collate(
     if "wanted" in targets:
         tokens = torch.nonzero(batch["attention_mask"].ravel()).ravel()
         targets["positions"] = tokens.numpy()[targets.pop("wanted")]
-    targets = {key: torch.from_numpy(value) for key, value in targets.items()}
-    return {"task": task, **batch, **targets}
+    return {"task": task, **batch, **{key: torch.from_numpy(targets[key]) for key in targets}}
 
 
 def padded(rows: Features, pad: int) -> dict[str, torch.Tensor]:

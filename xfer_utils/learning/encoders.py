@@ -1,33 +1,27 @@
 """Encoders of any architecture: made new, loaded, saved, and trained by LoRA."""
 
 import inspect
+import json
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from huggingface_hub import try_to_load_from_cache
 from tokenizers import processors
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForTextEncoding,
-    AutoTokenizer,
-    XLMRobertaConfig,
-)
+from transformers import AutoConfig, AutoModel, AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 from transformers.utils import logging
 
 from xfer_utils.learning import origins
 from xfer_utils.learning.origins import ModelProblem, Origin
+from xfer_utils.study import paths
 from xfer_utils.study.sections import Pretraining
 
 # Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
-COUNT_FROM_PAD = {
-    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "roberta-prelayernorm",
-    "ibert", "longformer", "data2vec-text", "luke", "mpnet", "lilt", "esm",
-}  # fmt: skip
+COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "luke"}
 # A pickled checkpoint is read as plain tensors; the hub's conversion service is not asked.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 logging.disable_progress_bar()
@@ -43,7 +37,7 @@ def new_encoder(tokenizer: Any, shape: Pretraining) -> nn.Module:
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    return _checked(AutoModel.from_config(config, **_no_pooler(config)))
+    return _checked(XLMRobertaModel(config, add_pooling_layer=False))
 
 
 def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = None) -> None:
@@ -58,22 +52,20 @@ def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = N
 def save_pointer(
     folder: Path, model: str, revision: str, head_pooling: str = "auto", attention: str = "auto"
 ) -> None:
-    """An encoder folder that only names a model, at the commit that is loaded here once.
-
-    A model that cannot be loaded thus fails in a study's first run, and all runs read one commit.
-    """
+    """An encoder folder that only names a model, at one commit for all runs; tries it at once."""
     local = origins.local_folder(model)
-    origin = Origin(str(local or model), "" if local else revision, head_pooling, attention)
-    _load_encoder(origin)
-    origins.write(folder, origins.pinned(origin))
+    origin = Origin(str(local or model), revision, head_pooling, attention)
+    load_encoder(origin)
+    if not local:
+        config = try_to_load_from_cache(model, "config.json", revision=revision)
+        origin = replace(origin, revision=Path(config).parent.name)
+    with paths.replacing(folder / origins.POINTER) as temporary:
+        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
 
-def load_tokenizer(run_dir: Path) -> Any:
-    """An encoder run's tokenizer with the padding, separators and token types its model needs."""
-    return _load_tokenizer(origins.of_run(run_dir))
-
-
-def _load_tokenizer(origin: Origin) -> Any:
+def load_tokenizer(source: Path | Origin) -> Any:
+    """The tokenizer of a run (or origin), padding, separating and typing as its model needs."""
+    origin = source if isinstance(source, Origin) else origins.of_run(source)
     with origins.explained(f"the tokenizer of {origin.model}"):
         config = AutoConfig.from_pretrained(origin.model, **origin.options)
         tokenizer = AutoTokenizer.from_pretrained(origin.model, **origin.options)
@@ -91,14 +83,11 @@ def _load_tokenizer(origin: Origin) -> Any:
 
 def _add_separators(tokenizer: Any) -> None:
     """Ends each text with the end token: a decoder's tokenizer puts nothing between two texts."""
-    end, number = tokenizer.eos_token, tokenizer.eos_token_id
-    if end is None:
-        raise ModelProblem(
-            f"{tokenizer.name_or_path}: its tokenizer has no end token: set eos_token in its files."
-        )
+    end = tokenizer.eos_token
     template = processors.TemplateProcessing(
-        single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1", special_tokens=[(end, number)]
-    )
+        single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1",
+        special_tokens=[(end, tokenizer.eos_token_id)],
+    )  # fmt: skip
     backend = tokenizer.backend_tokenizer
     before = backend.post_processor
     backend.post_processor = processors.Sequence([before, template]) if before else template
@@ -106,36 +95,33 @@ def _add_separators(tokenizer: Any) -> None:
 
 def longest_input(config: Any) -> int:
     """Tokens that a model has positions for; relative positions have no bound."""
-    places = getattr(config, "max_position_embeddings", None)
-    if not places:
-        return 10**9
+    places = getattr(config, "max_position_embeddings", None) or 10**9
     return places - config.pad_token_id - 1 if config.model_type in COUNT_FROM_PAD else places
 
 
-def load_encoder(run_dir: Path) -> nn.Module:
-    """The encoder of a run in fp32, also where its checkpoint is in half precision."""
-    return _load_encoder(origins.of_run(run_dir))
-
-
-def _load_encoder(origin: Origin) -> nn.Module:
+def load_encoder(source: Path | Origin) -> nn.Module:
+    """The encoder of a run (or origin) in fp32, also where its checkpoint is in half precision."""
+    origin = source if isinstance(source, Origin) else origins.of_run(source)
     with origins.explained(origin.model):
         config = _config(origin)
-        architecture = AutoModelForTextEncoding if _is_encoder_decoder(config) else AutoModel
+        # AutoModel would load both halves of an encoder-decoder.
+        one_half = transformers.AutoModelForTextEncoding
+        architecture = one_half if type(config)().is_encoder_decoder else AutoModel
+        options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
+        # An untrained pooling layer is left out where the architecture lets us.
+        pooler = {"add_pooling_layer": False} if "add_pooling_layer" in options else {}
         verbosity = logging.get_verbosity()
         # The library would report a masked-LM checkpoint's unused head; gaps are checked below.
         logging.set_verbosity_error()
         encoder, info = architecture.from_pretrained(
             origin.model, config=config, dtype=torch.float32, output_loading_info=True,
-            **origin.options, **_no_pooler(config),
+            **origin.options, **pooler,
         )  # fmt: skip
         logging.set_verbosity(verbosity)
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
-    if missing or info["mismatched_keys"]:
-        raise ModelProblem(
-            f"{origin.model} is not a whole {config.model_type} model: {len(missing)} weights are "
-            f"missing ({', '.join(missing[:3])}), "
-            f"{len(info['mismatched_keys'])} have another shape."
-        )
+    if missing:
+        problem = f"{len(missing)} weights are missing ({', '.join(missing[:3])})"
+        raise ModelProblem(f"{origin.model} is not a whole {config.model_type} model: {problem}.")
     encoder.xfer_origin = origin
     if getattr(config, "is_causal", None) is False:
         _lift_causal_mask(encoder)
@@ -145,29 +131,28 @@ def _load_encoder(origin: Origin) -> nn.Module:
 def _config(origin: Origin) -> Any:
     """The model's configuration, with how heads pool and attention looks written into it."""
     config = AutoConfig.from_pretrained(origin.model, **origin.options)
-    pad = _load_tokenizer(origin).pad_token_id
+    pad = load_tokenizer(origin).pad_token_id
     if config.model_type in COUNT_FROM_PAD and config.pad_token_id != pad:
         raise ModelProblem(
             f"{origin.model}: its positions count from padding id {config.pad_token_id}, but its "
             f"tokenizer pads with {pad}. Correct pad_token in the tokenizer's files."
         )
     config.pad_token_id = pad
-    decoder = _is_decoder(config)
+    two_halves = type(config)().is_encoder_decoder
+    causal_lm = type(config) in transformers.AutoModelForCausalLM._model_mapping
+    masked_lm = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+    decoder = causal_lm and not masked_lm and not two_halves
     attention = _choice(config, origin, "attention", "causal" if decoder else "bidirectional")
     if attention == "causal" and not decoder:
-        raise ModelProblem(
-            f"{origin.model} looks both ways and has no causal attention: leave `attention:` out."
-        )
+        problem = "looks both ways and has no causal attention: leave `attention:` out"
+        raise ModelProblem(f"{origin.model} {problem}.")
     if decoder:
         config.is_causal = attention == "causal"
-    natural = "last" if attention == "causal" else "first"
-    natural = "mean" if _is_encoder_decoder(config) else natural
+    natural = "last" if attention == "causal" else "mean" if two_halves else "first"
     pooling = _choice(config, origin, "head_pooling", natural)
     if (pooling, attention) == ("first", "causal"):
-        raise ModelProblem(
-            f"{origin.model} is causal: its first token sees nothing. "
-            "Use head_pooling last or mean."
-        )
+        problem = "is causal, so its first token sees nothing: pool by last or mean"
+        raise ModelProblem(f"{origin.model} {problem}.")
     config.xfer_attention, config.xfer_head_pooling = attention, pooling
     return config
 
@@ -188,25 +173,17 @@ def _lift_causal_mask(encoder: nn.Module) -> None:
     encoder.eval()
     first = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
     if torch.equal(first[0], first[1]):
-        raise ModelProblem(
-            f"transformers cannot lift the causal mask of {encoder.config.model_type}: use "
-            "`attention: causal` with `head_pooling: last`."
-        )
+        raise ModelProblem("The model's causal mask cannot be lifted: use `attention: causal`.")
 
 
 def _checked(encoder: nn.Module) -> nn.Module:
-    """Refuses input without an attention mask, and input longer than the model's positions."""
+    """Refuses input longer than the model's positions."""
     longest = longest_input(encoder.config)
 
     def check(_module: nn.Module, _args: tuple, inputs: dict) -> None:
-        if inputs.get("attention_mask") is None:
-            raise ValueError("an encoder needs its attention mask")
-        length = inputs["input_ids"].shape[1]
-        if length > longest:
-            raise ModelProblem(
-                f"{length} tokens in a row, but the model has {longest} positions: "
-                "lower `max_length:`."
-            )
+        if (length := inputs["input_ids"].shape[1]) > longest:
+            problem = f"{length} tokens in a row, but the model has {longest} positions"
+            raise ModelProblem(f"{problem}: lower `max_length:`.")
 
     encoder.register_forward_pre_hook(check, with_kwargs=True)
     return encoder
@@ -236,22 +213,3 @@ def in_bf16(precision: str = "auto") -> bool:
     if precision == "fp32" or not torch.cuda.is_available():
         return False
     return precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _is_encoder_decoder(config: Any) -> bool:
-    """Of such an architecture only the encoder is used; AutoModel would load both halves."""
-    return type(config)().is_encoder_decoder
-
-
-def _is_decoder(config: Any) -> bool:
-    causal = type(config) in AutoModelForCausalLM._model_mapping
-    masked = type(config) in AutoModelForMaskedLM._model_mapping
-    return causal and not masked and not _is_encoder_decoder(config)
-
-
-def _no_pooler(config: Any) -> dict[str, bool]:
-    """Leaves out the untrained pooling layer where the architecture lets us."""
-    if _is_encoder_decoder(config):
-        return {}
-    options = inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in options else {}

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from httpx2 import HTTPError
-from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from xfer_utils.sources import client_errors
@@ -17,14 +16,11 @@ from xfer_utils.sources.folder import content
 from xfer_utils.study import paths
 
 POINTER = "pointer.json"
+CLIENT_ERRORS = (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError)
 
 
-class ModelProblem(RuntimeError):
+class ModelProblem(Exception):
     """An encoder that cannot be had or used; the message says what to do."""
-
-
-class MissingEncoder(FileNotFoundError):
-    """There is no encoder where one was expected; the message says which command makes it."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,7 @@ class Origin:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of from_pretrained: the commit, and never code from elsewhere."""
-        revision = {"revision": self.revision} if self.revision else {}
-        return {"trust_remote_code": False, **revision}
+        return {"trust_remote_code": False, "revision": self.revision or "main"}
 
 
 def of_run(run_dir: Path) -> Origin:
@@ -49,26 +44,11 @@ def of_run(run_dir: Path) -> Origin:
     if (folder / POINTER).exists():
         return Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
     if not (folder / "config.json").exists():
-        raise MissingEncoder(
-            f"There is no encoder in {folder}. `xfer run params/smoke.yaml` makes the runs of a "
-            "small study in order; to work by hand, run notebooks/10_encoder.ipynb (and "
-            "20_intermediate.ipynb) first."
+        raise ModelProblem(
+            f"There is no encoder in {folder}: run notebooks/10_encoder.ipynb (and "
+            "20_intermediate.ipynb) first, or all in order by `xfer run params/smoke.yaml`."
         )
     return Origin(str(folder))
-
-
-def write(folder: Path, origin: Origin) -> None:
-    """An encoder folder that only names a model, so that no weights are copied."""
-    with paths.replacing(folder / POINTER) as temporary:
-        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
-
-
-def pinned(origin: Origin) -> Origin:
-    """The origin at the commit that its revision stood for when it was fetched."""
-    if not origin.revision:
-        return origin
-    config = try_to_load_from_cache(origin.model, "config.json", revision=origin.revision)
-    return replace(origin, revision=Path(config).parent.name) if isinstance(config, str) else origin
 
 
 def local_folder(load: str) -> Path | None:
@@ -95,15 +75,9 @@ def explained(name: str) -> Iterator[None]:
     """Turns what the libraries raise while a model is fetched or read into one sentence."""
     try:
         yield
-    except (ModelProblem, MissingEncoder):
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError) as error:
+    except Exception as error:
+        # The other class is named by its name: `pickle` would have to be imported.
+        if not isinstance(error, CLIENT_ERRORS) and type(error).__name__ != "UnpicklingError":
+            raise
         message = client_errors.sentence(name, error, client_errors.MODEL)
         raise ModelProblem(message) from error
-    except Exception as error:
-        # A pickled checkpoint that needs more than plain tensors: to name its error's class,
-        # `pickle` would have to be imported.
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        message = f"the weights of {name} hold more than tensors and are not loaded"
-        raise ModelProblem(f"{message}: use a *.safetensors copy") from error

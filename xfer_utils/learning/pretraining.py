@@ -11,15 +11,11 @@ from transformers import XLMRobertaTokenizer
 from xfer_utils.sources import leaks
 from xfer_utils.study.tasks import registry
 
-# <s> <pad> </s> <unk>, as XLM-R numbers them
-SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
 
 
 def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Lines of text per language, at most `most` of each (0: all), and how many were dropped.
-
-    What any target evaluates, in any language, is dropped: an encoder must not have read its test.
-    """
+    """Lines per language (at most `most`; 0: all), and how many were dropped as evaluated."""
     targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
     banned = leaks.forbidden(source, targets)
     text, dropped = {}, {}
@@ -27,13 +23,6 @@ def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str,
         lines = itertools.islice(source.text(code), most or None)
         text[code], dropped[code] = leaks.clean_text(lines, banned)
     return text, dropped
-
-
-def write_downstream_config(encoder: Any, dropout: float, head_pooling: str) -> None:
-    """Writes into the encoder's config what phases 2 and 3 use: dropout, and how heads pool."""
-    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
-    if head_pooling != "auto":
-        encoder.config.xfer_head_pooling = head_pooling
 
 
 def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRobertaTokenizer:
@@ -45,18 +34,12 @@ def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRo
     counts = Counter(word for line in lines for word in line.split())
     shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
     model = io.BytesIO()
+    # One thread: several sum in another order, and the tokenizer varies.
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=itertools.chain(lines, shown_again),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=vocabulary,
-        hard_vocab_limit=False,
-        character_coverage=0.9999,
-        shrinking_factor=0.6,
-        num_threads=1,  # several threads sum in another order, and the tokenizer varies
-        minloglevel=2,
-        **SPECIAL,
-    )
+        sentence_iterator=itertools.chain(lines, shown_again), model_writer=model, num_threads=1,
+        vocab_size=vocabulary, hard_vocab_limit=False, character_coverage=0.9999,
+        shrinking_factor=0.6, minloglevel=2, **SPECIAL,
+    )  # fmt: skip
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     scored = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
     return XLMRobertaTokenizer(vocab=scored, model_max_length=max_length)

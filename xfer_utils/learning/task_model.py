@@ -1,7 +1,6 @@
 """The encoder and its heads as one model: built for a job, kept by a run, loaded again."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,10 @@ from transformers import set_seed
 
 from xfer_utils.formats import base, heads
 from xfer_utils.learning import encoders
-from xfer_utils.learning.origins import MissingEncoder
+from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.tasks import task
-
-WEIGHTS, HEADS = "heads.safetensors", "heads.json"
 
 
 class TaskModel(nn.Module):
@@ -29,11 +26,10 @@ class TaskModel(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)
+        self.register_load_state_dict_post_hook(_shared_are_not_missing)
+        forms = {name: base.of(format) for name, format in formats.items()}
         self.heads = nn.ModuleDict(
-            {
-                task: base.of(name).head(encoder, labels.get(task, 0))
-                for task, name in formats.items()
-            }
+            {name: form.head(encoder, labels.get(name, 0)) for name, form in forms.items()}
         )
 
     def forward(
@@ -53,23 +49,13 @@ class TaskModel(nn.Module):
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         """Every tensor once: a masked-LM head shares the word embeddings."""
-        seen, state = set(), super().state_dict(*args, **kwargs)
-        for name in list(state):
-            place = (state[name].data_ptr(), state[name].shape)
-            if state[name].numel() and place in seen:
-                del state[name]
-            seen.add(place)
-        return state
+        unique = {name for name, _ in (*self.named_parameters(), *self.named_buffers())}
+        state = super().state_dict(*args, **kwargs)
+        return {name: state[name] for name in state if name in unique}
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """What state_dict gave: shared tensors come once."""
-        missing = sorted(set(self.state_dict()) - set(state_dict))
-        if missing and strict:
-            raise RuntimeError(f"weights are missing: {', '.join(missing)}")
-        outcome = super().load_state_dict(state_dict, strict=False, assign=assign)
-        return type(outcome)(missing, outcome.unexpected_keys)
+
+def _shared_are_not_missing(model: TaskModel, keys: Any) -> None:
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name in model.state_dict()]
 
 
 def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
@@ -89,29 +75,20 @@ def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]
     """The encoder in `encoder/`, as every run keeps it, and the heads in `model/` beside it."""
     model.encoder = encoders.merged(model.encoder)
     encoders.save_encoder(run_dir / "encoder", model.encoder, tokenizer)
-    folder = run_dir / "model"
+    folder, state = run_dir / "model", model.state_dict()
     folder.mkdir(exist_ok=True)
-    save_file(_head_weights(model), folder / WEIGHTS)
+    names = [name for name in state if name.startswith("heads.")]
+    save_file({name: state[name].contiguous() for name in names}, folder / "heads.safetensors")
     description = {"formats": model.formats, "labels": labels}
-    (folder / HEADS).write_text(json.dumps(description), encoding="utf-8")
+    (folder / "heads.json").write_text(json.dumps(description), encoding="utf-8")
 
 
 def load(run_dir: Path, precision: str = "auto") -> TaskModel:
     """The whole model that a run kept (`keep_model: true`), ready to be evaluated or trained on."""
     folder = run_dir / "model"
-    if not (folder / HEADS).exists():
-        raise MissingEncoder(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
-    description = json.loads((folder / HEADS).read_text(encoding="utf-8"))
-    encoder = encoders.load_encoder(run_dir)
-    model = TaskModel(encoder, description["formats"], description["labels"], precision)
-    weights = load_file(folder / WEIGHTS)
-    if weights.keys() != _head_weights(model).keys():
-        raise MissingEncoder(f"{folder / WEIGHTS} does not hold the weights of {HEADS}'s heads.")
-    model.load_state_dict(weights, strict=False)
+    if not (folder / "heads.json").exists():
+        raise ModelProblem(f"{run_dir} keeps no model: run it again with `keep_model: true`.")
+    description = json.loads((folder / "heads.json").read_text(encoding="utf-8"))
+    model = TaskModel(encoders.load_encoder(run_dir), **description, precision=precision)
+    model.load_state_dict(load_file(folder / "heads.safetensors"), strict=False)
     return model.to(encoders.device()).eval()
-
-
-def _head_weights(model: TaskModel) -> dict[str, torch.Tensor]:
-    """All weights but the encoder's own."""
-    state = model.state_dict().items()
-    return {name: value.contiguous() for name, value in state if name.startswith("heads.")}

@@ -1,16 +1,17 @@
-"""One training loop for single tasks, mixtures, and masked LM (alone or alongside a task)."""
+"""One training loop for single tasks, mixtures and masked LM."""
 
 import gc
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+import transformers
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
@@ -23,10 +24,7 @@ from xfer_utils.study.sections import Training
 
 
 def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, Features]]:
-    """The job's data, and the English training examples of its tasks as token ids.
-
-    Examples are cleaned of what the study evaluates; tokenised ones are shared between runs.
-    """
+    """The job's data, and its tasks' English training examples, cleaned, as token ids."""
     tokenizer = encoders.load_tokenizer(job.parent)
     spare = job.dev_examples if job.select == "english_dev" else 0
     data = Data(job.source, job.world, job.splits, tokenizer, job.held_out, spare)
@@ -34,41 +32,43 @@ def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, F
     return data, {name: data.features(name, "train", **how) for name in tasks}
 
 
+def dev_mean(
+    job: TrainingJob, model: TaskModel, data: Data, tasks: list[str], score: Callable
+) -> float:
+    """Mean main score (by scoring.evaluation.score) on English dev."""
+    values, how = [], {"most": job.dev_examples, "clean": True, **job.row_size}
+    for name in tasks:
+        scores, _ = score(model, name, data, name, "dev", ["en"], **how)
+        values += [row["value"] for row in scores if row["main"]]
+    return sum(values) / len(values)
+
+
 class Units(torch.utils.data.Dataset):
     """Training units of several tasks; asked for a whole batch, it answers with model input."""
 
-    def __init__(
-        self, tasks: dict[str, Features], tokenizer: Any, sampler: batches.Batches, masked: float
-    ) -> None:  # fmt: skip
-        self.names, self.features = list(tasks), list(tasks.values())
+    def __init__(self, tasks: dict, tokenizer: Any, sampler: batches.Batches, masked: float):
+        self.tasks, self.sampler = list(tasks.items()), sampler
         self.pad, self.masking = tokenizer.pad_token_id, Masking.of(tokenizer, masked)
-        self.sampler = sampler
-
-    def __len__(self) -> int:
-        return sum(len(features.units) - 1 for features in self.features)
 
     def __getitems__(self, indices: list[tuple[int, int]]) -> dict:
         number, units = indices[0][0], [unit for _, unit in indices]
-        features = self.features[number]
         seed = (self.sampler.seed, self.sampler.epoch, number, units[0])
         masking = replace(self.masking, seed=seed)
-        return batches.collate(self.names[number], features, units, self.pad, masking)
+        return batches.collate(*self.tasks[number], units, self.pad, masking)
 
 
 class BatchTrainer(Trainer):
-    """transformers' Trainer with our batches and the model's own loss."""
+    """transformers' Trainer with our batches, the model's own loss and our dev score."""
 
-    def __init__(self, *, units: Units, progress: Progress, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.progress = units, progress
+    def __init__(self, *, units: Units, progress: Progress, dev_score: Callable, **kwargs: Any):
+        super().__init__(eval_dataset=units, **kwargs)
+        self.units, self.progress, self.dev_score = units, progress, dev_score
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
-        loader = torch.utils.data.DataLoader(
-            self.units, batch_sampler=self.units.sampler, collate_fn=lambda batch: batch,
-            pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
-        return self.accelerator.prepare(loader)
+        sampler, cuda = self.units.sampler, torch.cuda.is_available()
+        how = {"batch_sampler": sampler, "collate_fn": lambda batch: batch, "pin_memory": cuda}
+        return self.accelerator.prepare(torch.utils.data.DataLoader(self.units, **how))
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
@@ -76,48 +76,52 @@ class BatchTrainer(Trainer):
         self.progress.loss = loss.detach()
         return loss
 
-    def floating_point_ops(self, inputs: dict) -> int:
-        """Not counted: a run's cost is reckoned from its tokens."""
-        return 0
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The dev score, by which the Trainer stops and chooses a checkpoint."""
+        values, handler = {"eval_score": self.dev_score()}, self.callback_handler
+        self.control = handler.on_evaluate(self.args, self.state, self.control, values)
+        return values
 
 
-class _Checkpoints(TrainerCallback):
-    """Saves every so many minutes, so that only long trainings pay for it."""
+class _Moments(TrainerCallback):
+    """Saves every so many minutes, as only long trainings need it; ends with a dev score."""
 
     def __init__(self, minutes: float) -> None:
-        self.seconds, self.last = 60 * minutes, time.monotonic()
+        self.seconds, self.saved = 60 * minutes, time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if time.monotonic() - self.last > self.seconds:
-            control.should_save, self.last = True, time.monotonic()
+        control.should_save |= time.monotonic() - self.saved > self.seconds
+        last = state.global_step == state.max_steps
+        control.should_evaluate |= args.load_best_model_at_end and last
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.saved = time.monotonic()
 
 
 def train(
     model: TaskModel, tasks: dict[str, Features], tokenizer: Any, settings: Training,
-    run_dir: Path, *, seed: int, cap: int = 0, weights: tuple[float, ...] = (),
-    masked: float = 0.15, callbacks: list[TrainerCallback] = (),
+    run_dir: Path, *, seed: int, cap: int = 0, masked: float = 0.15,
+    dev_score: Callable[[], float] | None = None, callbacks: list[TrainerCallback] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Trains the model in place; returns steps, examples, mean row length, losses, seconds.
+    """Trains the model in place; returns its steps, examples, losses and seconds.
 
-    Several tasks are mixed in proportion to their sizes (at most `cap` each) times `weights`.
-    Resumes from the run's last checkpoint where there is one.
+    Several tasks are mixed in proportion to their sizes (at most `cap` each). Resumes from the
+    run's last checkpoint where there is one.
     """
-    sampler = batches.Batches(
-        list(tasks.values()), settings.batch_size, seed, settings.batching,
-        list(weights) or None, cap,
-    )  # fmt: skip
+    features, size = list(tasks.values()), settings.batch_size
+    sampler = batches.Batches(features, size, seed, settings.batching, cap)
     set_seed(seed)
-    start = _start_hash(model, tasks, settings, [seed, cap, weights, masked])
-    checkpoints = run_dir / "checkpoints" / start
-    progress = Progress(run_dir)
+    start = _start_hash(model, tasks, settings, [seed, cap, masked])
+    checkpoints, progress = run_dir / "checkpoints" / start, Progress()
+    callbacks = [_Moments(settings.checkpoint_minutes), *callbacks, progress]
+    if settings.select == "english_dev":
+        callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
-        units=Units(tasks, tokenizer, sampler, masked), progress=progress, model=model,
-        args=arguments(settings, checkpoints, seed, model.bf16),
-        callbacks=[_Checkpoints(settings.checkpoint_minutes), *callbacks, progress],
+        units=Units(tasks, tokenizer, sampler, masked), progress=progress, dev_score=dev_score,
+        model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)
-    last = last_checkpoint(checkpoints)
-    begin = time.perf_counter()
+    trainer.remove_callback(transformers.PrinterCallback)
+    last, begin = last_checkpoint(checkpoints), time.perf_counter()
     gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
     outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
     gc.unfreeze()
@@ -126,18 +130,14 @@ def train(
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
-        "batch_size": settings.batch_size,
-        "examples": steps * settings.batch_size * settings.accumulation,
-        "mean_row_tokens": round(float(np.mean([p.lengths.mean() for p in tasks.values()])), 2),
+        "examples": steps * size * settings.accumulation,
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "losses": [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row],
     }
 
 
-def _start_hash(
-    model: TaskModel, tasks: dict[str, Features], settings: Training, more: list
-) -> str:  # fmt: skip
+def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -> str:
     """A hash of what a training starts from: one with other settings or data resumes nothing."""
     weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
@@ -147,42 +147,30 @@ def _start_hash(
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint that is whole: the Trainer writes its own state last."""
-    whole = {}
-    for path in folder.glob("checkpoint-*"):
-        try:
-            state = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-            whole[state["global_step"]] = path
-        except (OSError, ValueError, KeyError):
-            continue
-    return whole[max(whole)] if whole else None
+    states = folder.glob("checkpoint-*/trainer_state.json")
+    whole = [path.parent for path in states if path.read_text().endswith("\n}\n")]
+    return max(whole, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
 def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> TrainingArguments:
     """TrainingArguments for these settings."""
-    cuda = torch.cuda.is_available()
+    cuda, best = torch.cuda.is_available(), settings.select == "english_dev"
+    selection = {
+        "eval_strategy": "steps", "eval_steps": settings.eval_steps, "save_strategy": "best",
+        "load_best_model_at_end": True, "metric_for_best_model": "score",
+        "restore_callback_states_from_checkpoint": True,
+    }  # fmt: skip
     options = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=settings.learning_rate,
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
+        output_dir=str(folder), learning_rate=settings.learning_rate, seed=seed, bf16=bf16,
+        num_train_epochs=settings.epochs, max_steps=settings.max_steps or -1,
         per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        adam_epsilon=settings.adam_epsilon,
-        adam_beta2=settings.beta2,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=bf16,
-        seed=seed,
-        save_strategy="no",
-        save_total_limit=1,
-        logging_steps=0.05,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        use_cpu=not cuda,
-    )
+        gradient_accumulation_steps=settings.accumulation, warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay, adam_epsilon=settings.adam_epsilon,
+        adam_beta2=settings.beta2, max_grad_norm=settings.max_grad_norm, save_total_limit=1,
+        logging_steps=0.05, logging_nan_inf_filter=False, report_to="none", disable_tqdm=True,
+        remove_unused_columns=False, use_cpu=not cuda,
+        **(selection if best else {"save_strategy": "no"}),
+    )  # fmt: skip
     if cuda:
         # The Trainer would split a batch over all GPUs it sees; places of tokens count through it.
         options._n_gpu = 1

@@ -12,7 +12,6 @@ import transformers.models.auto.modeling_auto
 import transformers.models.xlm_roberta.modeling_xlm_roberta
 import transformers.models.xlm_roberta.tokenization_xlm_roberta
 
-import xfer_utils.learning.selection
 import xfer_utils.learning.training
 import xfer_utils.scoring.evaluation
 import xfer_utils.scoring.retrieval
