@@ -8,6 +8,7 @@ from nbclient import NotebookClient
 from tiny_training import rows, sequence, train
 
 from xfer_utils.learning import progress
+from xfer_utils.study import paths
 
 
 def test_it_is_shown_once_a_second_at_most(train, sequence, tmp_path, monkeypatch):
@@ -31,11 +32,18 @@ def test_long_trainings_print_a_line_now_and_then(train, sequence, capsys, monke
     assert lines[3].startswith("step 4/18  loss ") and lines[3].endswith(" s left")
 
 
+def test_the_launcher_reads_the_step(train, sequence, tmp_path):
+    train({"mnli": sequence}, "told")
+    (file,) = tmp_path.rglob(paths.PROGRESS)
+    assert file.read_text().startswith("step 18/18  loss ")
+
+
 CELL = """
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from xfer_utils.learning.progress import Progress
-progress, state = Progress(), SimpleNamespace(global_step=0, max_steps=2)
+progress, state = Progress(Path(".")), SimpleNamespace(global_step=0, max_steps=2)
 progress.on_train_begin(None, state, None)
 for state.global_step in (1, 2):
     time.sleep(1.1)

@@ -1,6 +1,5 @@
 """What the command line says about a plan and its progress."""
 
-import json
 import shutil
 import sys
 from collections import Counter
@@ -129,11 +128,9 @@ def start(plan: Plan, wanted: list[str], workers: int, threads: int, progress: P
 
 def _progress(run_id: str) -> str:
     """A run's readable name, with the step that its training has reached."""
-    try:
-        text = (runs_folder() / run_id / paths.PROGRESS).read_text(encoding="utf-8")
-        return "{name} {step}/{steps}".format(name=_slug(run_id), **json.loads(text))
-    except (OSError, ValueError, KeyError):  # not begun yet
-        return _slug(run_id)
+    file = runs_folder() / run_id / paths.PROGRESS
+    step = file.read_text(encoding="utf-8").split("  ")[0] if file.is_file() else ""
+    return f"{_slug(run_id)} {step}".strip()
 
 
 def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:

@@ -1,6 +1,7 @@
-"""How far a training is: a line in the notebook, now and then one in papermill's log."""
+"""How far a training is: a line in the notebook, in papermill's log, and for the launcher."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,14 +9,16 @@ from IPython import get_ipython
 from IPython.display import display
 from transformers import TrainerCallback
 
+from xfer_utils.study import paths
+
 SHOW_SECONDS, PRINT_SECONDS = 1.0, 60.0
 
 
 class Progress(TrainerCallback):
     """In a notebook one line changes in place; long trainings print to the log, too."""
 
-    def __init__(self) -> None:
-        self.loss, self.line = torch.tensor(float("nan")), None
+    def __init__(self, run_dir: Path) -> None:
+        self.file, self.loss, self.line = run_dir / paths.PROGRESS, torch.tensor(float("nan")), None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.begin, self.first_step = time.monotonic(), state.global_step
@@ -41,6 +44,7 @@ class Progress(TrainerCallback):
         seconds_a_step = (self.shown - self.begin) / max(1, step - self.first_step)
         minutes, seconds = divmod(round(seconds_a_step * (steps - step)), 60)
         text = f"step {step}/{steps}  loss {self.loss:.3f}  {minutes} min {seconds:02d} s left"
+        self.file.write_text(text, encoding="utf-8")
         if self.line:
             self.line.update({"text/plain": text}, raw=True)
         return text

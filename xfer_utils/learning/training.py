@@ -112,7 +112,7 @@ def train(
     sampler = batches.Batches(features, size, seed, settings.batching, cap)
     set_seed(seed)
     start = _start_hash(model, tasks, settings, [seed, cap, masked])
-    checkpoints, progress = run_dir / "checkpoints" / start, Progress()
+    checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
     callbacks = [_Moments(settings.checkpoint_minutes), *callbacks, progress]
     if settings.select == "english_dev":
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))

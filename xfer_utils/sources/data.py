@@ -39,7 +39,7 @@ class Data:
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
     ) -> Dataset:
-        """Canonical rows, clean ones for training; at most `most`, the same ones of translations."""
+        """Canonical rows, clean ones for training; at most `most`, the same of all translations."""
         path = self._stored(name, role, language, most, clean)
         return Dataset(pq.read_table(path).replace_schema_metadata(None))
 

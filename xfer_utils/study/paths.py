@@ -9,7 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = PROJECT / "notebooks"
 PARAMS = PROJECT / "params"
-PROGRESS = "progress.json"  # in a run's folder: the step that its training has reached
+PROGRESS = "progress.txt"  # in a run's folder: the step that its training has reached
 
 
 def outputs() -> Path:
