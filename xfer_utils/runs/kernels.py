@@ -13,12 +13,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 from tqdm import tqdm
 
 PRELOAD = ["xfer_utils.runs.warm"]
@@ -102,6 +103,11 @@ class WarmKernelManager(AsyncKernelManager):
 
 def client_options(log_file: Path, environment: dict[str, str]) -> dict[str, Any]:
     """How nbclient starts and ends a warm kernel: it ends only those of managers it made itself."""
+    # Where the package is on the path but not installed, its entry point is not found by itself.
+    entry = EntryPoint(
+        PROVISIONER, f"{__name__}:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME
+    )
+    KernelProvisionerFactory.instance().provisioners.setdefault(PROVISIONER, entry)
     own = {"log_file": str(log_file), "environment": environment}
     manager = type("RunKernelManager", (WarmKernelManager,), own)
     return {"kernel_manager_class": manager, "shutdown_kernel": "immediate"}

@@ -50,7 +50,13 @@ def scan(
         raise ValueError(f"nothing to search: {len(queries)} queries and {len(keys)} keys.")
     device = device or encoders.device().type
     sizes = [len(queries), len(keys)] if both else [len(queries)]
-    best = [(torch.full((n, k), -torch.inf), torch.full((n, k), -1)) for n in sizes]
+    best = [
+        (torch.full((n, k), -torch.inf, device=device), torch.full((n, k), -1, device=device))
+        for n in sizes
+    ]
+    needed = 8 * keys.shape[1] * (len(queries) + len(keys))
+    if torch.device(device).type == "cuda" and needed < torch.cuda.mem_get_info()[0]:
+        queries, keys = _tensor(queries, device), _tensor(keys, device)  # not again for each block
     for row in range(0, len(queries), BLOCK[0]):
         part = _tensor(queries[row : row + BLOCK[0]], device)
         for column in range(0, len(keys), BLOCK[1]):
@@ -59,7 +65,7 @@ def scan(
             if both:
                 _keep(*best[1], column, similarity.T.contiguous(), row)
     pairs = zip(best, (len(keys), len(queries)), strict=False)
-    return [Neighbours(s[:, :n].numpy(), i[:, :n].numpy()) for (s, i), n in pairs]
+    return [Neighbours(s[:, :n].cpu().numpy(), i[:, :n].cpu().numpy()) for (s, i), n in pairs]
 
 
 def _tensor(vectors: Vectors, device: str) -> torch.Tensor:
@@ -74,8 +80,8 @@ def _keep(
     """Merges a block into the best from row `at` on; the earlier of equals stays first."""
     k, rows = best.shape[1], slice(at, at + len(block))
     top, index = _top(block, k)
-    values = torch.cat([best[rows], top.cpu()], dim=1)
-    where = torch.cat([places[rows], index.cpu() + shift], dim=1)
+    values = torch.cat([best[rows], top], dim=1)
+    where = torch.cat([places[rows], index + shift], dim=1)
     order = values.sort(dim=1, descending=True, stable=True).indices[:, :k]
     best[rows], places[rows] = values.gather(1, order), where.gather(1, order)
 
