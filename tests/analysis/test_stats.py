@@ -104,6 +104,7 @@ def test_clusters_join_translations_and_paragraphs():
 # ----- calibration -----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "base_seeds", "fixed"), [(3, 3, False), (5, 3, False), (3, 1, True)]
 )
@@ -125,6 +126,7 @@ def test_seed_intervals_cover_and_a_a_tests_reject_as_promised(seeds, base_seeds
     assert rejected / 1500 == pytest.approx(0.05, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_a_studies_find_nothing_after_correction():
     """Of eight cells without a gain some corrected p is below 0.05 in 5% of studies, not 30%."""
     rng = np.random.default_rng(7)
