@@ -78,7 +78,9 @@ class Checkout:
         env = {**environment(self.outputs), "PYTHONPATH": str(self.folder)}
         command = [sys.executable, "-c", code, str(self.outputs / "mine")]
         return json.loads(
-            subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True).stdout
+            subprocess.run(
+                command, cwd=self.folder, env=env, stdout=subprocess.PIPE, check=True
+            ).stdout
         )
 
 

@@ -11,10 +11,10 @@ from transformers import TrainerCallback
 
 from xfer_utils.learning import training
 from xfer_utils.scoring import evaluation
-from xfer_utils.study.jobs import TrainingJob
+from xfer_utils.study.jobs import IntermediateJob
 
 LABELS = ["fine", "poor", "odd"]
-JOB = {"run_dir": "outputs/r", "encoder_dir": "outputs/e", "source": "toy", "select": "english_dev",
+JOB = {"run_dir": "outputs/r", "encoder_dir": "outputs/e", "source": "toy", "tasks": ["mnli"], "select": "english_dev",
        "max_length": 32, "doc_stride": 8}  # fmt: skip
 LOOKS = {"select": "english_dev", "eval_steps": 4, "patience": 99}
 
@@ -86,7 +86,7 @@ def test_looking_at_dev_leaves_the_training_as_it_was(train, new_model, data, se
         def on_step_end(self, args, state, control, **_):
             last.update({name: value.clone() for name, value in model.state_dict().items()})
 
-    job = TrainingJob(**JOB, eval_steps=2, patience=99, dev_examples=40)
+    job = IntermediateJob(**JOB, eval_steps=2, patience=99, dev_examples=40)
     dev = partial(training.dev_mean, job, model, data, ["mnli"], evaluation.score)
     looks = {**LOOKS, "eval_steps": 2}
     train({"mnli": sequence}, "looked", [Keep()], model=model, dev=dev, **looks)
@@ -95,7 +95,7 @@ def test_looking_at_dev_leaves_the_training_as_it_was(train, new_model, data, se
 
 def test_the_dev_score_is_the_mean_of_main_scores_and_draws_no_numbers(new_model, data):
     model = new_model({"mnli": "sequence"}, {"mnli": 3})
-    job, before = TrainingJob(**JOB, dev_examples=50), torch.get_rng_state()
+    job, before = IntermediateJob(**JOB, dev_examples=50), torch.get_rng_state()
     mean = training.dev_mean(job, model, data, ["mnli"], evaluation.score)
     scores, _ = evaluation.score(
         model, "mnli", data, "mnli", "dev", ["en"], max_length=32, doc_stride=8, most=50

@@ -219,8 +219,8 @@ def test_what_is_not_run_stands_in_the_column_of_what_is(tmp_path, monkeypatch):
     records.accept(folder, id="a", kind="retrieval", seconds=1.0, **about)
     missing = {"arm": "ccg", "target": "bucc2018", "reason": "licensed data"}
     runs = [
-        {"id": "a", "labels": labels},
-        {"id": "b", "labels": {**labels, "arm": "mnli"}},
+        {"id": "a", "kind": "retrieval", "labels": labels},
+        {"id": "b", "kind": "retrieval", "labels": {**labels, "arm": "mnli"}},
     ]
     records.write_json(tmp_path / "s" / "plan.json", {"runs": runs, "not_run": [missing]})
     assert results.not_run(tmp_path / "s") == {

@@ -14,7 +14,7 @@ from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.runs import engines
 from xfer_utils.runs.plan import Plan, make_plan
 from xfer_utils.sources.catalogue import HubUnreachable, MalformedRow, MissingData
-from xfer_utils.study.settings_file import SettingsError
+from xfer_utils.study.settings_file import SettingsError, closest
 
 WRONG_REQUEST = (SettingsError, MissingData, MalformedRow, HubUnreachable, ModelProblem)
 
@@ -137,8 +137,8 @@ def _matching(plan: Plan, pattern: str) -> list[str]:
     """Ids of the runs whose id holds the pattern."""
     ids = [run_id for run_id in plan.runs if fnmatch(run_id, f"*{pattern}*")]
     if not ids:
-        message = f"no run matches `{pattern}`. `xfer plan {plan.file}` lists them."
-        raise SettingsError(f"{plan.file}: {message}")
+        message = f"{plan.file}: no run matches `{pattern}`; `xfer plan {plan.file}` lists them."
+        raise SettingsError(message + closest(pattern, list(plan.runs)))
     return ids
 
 

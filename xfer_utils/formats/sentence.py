@@ -41,7 +41,8 @@ class Sentence(Format):
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """A sentence that is part of a context has it as its second segment."""
-        return base.encoded(tokenizer, chunk["text"], chunk["context"], max_length=max_length)
+        contexts = [context or None for context in chunk["context"]]
+        return base.encoded(tokenizer, chunk["text"], contexts, max_length=max_length)
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         return max(1, sum(side == "target" for side in rows["side"]))
