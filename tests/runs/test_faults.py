@@ -132,7 +132,7 @@ def test_ctrl_c(small, outputs, smoke, sign):
     process.send_signal(sign)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 130, out + err
-    assert "Interrupted." in out and "the same command goes on" in out and "Traceback" not in err
+    assert "Interrupted." in out and "the same command continues" in out and "Traceback" not in err
     until(gone(running), 10)
     after = set(
         records_of(outputs)
