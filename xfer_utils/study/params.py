@@ -48,7 +48,7 @@ class Study(Section):
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
-    summaries: list[str] = ["50_main_table", "70_explore_predictions"]
+    summaries: list[str] = ["50_main_table"]
     workers: Count = 0
     threads: Count = 0
 
