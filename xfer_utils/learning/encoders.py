@@ -198,6 +198,24 @@ def with_lora(encoder: nn.Module, rank: int) -> nn.Module:
     return _checked(get_peft_model(encoder, adapters))
 
 
+def freeze(encoder: nn.Module, states: int) -> None:
+    """Leaves the first so many hidden states as they are: 1 the embeddings, 2 the first layer too.
+
+    They are made by whatever an architecture registers before its next layer.
+    """
+    if not states:
+        return
+    layers = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=len)
+    if states > len(layers):
+        problem = f"`freeze: {states}` leaves nothing to train"
+        raise ModelProblem(f"{problem}: the model has {len(layers)} layers.")
+    first_trained = next(layers[states - 1].parameters())
+    for weight in encoder.parameters():
+        if weight is first_trained:
+            return
+        weight.requires_grad_(False)
+
+
 def merged(encoder: nn.Module) -> nn.Module:
     """The plain encoder, with adapters (where there are any) merged into its weights."""
     return encoder.merge_and_unload() if hasattr(encoder, "merge_and_unload") else encoder

@@ -7,6 +7,7 @@ those outside the word embeddings.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -182,6 +183,7 @@ def _like(run_id: str, runs: Mapping[str, tuple[str, dict, list[str]]]) -> str |
             return None
         _, parameters, parents = runs[parents[0]]
     settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir")}
+    settings["load"] = re.sub(r"-s\d+$", "", settings["load"])  # shipped for another seed
     return json.dumps([kind, settings], sort_keys=True)
 
 

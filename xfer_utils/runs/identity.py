@@ -80,7 +80,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
     if isinstance(job, EncoderJob):
         if job.load:
             return {"weights": origins.fingerprint(job.load)}
-        return {"text": _text_read(job, source)}
+        return {"text": text_read(job.lines_per_language, source)}
     data = {part: source.revision(part) for name in tasks for part in training_parts(name)}
     if held_out := getattr(job, "held_out", {}):
         for name in kind.trains_on(job):
@@ -105,7 +105,7 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
     return _remembered(["removed", name, held_out, revisions], find)
 
 
-def _text_read(job: EncoderJob, source: Any) -> str:
+def text_read(lines_per_language: int, source: Any) -> str:
     """The text that an encoder reads, without what any target evaluates."""
     evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
     revisions = [source.text_revision(), *map(source.revision, evaluated)]
@@ -117,11 +117,11 @@ def _text_read(job: EncoderJob, source: Any) -> str:
         from xfer_utils.learning.pretraining import sample_text
 
         mark = hashlib.sha256()
-        for code, lines in sample_text(source, job.lines_per_language)[0].items():
+        for code, lines in sample_text(source, lines_per_language)[0].items():
             mark.update("\n".join([code, *lines, ""]).encode("utf-8", "surrogatepass"))
         return mark.hexdigest()[:10]
 
-    return _remembered(["text", job.lines_per_language, revisions], find)
+    return _remembered(["text", lines_per_language, revisions], find)
 
 
 def _remembered(key: list, find: Callable[[], str]) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xfer_utils.runs import codehash, identity, records
+from xfer_utils.runs import codehash, identity, records, shipped
 from xfer_utils.runs.kinds import KINDS, Kind
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.toy.world import World
 from xfer_utils.study import params, paths
 from xfer_utils.study.jobs import Job
-from xfer_utils.study.sections import Arm, Pretraining, Training
+from xfer_utils.study.sections import Arm, Training
 from xfer_utils.study.settings_file import closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
@@ -119,9 +119,9 @@ class Planner:
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self._check_languages()
         for name in study.models:
-            encoder = self._encoder(name)
             for arm in self.plan.arms:
                 for seed in study.seeds.none if arm == params.NONE else study.seeds.other:
+                    encoder = self._encoder(name, seed)
                     self._branch(encoder, {"model": name, "arm": arm, "seed": seed})
 
     def _check_languages(self) -> None:
@@ -136,15 +136,19 @@ class Planner:
         """Languages in which the source has what the study evaluates."""
         return self.source.languages(target, self.study.roles(target)[0])
 
-    def _encoder(self, name: str) -> Run:
-        model = self.study.models[name]
-        if self.study.source == "hub" and model.pretrain and not model.pretrain.lines_per_language:
+    def _encoder(self, name: str, seed: int) -> Run:
+        """Phase 1: what is pre-trained has a seed of its own, a published model serves them all."""
+        model, labels = self.study.models[name], {"model": name}
+        parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
+        if not model.pretrain:
+            return self._add("encoder", name, parameters | {"load": model.load}, None, labels)
+        if self.study.source == "hub" and not model.pretrain.lines_per_language:
             place = ("models", name, "pretrain", "lines_per_language")
             message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
             raise params.refusal(self.plan.file, place, message)
-        parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
-        parameters |= (model.pretrain or Pretraining()).model_dump() | {"load": model.load or ""}
-        return self._add("encoder", name, parameters, None, {"model": name})
+        ready = shipped.find(model.pretrain, seed, self.source) if model.shipped else ""
+        made = {"load": ready} if ready else model.pretrain.model_dump() | {"seed": seed}
+        return self._add("encoder", f"{name}-s{seed}", parameters | made, None, labels)
 
     def _branch(self, encoder: Run, labels: dict) -> None:
         """Everything that follows from one encoder, one arm and one seed."""
@@ -239,7 +243,7 @@ class Planner:
             **self._reading(targets, labels["model"]),
         }
         slug = f"after-{labels['arm']}-s{labels['seed']}"
-        if parent.kind.name == "encoder":  # without phase 2 there is no seed: all share one run
+        if parent.kind.name == "encoder" and not model.pretrain:  # one run serves all seeds
             slug, labels = f"after-{labels['arm']}", {**labels, "seed": -1}
         labels = {**labels, "train_task": "", "targets": targets, "same_data": False}
         self._add("retrieval", slug, parameters, parent, labels)

@@ -46,6 +46,7 @@ class EncoderJob(Job, Pretraining):
 
     load: str = ""
     revision: str = "main"
+    seed: Count = 0
     head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 

@@ -44,6 +44,7 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     tuning: Literal["full", "lora"] = "full"
     lora_rank: Positive = 16
+    freeze: Count = 0  # so many hidden states stay as they are: 1 embeddings, 2 layer 1 too
     activation_checkpointing: bool = False
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
 
@@ -66,13 +67,17 @@ class Pretraining(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dropout_later: Annotated[float, Field(ge=0, lt=1)] = 0.1
     lines_per_language: Count = 0
-    seed: Count = 0
 
 
 class Model(Section):
-    """One encoder: pre-trained here, or loaded from a hub id or a local folder."""
+    """One encoder: loaded from a hub id or a local folder, or pre-trained on the source's text.
+
+    Of what is pre-trained, each seed has an encoder of its own. `shipped: true` takes those that
+    come with the package, where it has some that were made in just this way.
+    """
 
     pretrain: Pretraining | None = None
+    shipped: bool = True
     load: str | None = None
     revision: str = "main"
     layer: int | None = None
