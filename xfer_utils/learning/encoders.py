@@ -201,7 +201,7 @@ def with_lora(encoder: nn.Module, rank: int) -> nn.Module:
 def freeze(encoder: nn.Module, states: int) -> None:
     """Leaves the first so many hidden states as they are: 1 the embeddings, 2 the first layer too.
 
-    They are made by whatever an architecture registers before its next layer.
+    Only later layers are trained: what all layers share (relative positions, a last norm) is not.
     """
     if not states:
         return
@@ -209,11 +209,9 @@ def freeze(encoder: nn.Module, states: int) -> None:
     if states > len(layers):
         problem = f"`freeze: {states}` leaves nothing to train"
         raise ModelProblem(f"{problem}: the model has {len(layers)} layers.")
-    first_trained = next(layers[states - 1].parameters())
+    later = {id(weight) for layer in layers[states - 1 :] for weight in layer.parameters()}
     for weight in encoder.parameters():
-        if weight is first_trained:
-            return
-        weight.requires_grad_(False)
+        weight.requires_grad_(weight.requires_grad and id(weight) in later)
 
 
 def merged(encoder: nn.Module) -> nn.Module:
