@@ -93,10 +93,15 @@ def _add_separators(tokenizer: Any) -> None:
     backend.post_processor = processors.Sequence([before, template]) if before else template
 
 
+def first_position(config: Any) -> int:
+    """The position of a row's first token."""
+    return config.pad_token_id + 1 if config.model_type in COUNT_FROM_PAD else 0
+
+
 def longest_input(config: Any) -> int:
     """Tokens that a model has positions for; relative positions have no bound."""
     places = getattr(config, "max_position_embeddings", None) or 10**9
-    return places - config.pad_token_id - 1 if config.model_type in COUNT_FROM_PAD else places
+    return places - first_position(config)
 
 
 def load_encoder(source: Path | Origin) -> nn.Module:
@@ -177,11 +182,12 @@ def _lift_causal_mask(encoder: nn.Module) -> None:
 
 
 def _checked(encoder: nn.Module) -> nn.Module:
-    """Refuses input longer than the model's positions."""
+    """Refuses input longer than the model's positions; packed rows hold several sequences."""
     longest = longest_input(encoder.config)
 
     def check(_module: nn.Module, _args: tuple, inputs: dict) -> None:
-        if (length := inputs["input_ids"].shape[1]) > longest:
+        length = inputs["input_ids"].shape[1]
+        if length > longest and "position_ids" not in inputs:
             problem = f"{length} tokens in a row, but the model has {longest} positions"
             raise ModelProblem(f"{problem}: lower `max_length:`.")
 

@@ -47,7 +47,7 @@ class EncoderJob(Job, Pretraining):
     load: str = ""
     revision: str = "main"
     seed: Count = 0
-    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
 

@@ -36,7 +36,7 @@ class Training(Section):
     adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    batching: Literal["random", "length"] = "random"
+    layout: Literal["packed", "padded"] = "packed"
     select: Literal["last", "english_dev"] = "last"
     eval_steps: Positive = 1000
     patience: Positive = 30
@@ -82,7 +82,7 @@ class Model(Section):
     revision: str = "main"
     layer: int | None = None
     pooling: Literal["mean", "first", "last"] = "mean"
-    head_pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
