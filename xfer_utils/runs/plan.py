@@ -182,7 +182,7 @@ class Planner:
         tasks = [part for part, reason in reasons.items() if not reason]
         self.plan.left_out[name] = {part: reason for part, reason in reasons.items() if reason}
         if tasks:
-            parameters = {"tasks": tasks, "cap": arm.cap}
+            parameters = {**arm.mixture, "tasks": tasks}
             return self._trained("intermediate", name, tasks, training, parameters, encoder, labels)
         self._present(self.study.targets, labels, next(iter(reasons.values())))
         return None

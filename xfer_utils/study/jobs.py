@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from xfer_utils.study import paths
-from xfer_utils.study.sections import Count, Positive, Pretraining, Role, Section, Training
+from xfer_utils.study.sections import Count, Mixture, Positive, Pretraining, Role, Section, Training
 
 
 class Job(Section):
@@ -74,11 +74,13 @@ class Trained(Training):
         return {"max_length": self.max_length, "doc_stride": self.doc_stride}
 
 
-class IntermediateJob(Job, Following, Trained):
-    """Phase 2: one English task, or a mixture of several."""
+class IntermediateJob(Job, Following, Trained, Mixture):
+    """Phase 2: one intermediate task, or a mixture of several."""
 
-    tasks: list[str]
-    cap: Positive = 2**17
+    @property
+    def mixture(self) -> Mixture:
+        """What it trains on, and what is done to it."""
+        return self
 
 
 class TargetJob(Job, Following, Trained):
@@ -92,6 +94,11 @@ class TargetJob(Job, Following, Trained):
     keep_model: bool = False
 
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
+
+    @property
+    def mixture(self) -> Mixture:
+        """A target's own training set is what it is."""
+        return Mixture()
 
 
 class RetrievalJob(Job, Following):

@@ -5,7 +5,7 @@ out there, so that a new setting changes no id of a finished run. A default that
 therefore needs a new `version` of the kinds of job that read it (tests/runs/golden.json).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -98,23 +98,35 @@ class Model(Section):
         return self
 
 
-class Arm(Section):
-    """What phase 2 does, as data: a row of the tables.
+class Mixture(Section):
+    """What phase 2 trains on: one task, or several, each visited in proportion to its size.
 
-    The empty arm is `none`. One task is plain intermediate training, several are a mixture, each
-    visited in proportion to its size, at most `cap` examples of it in an epoch. `training` are
-    settings of this arm alone, over those of `intermediate_training`.
+    At most `cap` examples of each are visited in an epoch. `transform` makes a control of them:
+    with `shuffled` labels, or `sham` ones that a hash of the input decides.
+    """
+
+    tasks: list[str] = []
+    cap: Positive = 2**17
+    transform: Literal["", "shuffled", "sham"] = ""
+
+
+class Arm(Mixture):
+    """What phase 2 does, as data: a row of the tables. The empty arm is `none`.
+
+    `training` are settings of this arm alone, over those of `intermediate_training`.
     """
 
     title: str = ""
-    tasks: list[str] = []
     languages: list[Literal["en"]] = ["en"]
-    transform: Literal[""] = ""
     text: Annotated[float, Field(ge=0, le=0)] = 0.0
     steps: Count = 0
     together: Literal[False] = False
-    cap: Positive = 2**17
     training: Training = Training()
+
+    @property
+    def mixture(self) -> dict[str, Any]:
+        """The parameters of a job that trains on what this arm does."""
+        return self.model_dump(include=set(Mixture.model_fields))
 
 
 class Seeds(Section):
