@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from xfer_utils.study import paths
+from xfer_utils.study import paths, sections
 from xfer_utils.study.sections import Count, Mixture, Positive, Pretraining, Role, Section, Training
 
 
@@ -67,6 +67,7 @@ class Trained(Training):
 
     held_out: dict[str, list[Role]] = {}
     seed: Count = 0
+    numerics: sections.Numerics = ""
 
     @property
     def row_size(self) -> dict[str, int]:
