@@ -130,6 +130,56 @@ WRONG = [
         "seed 3 is listed twice",
     ),
     ("{steps: 10}", "{steps: 10}\n    layer: 4", "models.small", 6, "0 to 3"),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: mnli, target: xnli}]",
+        "primary.0.arm",
+        3,
+        "`mnli` is not in this study",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnly}]",
+        "primary.0.target",
+        3,
+        "Did you mean `xnli`?",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, margin: 1.0}]",
+        "primary.0.margin",
+        3,
+        "needs a margin",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, test: equivalence}]",
+        "primary.0.margin",
+        3,
+        "needs a margin",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, languages: de}]",
+        "primary.0.languages",
+        3,
+        "'others', 'en' or 'all'",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, margn: 1.0}]",
+        "primary.0.margn",
+        3,
+        "Did you mean `margin`?",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [&c {name: a, arm: none, target: xnli}, *c]",
+        "primary.0.name",
+        3,
+        "two contrasts have this name",
+    ),
+    ("title: Mine", "title: Mine\nnumerics: strange", "numerics", 3, "'other'"),
 ]
 
 
