@@ -113,10 +113,15 @@ class Study(Section):
     def training(
         self, phase: Literal["intermediate", "target"], name: str, model: str = "", arm: str = ""
     ) -> Training:
-        """The settings of one training: study's default and own lines, the model's, the arm's."""
+        """The settings of one training: study's default and own lines, the model's, the arm's.
+
+        An arm with one task has that task's settings too: a sham is trained as what it imitates.
+        """
         origins = [self, self.models[model]] if model else [self]
         sections = [getattr(origin, f"{phase}_training") for origin in origins]
-        layers = [section.get(key) for section in sections for key in ("default", name)]
+        tasks = self.arms[arm].tasks if arm in self.arms else []
+        keys = ["default", *(tasks if len(tasks) == 1 else []), name]
+        layers = [section.get(key) for section in sections for key in keys]
         layers.append(self.arms[arm].training if arm in self.arms else None)
         settings: dict[str, Any] = {}
         for layer in filter(None, layers):
