@@ -66,6 +66,14 @@ class Study(Section):
                 raise ValueError("`none` is the arm without an intermediate task")
         return arms
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds_by_row(cls, seeds: Any) -> Any:
+        if not isinstance(seeds, dict | Seeds):
+            advice = "seeds of the row `none` and of every other row"
+            raise ValueError(f"write `seeds: {{none: [0, 1, 2], other: [0]}}`, the {advice}")
+        return seeds
+
     @field_validator("target_training", "evaluate", "splits")
     @classmethod
     def _known_sections(cls, sections: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:

@@ -75,9 +75,10 @@ def place(keys: tuple, files: list[Path]) -> str:
 
 def closest(word: str, known: list[str]) -> str:
     """A closing sentence that offers the closest valid spelling, or the list where it is short."""
-    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    names = {name.removesuffix(".yaml"): name for name in known}  # or the ending makes files alike
+    near = difflib.get_close_matches(str(word).removesuffix(".yaml"), names, n=1, cutoff=0.5)
     if near:
-        return f" Did you mean `{near[0]}`?"
+        return f" Did you mean `{names[near[0]]}`?"
     return f" Known: {', '.join(known)}." if len(known) <= 45 else ""
 
 
@@ -89,10 +90,17 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        siblings = sorted(file.name for file in path.parent.glob("*.yaml"))
-        raise SettingsError(f"{path}: no such file.{closest(path.name, siblings)}") from None
+        raise SettingsError(f"{path}: no such file.{closest(path.name, _files(path))}") from None
+    except IsADirectoryError:
+        advice = f"Name a study file in it.{closest('', _files(path / '*'))}"
+        raise SettingsError(f"{path}: is a folder. {advice}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+
+
+def _files(path: Path) -> list[str]:
+    """The settings files beside a path."""
+    return sorted(file.name for file in path.parent.glob("*.yaml"))
 
 
 def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:
