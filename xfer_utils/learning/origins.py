@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from xfer_utils.sources import client_errors
 from xfer_utils.sources.base import digest
 from xfer_utils.sources.folder import content
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
 POINTER = "pointer.json"
 CLIENT_ERRORS = (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError)
@@ -40,6 +40,7 @@ class Origin:
 
 def of_run(run_dir: Path) -> Origin:
     """The run's own encoder folder, or the model that it points to."""
+    kept.check_run(run_dir)
     folder = run_dir / "encoder"
     if (folder / POINTER).exists():
         origin = Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))

@@ -17,7 +17,7 @@ from xfer_utils.runs import codehash
 from xfer_utils.runs.kinds import Kind
 from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.jobs import EncoderJob, Job
 from xfer_utils.study.tasks import registry, task, training_parts
 
@@ -127,7 +127,5 @@ def text_read(lines_per_language: int, source: Any) -> str:
 def _remembered(key: list, find: Callable[[], str]) -> str:
     """What cleaning removed, found once for the same data and kept under outputs/cache."""
     path = paths.outputs() / "cache" / "cleaning" / f"{digest(key)}.txt"
-    if not path.exists():
-        with paths.replacing(path) as temporary:
-            temporary.write_text(find(), encoding="utf-8")
+    kept.cached(path, lambda file: file.write_text(find(), encoding="utf-8"))
     return path.read_text(encoding="utf-8")

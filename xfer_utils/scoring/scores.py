@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from xfer_utils.scoring import metrics
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.tasks import Task, task
 
 PLACE = {"task", "language", "split"}  # with open factors, such as a layer: what a score is of
@@ -51,13 +51,9 @@ def counted_anew(run_dir: Path, row: Task) -> pd.DataFrame:
     table = predictions(run_dir, row.name)
     digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy()).hexdigest()[:20]
     name = f"{digest}-{row.metric}-{metrics.code(row.metric)}.parquet"
-    cached = paths.outputs() / "cache" / "scores" / name
-    try:
-        counts = pd.read_parquet(cached)
-    except (OSError, ValueError):  # missing, or damaged
-        counts = metrics.items(row, table)
-        with paths.replacing(cached) as temporary:
-            counts.to_parquet(temporary, index=False)
+    path = paths.outputs() / "cache" / "scores" / name
+    kept.cached(path, lambda file: metrics.items(row, table).to_parquet(file, index=False))
+    counts = pd.read_parquet(path)
     return table.drop(columns=counts.columns, errors="ignore").join(counts)
 
 

@@ -4,14 +4,34 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from xfer_utils.study import settings_file
+from xfer_utils.study import paths, settings_file
 from xfer_utils.study.sections import Arm, Count, Model, Pretraining, Role, Section, Seeds, Training
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
+
+
+def _free(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"`{name}` is a folder of its own in outputs/: choose another name")
+    return name
+
+
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64), AfterValidator(_free)
+]
+# A split's name is part of a file's name.
+Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
 EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
@@ -35,27 +55,33 @@ class Study(Section):
     note: str = ""
     source: Annotated[str, Field(pattern=r"^(toy|hub|folder:.+)$")] = "toy"
     world: dict[str, Any] = {}
-    splits: dict[str, dict[str, str | list[str]]] = {}
-    models: dict[Name, Model]
+    splits: dict[str, dict[Literal["train", "dev", "test"], Split | list[Split]]] = {}
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
     intermediate: list[str] = [NONE]
     arms: dict[Name, Arm] = {}
-    targets: list[str]
+    targets: Annotated[list[str], Field(min_length=1)]
     benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
-    evaluate: dict[str, Role | list[Role]] = {}
+    evaluate: dict[str, Role | Annotated[list[Role], Field(min_length=1, max_length=2)]] = {}
     max_eval_items: Count = 0
     keep_model: bool = False
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
     summaries: list[str] = ["50_main_table"]
-    workers: Count = 0
-    threads: Count = 0
+    workers: Annotated[int, Field(ge=0, le=1000)] = 0
+    threads: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
         return _known(names, _tasks(*EVALUATED), "target task")
+
+    @field_validator("summaries")
+    @classmethod
+    def _known_summaries(cls, names: list[str]) -> list[str]:
+        notebooks = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+        return _known(names, notebooks, "notebook")
 
     @field_validator("arms")
     @classmethod
