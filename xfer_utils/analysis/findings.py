@@ -29,8 +29,12 @@ class Finding(BaseModel):
     estimand: str
     estimate: FiniteFloat
     interval: tuple[FiniteFloat, FiniteFloat] | None
-    verdict: Literal["gain", "loss", "equivalent", "not shown", "one run"]
+    verdict: Literal[
+        "gain", "loss", "equivalent", "not shown", "one run",
+        "agree", "do not agree", "cannot be told",
+    ]  # fmt: skip
     sentence: str
+    declared: str = ""  # hash of the study's `primary:`, where this is one of its contrasts
 
     @model_validator(mode="after")
     def _consistent(self) -> "Finding":

@@ -132,7 +132,7 @@ class Cell:
 
 
 def gains(
-    scores: pd.DataFrame, examples: Examples, draws: int = DRAWS, seed: int = 0
+    scores: pd.DataFrame, examples: Examples | None, draws: int = DRAWS, seed: int = 0
 ) -> pd.DataFrame:
     """One row per model, arm and target with the gain over the baseline; and rows for the means.
 
@@ -142,7 +142,8 @@ def gains(
     over clusters that all languages share. `seeds`: several on both sides, or a baseline without
     randomness, a t interval with p. Rows of the baseline bound its own score. Holm's rule adjusts p
     within a model, for single targets and for either mean apart. `above_chance`: the one-sided 95%
-    bound of the score, over test items, is above chance (an unknown chance counts as 0).
+    bound of the score, over test items, is above chance (an unknown chance counts as 0). Without
+    `examples` the scores table must say what items gave: `item_bound` and `n_items`.
     """
     lines = []
     for model, own in main_rows(scores).groupby("model", sort=False):
@@ -184,14 +185,18 @@ def _is_shown(target: str, split: str) -> bool:
     return split in (row.evaluate, row.splits.get(row.evaluate))
 
 
-def _cells(rows: pd.DataFrame, examples: Examples, draws: int, seed: int) -> dict[str, Cell]:
+def _cells(rows: pd.DataFrame, examples: Examples | None, draws: int, seed: int) -> dict[str, Cell]:
     """All cells of one model's target, resampled together so that differences are paired."""
     runs, languages = list(rows["run"].unique()), sorted(rows["language"].unique())
     for run, own in rows.groupby("run"):
         if lacks := ", ".join(sorted(set(languages) - set(own["language"]))):
             target = rows["target"].iloc[0]
             raise ValueError(f"{target}: run {run} lacks {lacks}, which other runs have.")
-    drawn, n_items = _draw(rows, runs, languages, examples, draws, seed)
+    if examples:
+        drawn, n_items = _draw(rows, runs, languages, examples, draws, seed)
+    else:
+        drawn = rows.groupby("run")["item_bound"].first()[runs].to_numpy()[None]
+        n_items = int(rows["n_items"].iloc[0])
     cells = {}
     for arm, own in rows.groupby(ARM, sort=False):
         cells[arm] = Cell(
@@ -268,10 +273,11 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     else:
         _, low, high, p = seed_gain(cell.by_seed, base.by_seed)
     chance = 0.0 if math.isnan(cell.chance) else cell.chance
+    bound = np.nanpercentile(cell.draws, 5)
     return {
         "score": cell.score, "base": base.score, "gain": cell.score - base.score,
         "low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS, "p": p,
         "n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items, "split": cell.split,
         "same_data": cell.same_data, "chance": cell.chance,
-        "above_chance": bool(np.nanpercentile(cell.draws, 5) > chance),
+        "above_chance": bool(bound > chance), "item_bound": bound,
     }  # fmt: skip

@@ -24,6 +24,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
 Folder = Annotated[Path, typer.Argument(help="where the submission files are written")]
 Source = Annotated[str, typer.Option(help="toy, hub or folder:PATH instead of the file's source")]
+Numerics = Annotated[
+    str, typer.Option(help="other: the same study as another machine would make it")
+]
 Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed code again")]
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
@@ -36,9 +39,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="delete, instead of only listin
 
 
 @app.command()
-def plan(file: File, why: Why = "", source: Source = "") -> None:
+def plan(file: File, why: Why = "", source: Source = "", numerics: Numerics = "") -> None:
     """Prints the study's runs by phase, what is done, what remains, and the expected time."""
-    plan = make_plan(file, source)
+    plan = make_plan(file, source, numerics)
     if why:
         run = plan.runs[_matching(plan, why)[0]]
         lines = overview.differences(run) or ["No other run of this name is on disk."]
@@ -50,10 +53,10 @@ def plan(file: File, why: Why = "", source: Source = "") -> None:
 @app.command()
 def run(
     file: File, only: Only = "*", limit: Limit = 0, workers: Workers = 0, refresh: Refresh = False,
-    source: Source = "",
+    source: Source = "", numerics: Numerics = "",
 ) -> None:  # fmt: skip
     """Executes the study's runs with papermill; a finished run is never run again."""
-    plan = make_plan(file, source)
+    plan = make_plan(file, source, numerics)
     overview.save_plan(plan)
     if refresh:
         engines.forget(plan, overview.changed(plan))
@@ -76,9 +79,9 @@ def run(
 
 
 @app.command()
-def status(file: File, source: Source = "") -> None:
+def status(file: File, source: Source = "", numerics: Numerics = "") -> None:
     """Which runs are done, running, failed or waiting."""
-    typer.echo(overview.status_text(make_plan(file, source)))
+    typer.echo(overview.status_text(make_plan(file, source, numerics)))
 
 
 # What only one command needs, and takes long to import, is imported in it.

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from xfer_utils.learning import origins
 from xfer_utils.learning.origins import ModelProblem, Origin
 from xfer_utils.study import paths
-from xfer_utils.study.sections import Pretraining
+from xfer_utils.study.sections import Numerics, Pretraining
 
 # Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
 COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "luke"}
@@ -37,7 +37,21 @@ def new_encoder(tokenizer: Any, shape: Pretraining) -> nn.Module:
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    return _checked(XLMRobertaModel(config, add_pooling_layer=False))
+    encoder = _checked(XLMRobertaModel(config, add_pooling_layer=False))
+    return rounded(encoder, shape.numerics)
+
+
+@torch.no_grad()
+def rounded(model: nn.Module, numerics: Numerics) -> nn.Module:
+    """For `other`, every weight to be trained is made a millionth larger or smaller, by turns.
+
+    What another machine does to a training: it rounds otherwise, less but in every step.
+    """
+    for weight in model.parameters():
+        if numerics == "other" and weight.requires_grad:
+            signs = 1 - 2 * (torch.arange(weight.numel()) % 2)  # nothing that depends on a machine
+            weight *= 1 + 1e-6 * signs.view_as(weight)
+    return model
 
 
 def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = None) -> None:

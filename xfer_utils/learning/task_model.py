@@ -77,7 +77,8 @@ def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
     encoders.freeze(encoder, job.freeze)
     formats = {name: task(name).format for name in tasks}
     labels = {name: data.labels(name) for name in tasks}
-    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
+    model = TaskModel(encoder, formats, labels, job.precision)
+    return encoders.rounded(model, job.numerics).to(encoders.device())
 
 
 def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]) -> None:

@@ -182,7 +182,7 @@ def _like(run_id: str, runs: Mapping[str, tuple[str, dict, list[str]]]) -> str |
         if parents[0] not in runs:
             return None
         _, parameters, parents = runs[parents[0]]
-    settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir")}
+    settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir", "numerics")}
     settings["load"] = re.sub(r"-s\d+$", "", settings["load"])  # shipped for another seed
     return json.dumps([kind, settings], sort_keys=True)
 

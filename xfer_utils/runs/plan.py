@@ -92,10 +92,10 @@ def runs_folder() -> Path:
     return paths.outputs() / "runs"
 
 
-def make_plan(file: str | Path, source: str = "") -> Plan:
-    """The plan of a study file, with another source if one is given; nothing is trained for it."""
+def make_plan(file: str | Path, source: str = "", numerics: str = "") -> Plan:
+    """The plan of a study file, as params.load reads it; nothing is trained for it."""
     file = Path(file)
-    return Planner(params.load(file, source), file).plan
+    return Planner(params.load(file, source, numerics), file).plan
 
 
 def source_of(study: params.Study) -> Any:
@@ -146,7 +146,8 @@ class Planner:
             message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
             raise params.refusal(self.plan.file, place, message)
         ready = shipped.find(model.pretrain, seed, self.source) if model.shipped else ""
-        made = {"load": ready} if ready else model.pretrain.model_dump() | {"seed": seed}
+        own = {"seed": seed, "numerics": self.study.numerics}
+        made = {"load": ready} if ready else model.pretrain.model_dump() | own
         return self._add("encoder", f"{name}-s{seed}", parameters | made, None, labels)
 
     def _branch(self, encoder: Run, labels: dict) -> None:
@@ -231,6 +232,7 @@ class Planner:
         near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
         held_out = {target: self.study.roles(target) for target in near}
         parameters |= {**training.model_dump(), "held_out": held_out, "seed": labels["seed"]}
+        parameters["numerics"] = self.study.numerics
         return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:

@@ -14,7 +14,18 @@ from pydantic import (
 )
 
 from xfer_utils.study import paths, settings_file
-from xfer_utils.study.sections import Arm, Count, Model, Pretraining, Role, Section, Seeds, Training
+from xfer_utils.study.sections import (
+    Arm,
+    Contrast,
+    Count,
+    Model,
+    Numerics,
+    Pretraining,
+    Role,
+    Section,
+    Seeds,
+    Training,
+)
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
@@ -40,7 +51,7 @@ EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 class KeyFault(ValueError):
     """A fault that shows only when the whole file is known, with the key that it is about."""
 
-    def __init__(self, message: str, *keys: str) -> None:
+    def __init__(self, message: str, *keys: str | int) -> None:
         super().__init__(message)
         self.keys = keys
 
@@ -68,6 +79,8 @@ class Study(Section):
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
+    numerics: Numerics = ""
+    primary: list[Contrast] = []
     summaries: list[str] = ["50_main_table"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -126,6 +139,18 @@ class Study(Section):
             if name not in ("default", *known):
                 message = _no_section(name, "intermediate_training", ["default", *known])
                 raise KeyFault(message, "intermediate_training", name)
+        return self
+
+    @model_validator(mode="after")
+    def _known_contrasts(self) -> "Study":
+        arms, names = list(self.rows()), [contrast.name for contrast in self.primary]
+        for place, contrast in enumerate(self.primary):
+            for key, known in (("arm", arms), ("minus", arms), ("target", self.targets)):
+                if (name := getattr(contrast, key)) not in known:
+                    message = f"`{name}` is not in this study.{closest(name, known)}"
+                    raise KeyFault(message, "primary", place, key)
+            if names.count(contrast.name) > 1:
+                raise KeyFault("two contrasts have this name", "primary", place, "name")
         return self
 
     def rows(self) -> dict[str, Arm]:
@@ -213,12 +238,17 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
     return f"`{name}` is not {verb} here. Known: {', '.join(known)}."
 
 
-def load(path: str | Path, source: str = "") -> Study:
-    """A study from its file, or with another source; a SettingsError says file, key and line."""
+def load(path: str | Path, source: str = "", numerics: str = "") -> Study:
+    """A study from its file; a SettingsError says file, key and line of what is wrong.
+
+    `source` and `numerics` stand in for the file's; under other numerics it has a name of its own.
+    """
     path = Path(path)
     content, _ = settings_file.extended(path)
     if source:
         content["source"] = source
+    if numerics:
+        content |= {"numerics": numerics, "name": f"{content.get('name')}-{numerics}"}
     try:
         return Study.model_validate(content)
     except ValidationError as error:
@@ -259,6 +289,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
 
 def _siblings(keys: tuple) -> list[str]:
     sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds, "arms": Arm}
+    sections["primary"] = Contrast
     sections |= dict.fromkeys(("intermediate_training", "target_training", "training"), Training)
     for key in reversed(keys[:-1]):
         if key in sections:

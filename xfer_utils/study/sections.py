@@ -18,6 +18,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Role = Literal["dev", "test"]
+Numerics = Literal["", "other"]  # other: as if another machine did the rounding
 
 
 class Section(BaseModel):
@@ -73,6 +74,7 @@ class Pretraining(Section):
     dropout: Share = 0.0
     dropout_later: Share = 0.1
     lines_per_language: Count = 0
+    numerics: Numerics = ""
 
 
 class Model(Section):
@@ -133,6 +135,27 @@ class Arm(Mixture):
     def mixture(self) -> dict[str, Any]:
         """The parameters of a job that trains on what this arm does."""
         return self.model_dump(include=set(Mixture.model_fields))
+
+
+class Contrast(Section):
+    """A comparison that a study declares before it runs: one arm minus another, on one target.
+
+    `others` are all languages but English. A `margin` in points makes it a test of equivalence.
+    """
+
+    name: str
+    arm: str
+    minus: str = "none"
+    target: str
+    languages: Literal["others", "en", "all"] = "others"
+    test: Literal["difference", "equivalence"] = "difference"
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _margin_where_it_counts(self) -> "Contrast":
+        if (self.test == "equivalence") != (self.margin > 0):
+            raise ValueError("`test: equivalence` takes a `margin` above 0, and no other test does")
+        return self
 
 
 class Seeds(Section):
