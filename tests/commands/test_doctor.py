@@ -142,7 +142,9 @@ def test_ones_own_data_that_is_missing_is_nobody_elses(tmp_path):
     plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert")), text))
     checks = by_subject(doctor._data(plan))
     none = checks["data for none"]
-    assert none.finding.startswith("not run: no training data for mnli in folder:") and not none.advice
+    assert (
+        none.finding.startswith("not run: no training data for mnli in folder:") and not none.advice
+    )
 
 
 def test_the_hubs_cache_may_be_on_another_disk(tmp_path, monkeypatch):

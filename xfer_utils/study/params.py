@@ -70,7 +70,7 @@ class Study(Section):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     intermediate: list[str] = [NONE]
     arms: dict[Name, Arm] = {}
-    targets: Annotated[list[str], Field(min_length=1)]
+    targets: list[str]
     benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
     evaluate: dict[str, Role | Annotated[list[Role], Field(min_length=1, max_length=2)]] = {}
