@@ -151,6 +151,9 @@ class Study(Section):
                     raise KeyFault(message, "primary", place, key)
             if names.count(contrast.name) > 1:
                 raise KeyFault("two contrasts have this name", "primary", place, "name")
+            if (contrast.test == "equivalence") != (contrast.margin > 0):
+                message = "a test of equivalence needs a margin above 0, and no other test has one"
+                raise KeyFault(message, "primary", place, "margin")
         return self
 
     def rows(self) -> dict[str, Arm]:

@@ -140,7 +140,7 @@ class Arm(Mixture):
 class Contrast(Section):
     """A comparison that a study declares before it runs: one arm minus another, on one target.
 
-    `others` are all languages but English. A `margin` in points makes it a test of equivalence.
+    `others` are all languages but English; `margin`, in points, is that of a test of equivalence.
     """
 
     name: str
@@ -150,12 +150,6 @@ class Contrast(Section):
     languages: Literal["others", "en", "all"] = "others"
     test: Literal["difference", "equivalence"] = "difference"
     margin: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _margin_where_it_counts(self) -> "Contrast":
-        if (self.test == "equivalence") != (self.margin > 0):
-            raise ValueError("`test: equivalence` takes a `margin` above 0, and no other test does")
-        return self
 
 
 class Seeds(Section):
