@@ -69,7 +69,9 @@ def test_another_seed_setting_or_world_is_pretrained(source, tmp_path):
 def test_they_belong_to_the_worlds_text(tokenizer):
     for name in NAMES:
         kept = (shipped.FOLDER / name / "tokenizer.json").read_text(encoding="utf-8")
-        assert json.loads(kept)["model"] == json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+        assert (
+            json.loads(kept)["model"] == json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -94,7 +94,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
     """What cleaning takes out of a training set; what it is held against, if data are far."""
     if not hasattr(source, "path"):
-        return digest({target: source.revision(target) for target in held_out})
+        return digest([leaks.VERSION, {target: source.revision(target) for target in held_out}])
 
     def find() -> str:
         read = set(source.read(name, "train")["id"])
@@ -102,13 +102,13 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
         return digest(sorted(read - kept)) if read != kept else ""
 
     revisions = [source.revision(part) for part in (*training_parts(name), *held_out)]
-    return _remembered(["removed", name, held_out, revisions], find)
+    return _remembered(["removed", leaks.VERSION, name, held_out, revisions], find)
 
 
 def text_read(lines_per_language: int, source: Any) -> str:
     """The text that an encoder reads, without what any target evaluates."""
     evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
-    revisions = [source.text_revision(), *map(source.revision, evaluated)]
+    revisions = [leaks.VERSION, source.text_revision(), *map(source.revision, evaluated)]
     if not hasattr(source, "path"):
         return digest(revisions)
 

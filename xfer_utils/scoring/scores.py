@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from xfer_utils.scoring import metrics
+from xfer_utils.scoring import formulas, metrics
 from xfer_utils.study import kept, paths
 from xfer_utils.study.tasks import Task, task
 
@@ -91,9 +91,12 @@ def _from_predictions(run_dir: Path, row: Task, recorded: list[dict]) -> list[di
         return []
     for old in recorded:
         frame = table[(table["language"] == old["language"]) & (table["split"] == old["split"])]
-        # The chance level of classes is the same for all their metrics.
-        same = old["metric"] == metrics.METRICS[row.metric].main or row.format in metrics.CLASSES
-        chance = old["chance"] if same else None
+        if frame.empty:
+            continue
+        main = metrics.METRICS[row.metric].main
+        chance = old["chance"] if old["metric"] == main else None
+        if row.format in metrics.CLASSES:
+            chance = metrics.scores(row, formulas.always_commonest(frame))[main]
         factors = {key: value for key, value in old.items() if key not in OWN | PLACE}
-        scores += language_scores(row, frame, chance, **factors) if len(frame) else []
+        scores += language_scores(row, frame, chance, **factors)
     return scores

@@ -53,7 +53,8 @@ class Data:
         contents = [self._content(part, role) for part in parts]
         key = [base.VERSION, labels, contents, name, role, language, most]
         if clean:
-            key += [self.spare, *(self._content(*held) for held in leaks.listed(self.held_out))]
+            key += [leaks.VERSION, self.spare]
+            key += [self._content(*held) for held in leaks.listed(self.held_out)]
         transform = transforms.wanted(self.mixture, self.seed, name, role)
         key += [transform] if transform else []
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
