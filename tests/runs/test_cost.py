@@ -169,7 +169,7 @@ def test_a_published_model_takes_as_long_as_this_machine_needs(plan):
     flops = 86e6 * (6 * tokens + 2 * 15 * 500 * 45)
     assert expected.seconds[runs[0].id] == pytest.approx(1 + flops / 3e10)
     assert expected.card_seconds == pytest.approx(1 + flops / 2e13)
-    assert expected.seconds[runs[0].id] > 48 * 3600
+    assert expected.seconds[runs[0].id] > 36 * 3600
 
 
 def test_kernels_on_one_gpu_share_its_measured_rate():

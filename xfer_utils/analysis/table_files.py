@@ -18,8 +18,11 @@ def _plain(cell: pd.Series) -> str:
     """A cell as plain text: value, marks and interval."""
     if cell["state"] == NOT_RUN:
         return value(cell)
-    text = value(cell).removesuffix("†") + "*" * (cell["p_adjusted"] < 0.05)
-    parts = (text + "†" * cell["same_data"], cell["reach"])
+    text = value(cell)
+    if cell["p_adjusted"] < 0.05:
+        digits = text.rstrip("†‡")
+        text = digits + "*" + text.removeprefix(digits)
+    parts = (text, cell["reach"])
     return " ".join([*filter(None, parts), *([] if cell["above_chance"] else ["(chance)"])])
 
 

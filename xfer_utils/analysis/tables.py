@@ -16,7 +16,7 @@ from great_tables import html as raw_html
 
 from xfer_utils.analysis import stats
 from xfer_utils.analysis.stats import ARM, BASELINE, MEAN, MEAN_OTHER, SEEDS
-from xfer_utils.study.tasks import registry
+from xfer_utils.study.tasks import registry, task
 
 TITLE = "title"  # the column of the scores table that says how an arm is called in print
 OTHERS, ENGLISH, PRIMARY = "others", "english", "primary"  # means over a part of the languages
@@ -88,7 +88,8 @@ def main_table(
     is_score, is_missing = cells[ARM] == BASELINE, cells["score"].isna()
     cells["state"] = np.select([is_missing, is_score], [NOT_RUN, "score"], "gain")
     cells["value"] = cells["gain"].mask(is_score, cells["score"]).astype(float)
-    cells["same_data"] = cells["same_data"].eq(True)
+    for mark in ("same_data", "degenerate"):
+        cells[mark] = cells[mark].eq(True)
     cells["above_chance"] = cells["above_chance"].ne(False)
     cells["row"], cells["column"] = cells[ARM].map(arms), cells["target"].map(task_title)
     cells["reach"] = list(map(bounds, cells["low"], cells["high"]))
@@ -126,15 +127,45 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
         "The mean is XTREME's, with English among the languages of a target. The study's question "
         "is about the other languages: its answer is the last column.":
             TITLES[PRIMARY] in columns,
+        "No interval: the same gap in all seeds, so that their spread says nothing.":
+            (cells["interval"].eq(SEEDS) & cells["low"].isna()).any(),
         "Bold, or * in plain text: p below 0.05 after Holm's correction within its family of "
-        "comparisons.": cells["p_adjusted"].lt(0.05).any(),
+        "comparisons (targets; each of the two means). Where nothing has any effect, about one "
+        "table in ten has such a mark in one of the three.": cells["p_adjusted"].lt(0.05).any(),
         "† same data: the intermediate task holds the target's own training data.":
             cells["same_data"].any(),
+        "‡ degenerate: in some language a run gives all items one label.":
+            cells["degenerate"].any(),
         "Grey: the score cannot be told from chance, so its gain means little.":
             not cells["above_chance"].all(),
     }  # fmt: skip
     first = "The row none shows scores (0 to 100); every other row its gain over none, in points."
-    return [first, *_seeds(cells), *filter(notes.get, notes), *_missing(cells)]
+    own = [*_seeds(cells), *_languages(cells), *filter(notes.get, notes), *_searched(cells)]
+    return [first, *own, *_missing(cells)]
+
+
+def _languages(cells: pd.DataFrame) -> list[str]:
+    """Whether English is one of the languages that a score is the mean of."""
+    known = cells.dropna(subset="languages").drop_duplicates("target")
+    own = known[~known["target"].isin(MEANS)]
+    lacking = own.loc[[("en" not in codes.split(",")) for codes in own["languages"]], "column"]
+    if own.empty:
+        return []
+    without = f" (but not in {', '.join(lacking)})" if len(lacking) else ""
+    said = "without English" if len(lacking) == len(own) else f"English included{without}"
+    return [f"A target's score is the mean over its languages, {said}."]
+
+
+def _searched(cells: pd.DataFrame) -> list[str]:
+    """Where retrieval counts otherwise than XTREME's own scripts."""
+    metrics = {task(name).metric for name in cells["target"].unique() if name not in MEANS}
+    notes = {
+        "mining_f1": "Mining: where no mined pair of the development set is right, no pair is "
+        "extracted; XTREME's script would extract every pair.",
+        "retrieval_accuracy": "Retrieval: of equally near sentences the first counts; XTREME's "
+        "index may take another.",
+    }
+    return [note for metric, note in notes.items() if metric in metrics]
 
 
 def _seeds(cells: pd.DataFrame) -> list[str]:
@@ -170,10 +201,11 @@ def bounds(low: float, high: float) -> str:
 
 
 def value(cell: Mapping) -> str:
-    """A cell's number with the mark of same data, or why there is none."""
+    """A cell's number with its marks, or why there is none."""
     if cell["state"] == NOT_RUN:
         return "–" if cell["target"] in MEANS else NOT_RUN
-    return number(cell["value"], signed=cell["state"] == "gain") + "†" * cell["same_data"]
+    marks = "†" * cell["same_data"] + "‡" * cell["degenerate"]
+    return number(cell["value"], signed=cell["state"] == "gain") + marks
 
 
 def colours(table: MainTable) -> dict[tuple[str, str], str]:

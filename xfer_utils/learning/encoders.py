@@ -74,7 +74,8 @@ def save_pointer(
         config = try_to_load_from_cache(model, "config.json", revision=revision)
         origin = replace(origin, revision=Path(config).parent.name)
     with paths.replacing(folder / origins.POINTER) as temporary:
-        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+        content = asdict(replace(origin, model=model))  # as it was named: projects may move
+        temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def load_tokenizer(source: Path | Origin) -> Any:

@@ -17,7 +17,7 @@ from xfer_utils.runs import codehash
 from xfer_utils.runs.kinds import Kind
 from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.jobs import EncoderJob, Job
 from xfer_utils.study.tasks import registry, task, training_parts
 
@@ -94,7 +94,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
     """What cleaning takes out of a training set; what it is held against, if data are far."""
     if not hasattr(source, "path"):
-        return digest({target: source.revision(target) for target in held_out})
+        return digest([leaks.VERSION, {target: source.revision(target) for target in held_out}])
 
     def find() -> str:
         read = set(source.read(name, "train")["id"])
@@ -102,13 +102,13 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
         return digest(sorted(read - kept)) if read != kept else ""
 
     revisions = [source.revision(part) for part in (*training_parts(name), *held_out)]
-    return _remembered(["removed", name, held_out, revisions], find)
+    return _remembered(["removed", leaks.VERSION, name, held_out, revisions], find)
 
 
 def text_read(lines_per_language: int, source: Any) -> str:
     """The text that an encoder reads, without what any target evaluates."""
     evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
-    revisions = [source.text_revision(), *map(source.revision, evaluated)]
+    revisions = [leaks.VERSION, source.text_revision(), *map(source.revision, evaluated)]
     if not hasattr(source, "path"):
         return digest(revisions)
 
@@ -127,7 +127,5 @@ def text_read(lines_per_language: int, source: Any) -> str:
 def _remembered(key: list, find: Callable[[], str]) -> str:
     """What cleaning removed, found once for the same data and kept under outputs/cache."""
     path = paths.outputs() / "cache" / "cleaning" / f"{digest(key)}.txt"
-    if not path.exists():
-        with paths.replacing(path) as temporary:
-            temporary.write_text(find(), encoding="utf-8")
+    kept.cached(path, lambda file: file.write_text(find(), encoding="utf-8"))
     return path.read_text(encoding="utf-8")

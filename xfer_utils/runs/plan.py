@@ -14,7 +14,6 @@ from xfer_utils.sources.toy.world import World
 from xfer_utils.study import params, paths
 from xfer_utils.study.jobs import Job
 from xfer_utils.study.sections import Arm, Training
-from xfer_utils.study.settings_file import closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
 
@@ -129,7 +128,7 @@ class Planner:
         for place, code in enumerate(self.study.languages):
             if code not in known:
                 message = f"`{code}` is no language of these targets in source {self.study.source}."
-                message += closest(code, known)
+                message += f" Known: {', '.join(known)}."
                 raise params.refusal(self.plan.file, ("languages", place), message)
 
     def _languages(self, target: str) -> list[str]:

@@ -13,7 +13,7 @@ from xfer_utils.formats.features import Features
 from xfer_utils.sources import base, leaks, transforms
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.raw import MissingData
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.sections import Mixture
 from xfer_utils.study.tasks import task, training_parts
 
@@ -53,28 +53,30 @@ class Data:
         contents = [self._content(part, role) for part in parts]
         key = [base.VERSION, labels, contents, name, role, language, most]
         if clean:
-            key += [self.spare, *(self._content(*held) for held in leaks.listed(self.held_out))]
+            key += [leaks.VERSION, self.spare]
+            key += [self._content(*held) for held in leaks.listed(self.held_out)]
         transform = transforms.wanted(self.mixture, self.seed, name, role)
         key += [transform] if transform else []
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
-        if not path.exists():
+
+        def make(file: Path) -> None:
             if clean:
-                rows, role, dropped = self._clean(name, role)
+                rows, read, dropped = self._clean(name, role)
             else:
-                rows, dropped = self.source.read(name, role, language), 0
+                rows, read, dropped = self.source.read(name, role, language), role, 0
             if most and len(rows) > most:
                 rows = rows.select(spread(len(rows), most))
             if transform:
                 rows = transforms.applied(rows, leaks.format_of(name), len(labels), *transform)
-            tables = [(part, role, language) for part in parts]
+            tables = [(part, read, language) for part in parts]
             readings = [
                 row | {"dropped_as_evaluated": dropped} for row in self.source.report()
                 if (row["task"], row["role"], row["language"]) in tables
             ]  # fmt: skip
             metadata = {"readings": json.dumps(readings)}
-            with paths.replacing(path) as temporary:
-                table = rows.with_format("arrow")[:].replace_schema_metadata(metadata)
-                pq.write_table(table, temporary)
+            pq.write_table(rows.with_format("arrow")[:].replace_schema_metadata(metadata), file)
+
+        kept.cached(path, make)
         self._readings[path] = json.loads(pq.read_schema(path).metadata[b"readings"])
         return path
 

@@ -9,8 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from xfer_utils.study import paths, sections
-from xfer_utils.study.sections import Count, Mixture, Positive, Pretraining, Role, Section, Training
+from xfer_utils.study import paths
+from xfer_utils.study.sections import (
+    Count,
+    Mixture,
+    Numerics,
+    Pretraining,
+    Role,
+    Section,
+    Seed,
+    Tokens,
+    Training,
+)
 
 
 class Job(Section):
@@ -46,7 +56,7 @@ class EncoderJob(Job, Pretraining):
 
     load: str = ""
     revision: str = "main"
-    seed: Count = 0
+    seed: Seed = 0
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
@@ -66,8 +76,8 @@ class Trained(Training):
     """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
     held_out: dict[str, list[Role]] = {}
-    seed: Count = 0
-    numerics: sections.Numerics = ""
+    seed: Seed = 0
+    numerics: Numerics = ""
 
     @property
     def row_size(self) -> dict[str, int]:
@@ -110,7 +120,7 @@ class RetrievalJob(Job, Following):
     languages: list[str] = []
     layer: int = -1
     pooling: Literal["mean", "first", "last"] = "mean"
-    max_length: Positive = 256
+    max_length: Tokens = 256
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
