@@ -34,7 +34,15 @@ def scores(
                     row |= {"target": target, "language": language, "seed": number, "chance": 1.0}
                     row |= {"split": "validation", "metric": "accuracy", "main": True, "n": 50}
                     row |= {"value": level + gain - 2 * place + moved, "same_data": False}
-                    rows.append(row | {"train_task": "x", "item_bound": 20.0, "n_items": 150})
+                    rows.append(
+                        row
+                        | {
+                            "train_task": "x",
+                            "item_bound": 20.0,
+                            "n_items": 150,
+                            "degenerate": False,
+                        }
+                    )
     return pd.DataFrame(rows)
 
 

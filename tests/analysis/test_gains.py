@@ -153,7 +153,7 @@ def test_the_headline_tells_english_from_the_other_languages():
         row |= {"seed": seed, "language": language, "split": "validation", "main": True}
         value = 50 + seed + (gained[target, language] + seed if arm == "mnli" else 0)
         row |= {"value": value, "chance": 33.3, "same_data": (arm, target) == ("mnli", "xnli")}
-        rows.append(row | {"item_bound": 40.0, "n_items": 20})
+        rows.append(row | {"item_bound": 40.0, "n_items": 20, "degenerate": False})
     table = headline(pd.DataFrame(rows), None).set_index(["arm", "target"])
     found = table.loc["mnli"]["gain"]
     wanted = {"xnli": 7, "pawsx": 3, "mean": 5, "english": 9, "others": 1, "primary": -1}
