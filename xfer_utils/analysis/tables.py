@@ -58,12 +58,13 @@ def main_table(
     columns = [*(name for name in registry() if name in targets), *MEANS]
     grid = pd.MultiIndex.from_product([rows, columns], names=[ARM, "target"])
     cells = gains.set_index([ARM, "target"]).reindex(grid).reset_index()  # refuses duplicates
-    cells = cells.drop(columns=["model", "split", "chance"])  # they stand above the columns
+    cells = cells.drop(columns=["split", "chance"])  # they stand above the columns
     is_score, is_missing = cells[ARM] == BASELINE, cells["score"].isna()
     cells["state"] = np.select([is_missing, is_score], [NOT_RUN, "score"], "gain")
     cells["value"] = cells["gain"].mask(is_score, cells["score"]).astype(float)
     cells["same_data"] = cells["same_data"].eq(True)
     cells["above_chance"] = cells["above_chance"].ne(False)
+    cells["model"] = next(iter(gains["model"]), "")
     cells["row"], cells["column"] = cells[ARM].map(arms), cells["target"].map(task_title)
     why = [reasons.get(pair, "not in the study") for pair in grid]
     cells["reason"] = np.where(is_missing, why, "")
@@ -165,7 +166,13 @@ def _html_cell(cell: pd.Series) -> str:
         return f'<span class="not-run" title="{html.escape(cell["reason"])}">{value(cell)}</span>'
     strong = f"<b>{value(cell)}</b>" if cell["p_adjusted"] < 0.05 else value(cell)
     reach = bounds(cell["low"], cell["high"])
-    return strong + (f"<br><small>{reach}</small>" if reach else "")
+    shown = runs_link(cell["model"], cell[ARM], cell["target"], strong)
+    return shown + (f"<br><small>{reach}</small>" if reach else "")
+
+
+def runs_link(model: str, arm: str, target: str, shown: str) -> str:
+    """A cell's markup that leads, in the report, to the runs behind it."""
+    return f'<a href="#{html.escape(f"{model}.{arm}.{target}")}">{shown}</a>'
 
 
 def _html_head(head: pd.Series) -> str:
