@@ -1,4 +1,5 @@
-// Sorting and filtering of tables, and the way from a cell to its runs. Without it nothing is lost.
+// Sorting and filtering of tables, the way from a cell to its runs, terms explained where they
+// stand. Without it nothing is lost.
 "use strict";
 
 const text = (cell) => cell.innerText.trim();
@@ -66,6 +67,32 @@ function follow() {
   own[0]?.scrollIntoView({ block: "center" });
 }
 
+// Each term of the section `terms` is explained where it first stands in another section.
+function explain(part, meanings) {
+  const unseen = new Map(meanings);
+  const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node && unseen.size; node = walker.nextNode()) {
+    if (node.parentElement.closest("a, button, code, h1, h2, summary")) continue;
+    const names = [...unseen.keys()].sort((a, b) => b.length - a.length).join("|");
+    const match = node.data.match(new RegExp(`(?<![\\w-])(?:${names})(?![\\w-])`, "i"));
+    if (!match) continue;
+    const own = node.splitText(match.index);
+    own.splitText(match[0].length);
+    const note = document.createElement("abbr");
+    const term = match[0].toLowerCase();
+    Object.assign(note, { tabIndex: 0, title: unseen.get(term) });
+    own.replaceWith(note);
+    note.append(own);
+    unseen.delete(term);
+    walker.currentNode = own; // what is next is the rest
+  }
+}
+
+const meanings = new Map();
+for (const term of document.querySelectorAll("#terms ~ dl dt"))
+  meanings.set(term.textContent.toLowerCase(), term.nextElementSibling.textContent.replace(/\s+/g, " "));
+for (const part of document.querySelectorAll("header.front, main section:not(:has(#terms))"))
+  explain(part, meanings);
 for (const table of document.querySelectorAll(".table table")) {
   sortable(table);
   filterable(table);

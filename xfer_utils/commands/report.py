@@ -24,16 +24,13 @@ import nbformat
 import pandas as pd
 from bleach.css_sanitizer import CSSSanitizer
 from jinja2 import Environment, FileSystemLoader, Template
-from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
 
 from xfer_utils.analysis import tables
 from xfer_utils.runs.cost import duration
 from xfer_utils.runs.kinds import KINDS
-from xfer_utils.study import settings_file
 
 HERE = Path(__file__).parent
-GLOSSARY = HERE / "glossary.yaml"
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em h1 h2 h3 h4
 h5 h6 hr i img ins kbd li mark ol p pre s small span strong sub summary sup table tbody td tfoot th
 thead tr u ul math mrow mi mn mo mtext mspace msup msub msubsup mfrac msqrt mroot mover munder
@@ -79,8 +76,7 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page], **ab
     links = {page: path and path.relative_to(root).as_posix() for page, path in written.items()}
     files = {file for page in pages if page.kind == "summary" for file in page.files}
     about |= {"study": study, "links": links, "kinds": TITLES, **_parts(files)}
-    index, template = root / "index.html", _template()
-    page = template.render(about, title=study["title"], folder=root, glossary=glossary())
+    index, page = root / "index.html", _template().render(about, title=study["title"], folder=root)
     index.write_text(page, encoding="utf-8")
     return index
 
@@ -113,9 +109,7 @@ def _table(path: Path, files: Sequence[Path]) -> dict[str, Any]:
     own = [file for file in files if file.name.split(".")[0] == path.stem]
     forms = {file: DOWNLOADS[file.suffix] for file in own if file.suffix in DOWNLOADS}
     downloads = [(form, file.name, address(file.read_bytes())) for file, form in forms.items()]
-    title = re.search(r"gt_title[^>]*>([^<]*)", table[0])
-    about = {"name": path.stem, "title": html.unescape(title[1]) if title else path.stem}
-    return {**about, "html": clean(table[0]), "downloads": downloads}
+    return {"name": path.stem, "html": clean(table[0]), "downloads": downloads}
 
 
 def _figure(path: Path) -> tuple[str, str]:
@@ -128,24 +122,6 @@ def _figure(path: Path) -> tuple[str, str]:
 def address(content: bytes, kind: str = "text/plain") -> str:
     """Content as an address of its own."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def explained(markup: str) -> Markup:
-    """Harmless markup in which terms of the glossary are explained where they first stand."""
-    unseen = glossary()
-
-    def mark(match: re.Match) -> str:
-        meaning = unseen.pop(match[0].lower(), "")
-        note = f'<abbr tabindex="0" title="{html.escape(meaning)}">{match[0]}</abbr>'
-        return note if meaning else match[0]
-
-    terms = "|".join(map(re.escape, unseen))
-    return Markup(re.sub(rf"(?i)\b(?:{terms})\b(?![^<>]*>)", mark, str(markup)))  # not in tags
-
-
-def glossary() -> dict[str, str]:
-    """Terms and their meaning."""
-    return {term.lower(): text for term, text in settings_file.load(GLOSSARY).items()}
 
 
 def _render(page: Page, folder: Path) -> Path | None:
@@ -231,8 +207,7 @@ def _template() -> Template:
     light, dark = (style.get_style_defs(".highlight") for style in styles)
     own, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
-    environment.filters |= {"duration": duration, "explained": explained, "from": _from}
-    environment.filters |= {"number": tables.number, "address": address}
+    environment.filters |= {"duration": duration, "number": tables.number, "from": _from}
     style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
     mark = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     known = {"style": style, "script": script, "script_hash": mark}
