@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
-.PHONY: study smoke test test-slow test-all lab lint format
+.PHONY: study smoke encoders test test-slow test-all lab lint format
 
 study: $(STAMP)
 	$(BIN)/xfer run params/toy.yaml
@@ -16,6 +16,10 @@ study: $(STAMP)
 smoke: $(STAMP)
 	$(BIN)/xfer run params/smoke.yaml
 	$(BIN)/xfer report params/smoke.yaml
+
+encoders: $(STAMP)
+	$(BIN)/xfer run params/toy-encoder.yaml
+	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/toy-encoder/15_ship_encoders.ipynb -p ship True
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"

@@ -170,6 +170,50 @@ def test_mining_runs_may_predict_different_pairs():
     assert 0 < row.low < row.gain < row.high
 
 
+def test_any_arm_can_be_the_base():
+    """Better than another arm is a paired test against that arm."""
+    rng, study = np.random.default_rng(3), Study()
+    values = {name: 60 + rng.normal(0, 1, 3) for name in ("none", "mnli", "squad")}
+    for (name, own), seed in itertools.product(values.items(), range(3)):
+        study.add(name, "xnli", seed, ONES, own[seed])
+    row = study.gains(draws=20, base="squad").loc["mnli", "xnli"]
+    assert row.p == pytest.approx(dist.ttest_rel(values["mnli"], values["squad"]).pvalue)
+    assert row.base == pytest.approx(values["squad"].mean())
+
+
+def test_each_source_of_uncertainty_has_an_interval_of_its_own():
+    study, rng = Study(), np.random.default_rng(0)
+    for name, seed in itertools.product(("none", "mnli"), range(3)):
+        study.add(name, "xnli", seed, draw(rng, 0.5 + 0.2 * (name == "mnli"), languages=4))
+    row = study.gains().loc["mnli", "xnli"]
+    frame = pd.DataFrame(study.rows)
+    means = frame.groupby(["arm", "language"])["value"].mean()
+    gaps = (means["mnli"] - means["none"]).tolist()
+    assert (row.low_languages, row.high_languages) == pytest.approx(stats.t_interval(gaps)[1:3])
+    assert row.interval == "seeds" and (row.low_items, row.high_items) != (row.low, row.high)
+    assert row.low_items < row.gain < row.high_items
+    assert row.languages == "a,b,c,d"
+
+
+def test_equivalence_takes_an_interval_within_a_point():
+    study = Study()
+    for seed, gap in enumerate([0.1, -0.1, 0.2, 0.0, 0.1]):
+        study.add("none", "xnli", seed, ONES, 60.0).add("mnli", "xnli", seed, ONES, 60.0 + gap)
+        study.add("qqp", "xnli", seed, ONES, 60.0 + 20 * gap)
+    table = study.gains(draws=20)
+    assert table.loc["mnli", "xnli"].equivalent and not table.loc["qqp", "xnli"].equivalent
+    assert not table.loc["none", "xnli"].equivalent
+
+
+def test_a_constant_prediction_is_degenerate():
+    study = Study()
+    for name, predictions in (("none", ["x", "y", "x", "x"]), ("mnli", ["x", "x", "x", "x"])):
+        study.add(name, "xnli", 0, ONES)
+        study.tables[f"{name}-xnli-0", "xnli"]["prediction"] = ["x", "y", "x", "y", *predictions]
+    table = study.gains(draws=20)
+    assert table.loc["mnli", "xnli"].degenerate and not table.loc["none", "xnli"].degenerate
+
+
 def test_unknown_chance_counts_as_zero():
     zeros = np.zeros((2, 4), dtype=int)
     table = (
@@ -194,7 +238,7 @@ def test_what_is_refused():
         Study().add("none", "xnli", 0, ONES).add("mnli", "xnli", 0, ONES[:1]).gains()
     with pytest.raises(ValueError, match="two main scores of m, none, xnli, 0"):
         Study().add("none", "xnli", 0, ONES).add("none", "xnli", 0, ONES).gains()
-    with pytest.raises(ValueError, match="no target has a score of the baseline 'none'"):
+    with pytest.raises(ValueError, match="no target has a score of the base arm 'none'"):
         Study().add("mnli", "xnli", 0, ONES).gains()
 
 

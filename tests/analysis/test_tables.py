@@ -8,7 +8,7 @@ from xfer_utils.analysis import table_files, tables
 
 COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
 COLUMNS += ["low", "high", "interval", "n_seeds", "n_items", "p", "p_adjusted"]
-COLUMNS += ["same_data", "above_chance"]
+COLUMNS += ["same_data", "above_chance", "degenerate", "languages"]
 ARMS = {"none": "none", "anli_plus": "ANLI+", "mnli": "MNLI", "qqp": "QQP", "ccg": "CCG"}
 ARMS |= {"multi": "multi-task"}
 HOSTILE = (
@@ -24,7 +24,7 @@ def line(intermediate, target, **more):
     head = {"model": "m", "arm": intermediate, "target": target}
     values = {"score": 50.0, "base": 48.0, "gain": 2.0, "low": 0.5, "high": 3.5}
     counts = {"interval": "test items", "n_seeds": 1, "n_base_seeds": 3, "n_items": 1200}
-    marks = {"same_data": False, "above_chance": True}
+    marks = {"same_data": False, "above_chance": True, "degenerate": False, "languages": "de,en"}
     return head | values | counts | marks | {"chance": 33.3, "split": "dev"} | more
 
 
@@ -104,6 +104,45 @@ def test_notes_say_what_the_marks_mean_only_where_they_stand(gains):
     clean = gains.assign(same_data=False, above_chance=True, p_adjusted=1.0)
     notes = " ".join(table_of(clean).notes)
     assert not any(mark in notes for mark in ("†", "Grey", "Bold"))
+
+
+def test_notes_say_which_languages_and_how_retrieval_counts(gains):
+    table = table_of(gains.assign(languages=["de", "de,en", "", "", "de,en", "de", "", ""]))
+    notes = " ".join(table.notes)
+    assert "English included (but not in Tatoeba)" in notes and "equally near" in notes
+    assert "Mining" not in notes and "‡" not in notes
+    heads = table.heads.set_index("column")["languages"]
+    assert heads.to_dict() == {
+        "XNLI": "2 of 15 languages",
+        "Tatoeba": "1 of 36 languages",
+        "mean": "",
+        "mean without same data": "",
+    }
+    assert "2 of 15 languages" in tables.great_table(table).as_raw_html()
+    mined = gains.replace({"target": {"tatoeba": "bucc2018"}})
+    assert "would extract every pair" in " ".join(table_of(mined).notes)
+    without = " ".join(table_of(gains.assign(languages="de")).notes)
+    assert "its languages, without English" in without
+
+
+def test_a_degenerate_cell_is_marked_behind_the_star(gains):
+    marked = gains.assign(degenerate=gains["arm"].eq("mnli") & gains["target"].eq("xnli"))
+    table = table_of(marked)
+    assert (
+        table_files.wide(table)
+        .set_index("intermediate task")
+        .loc["MNLI", "XNLI"]
+        .startswith("−1.2*†‡ [")
+    )
+    assert "‡ degenerate" in " ".join(table.notes)
+
+
+def test_equal_gaps_have_a_note_and_no_interval(gains):
+    equal = gains["arm"].eq("none") & gains["target"].eq("xnli")
+    gone = gains.assign(low=gains["low"].mask(equal), high=gains["high"].mask(equal))
+    table = table_of(gone)
+    assert "No interval: the same gap" in " ".join(table.notes)
+    assert table_files.wide(table).set_index("intermediate task").loc["none", "XNLI"] == "48.0"
 
 
 def test_two_models_or_two_scores_for_a_cell_are_refused(gains):

@@ -1,6 +1,5 @@
 """Batches: every unit once an epoch, one task a batch, and an order that only seed and epoch decide."""
 
-import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -44,11 +43,10 @@ def epoch(sampler, number):
     size=st.integers(1, 9),
     seed=st.integers(0, 5),
     number=st.integers(0, 3),
-    batching=st.sampled_from(["length", "random"]),
 )
-def test_an_epoch(sizes, size, seed, number, batching):
+def test_an_epoch(sizes, size, seed, number):
     tasks = [made_up(lengths) for lengths in sizes]
-    sampler = Batches(tasks, size, seed, batching)
+    sampler = Batches(tasks, size, seed)
     found = epoch(sampler, number)
     assert len(found) == len(sampler)
     seen = Counter(unit for batch in found for unit in batch)
@@ -57,9 +55,7 @@ def test_an_epoch(sizes, size, seed, number, batching):
     }
     for batch in found:
         assert len({task for task, _ in batch}) == 1 and 1 <= len(batch) <= size
-    assert found == epoch(Batches(tasks, size, seed, batching), number), (
-        "a pure function of seed and epoch"
-    )
+    assert found == epoch(Batches(tasks, size, seed), number), "a pure function of seed and epoch"
     epoch(sampler, number + 1)
     assert found == epoch(sampler, number), "whatever was asked before"
 
@@ -83,33 +79,6 @@ def test_a_cap_draws_other_units_in_another_epoch():
     sampler = Batches([made_up([3] * 100)], 10, 0, cap=30)
     drawn = [{unit for batch in epoch(sampler, number) for unit in batch} for number in range(4)]
     assert all(len(units) == 30 for units in drawn) and len(set().union(*drawn)) > 60
-
-
-def test_batching_by_length_saves_padding_and_stays_random():
-    lengths = np.random.default_rng(0).integers(1, 60, 400)
-    task = made_up(lengths)
-
-    def padding(batching):
-        found = [[unit for _, unit in batch] for batch in epoch(Batches([task], 8, 0, batching), 0)]
-        return sum(
-            len(units) * lengths[units].max() - lengths[units].sum() for units in found
-        ), found
-
-    by_length, found = padding("length")
-    assert by_length < 0.25 * padding("random")[0]
-    order = [lengths[units].max() for units in found]
-    assert order != sorted(order) and order != sorted(order, reverse=True)
-
-
-def test_a_small_set_is_not_cut_into_the_same_batches_again():
-    """Few rows that share a batch by length share one again in the next epoch."""
-    sampler = Batches([made_up(np.random.default_rng(0).integers(5, 20, 400))], 32, 0, "length")
-
-    def mates(number):
-        batches = [[unit for _, unit in batch] for batch in epoch(sampler, number)]
-        return {frozenset(pair) for units in batches for pair in itertools.combinations(units, 2)}
-
-    assert len(mates(0) & mates(1)) < 0.3 * len(mates(0))
 
 
 @KEPT

@@ -169,7 +169,7 @@ HOSTILE = [
     ("key: " + "[" * 5000, "nested too deeply"),
     ("key: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ("a: &a [1, 1]\nb: &b [*a, *a]\ntitle: [*b, *b]", "valid string"),
-    ("title: &a {b: *a}", "valid string"),
+    ("title: &a {b: *a}", "aliases"),
     ('a: "x\0"', "not valid YAML"),
     ('extends: "a\\0b"\nname: x', "null byte"),
     (f"extends: {'x' * 4000}\nname: x", "too long"),
@@ -206,8 +206,13 @@ def test_a_missing_file_offers_its_neighbour(write):
     assert "Did you mean `mine.yaml`?" in refused(path.with_name("mime.yaml"))
     assert "no such file" in refused(path.parent / "elsewhere" / "mine.yaml")
     told = refused(SMOKE.with_name("nope.yaml"))
-    assert "nope.yaml: no such file. Known: base.yaml, " in told, "only the ending is like smoke.yaml"
-    assert refused(path.parent) == f"{path.parent}: is a folder. Name a study file in it. Known: mine.yaml."
+    assert "nope.yaml: no such file. Known: base.yaml, " in told, (
+        "only the ending is like smoke.yaml"
+    )
+    assert (
+        refused(path.parent)
+        == f"{path.parent}: is a folder. Name a study file in it. Known: mine.yaml."
+    )
 
 
 def test_extends_merges_section_by_section(write):

@@ -12,21 +12,25 @@ from great_tables import GT, loc, style
 from xfer_utils.analysis import tables
 from xfer_utils.analysis.published import NOT_AVAILABLE
 from xfer_utils.analysis.stats import ARM
-from xfer_utils.analysis.tables import NOT_RUN, MainTable, bounds, framed, great_table, value
+from xfer_utils.analysis.tables import NOT_RUN, MainTable, framed, great_table, value
 
 
 def _plain(cell: pd.Series) -> str:
     """A cell as plain text: value, marks and interval."""
     if cell["state"] == NOT_RUN:
         return value(cell)
-    text = value(cell).removesuffix("†") + "*" * (cell["p_adjusted"] < 0.05)
-    parts = (text + "†" * cell["same_data"], bounds(cell["low"], cell["high"]))
+    text = value(cell)
+    if cell["p_adjusted"] < 0.05:
+        digits = text.rstrip("†‡")
+        text = digits + "*" + text.removeprefix(digits)
+    parts = (text, cell["reach"])
     return " ".join([*filter(None, parts), *([] if cell["above_chance"] else ["(chance)"])])
 
 
 def wide(table: MainTable) -> pd.DataFrame:
     """The table as text: a row for each arm, above them what each column was measured on."""
-    heads = table.heads.set_index("column")[["split", "items", "chance"]].T
+    heads = table.heads.set_index("column")[["split", "languages", "items", "chance"]].T
+    heads = heads.drop(index=[] if heads.loc["languages"].any() else "languages")
     cells = table.cells.assign(text=table.cells.apply(_plain, axis=1))
     body = cells.pivot(index=ARM, columns="column", values="text")
     body = body.loc[cells[ARM].unique(), heads.columns].set_axis(cells["row"].unique())

@@ -18,7 +18,7 @@ from xfer_utils.runs.cost import duration
 from xfer_utils.runs.engines import Progress
 from xfer_utils.runs.kinds import KINDS
 from xfer_utils.runs.plan import Plan, Run, runs_folder
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
 MINUTE, DAY = 60.0, 86400.0
 
@@ -201,6 +201,8 @@ def _state(run: Run, claims: Claims) -> tuple[str, str]:
     if claims.running(run.id):
         holder = claims.holder(run.id)
         return "running", f"  ({holder['host']}, process {holder['process']})"
+    if fault := records.fault(run.folder):
+        return "waiting", f"\n         {fault}: it will be made again"
     error = run.folder / engines.ERROR
     if error.exists():
         message = engines.last_line(error.read_text(encoding="utf-8"))
@@ -217,7 +219,7 @@ def clean(plan: Plan, delete: bool) -> str:
     old = {
         folder: folder.name
         for folder in sorted(runs_folder().glob("*"))
-        if _slug(folder.name) in slugs and folder.name not in used
+        if _slug(folder.name).removeprefix(kept.ASIDE) in slugs and folder.name not in used
     }
     left = {plan.runs[run_id].folder / "checkpoints": run_id for run_id in plan.done()}
     left = {folder: run_id for folder, run_id in left.items() if folder.exists()}

@@ -19,19 +19,22 @@ DROPOUTS = (
 
 @dataclass
 class Padded:
-    """Hidden states of padded rows, as heads ask for them; another layout has the same methods."""
+    """Hidden states of padded rows, as heads ask for them."""
 
     hidden: torch.Tensor
     mask: torch.Tensor
     positions: torch.Tensor | None = None
 
     def vectors(self, pooling: str) -> torch.Tensor:
-        """One vector per row: of its first token, of its last real one, or the mean."""
+        """One vector per row: of its first token, of its last real one, the mean or the maxima."""
         if pooling == "first":
             return self.hidden[:, 0]
         if pooling == "last":
             rows = torch.arange(len(self.hidden), device=self.hidden.device)
             return self.hidden[rows, self.mask.sum(1) - 1]
+        if pooling == "max":
+            padding = ~self.mask.bool()[:, :, None]
+            return self.hidden.masked_fill(padding, torch.finfo(self.hidden.dtype).min).amax(1)
         weights = self.mask[:, :, None].to(self.hidden.dtype)
         return (self.hidden * weights).sum(1) / weights.sum(1)
 

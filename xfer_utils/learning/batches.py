@@ -8,21 +8,16 @@ import torch
 from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-
-# Batches whose rows are sorted by length together: enough to save padding, few enough to be random.
-POOL = 50
-POOLS = 4  # an epoch has this many pools at least, or its batches would be the same ones again
+from xfer_utils.learning import packing
 
 
 class Batches(torch.utils.data.Sampler):
     """Lists of (task number, unit); an epoch visits min(units, cap) units of each task."""
 
-    def __init__(
-        self, tasks: list[Features], size: int, seed: int, batching: str = "random", cap: int = 0
-    ) -> None:
-        self.lengths = [np.maximum.reduceat(task.lengths, task.units[:-1]) for task in tasks]
-        self.counts = [min(len(part), cap or len(part)) for part in self.lengths]
-        self.size, self.seed, self.batching, self.epoch = size, seed, batching, 0
+    def __init__(self, tasks: list[Features], size: int, seed: int, cap: int = 0) -> None:
+        self.units = [len(task.units) - 1 for task in tasks]
+        self.counts = [min(units, cap or units) for units in self.units]
+        self.size, self.seed, self.epoch = size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer at the start of an epoch."""
@@ -34,24 +29,20 @@ class Batches(torch.utils.data.Sampler):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         batches = []
-        for number, (lengths, count) in enumerate(zip(self.lengths, self.counts, strict=True)):
-            units = rng.permutation(len(lengths))[:count]
-            for batch in self._cut(units, lengths):
-                batches.append([(number, int(unit)) for unit in batch])
+        for number, (units, count) in enumerate(zip(self.units, self.counts, strict=True)):
+            drawn = [(number, int(unit)) for unit in rng.permutation(units)[:count]]
+            batches += [drawn[at : at + self.size] for at in range(0, count, self.size)]
         yield from (batches[place] for place in rng.permutation(len(batches)))
-
-    def _cut(self, units: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        if self.batching == "length":
-            pool = self.size * min(POOL, max(1, len(units) // (POOLS * self.size)))
-            pools = [units[i : i + pool] for i in range(0, len(units), pool)]
-            units = np.concatenate([p[np.argsort(-lengths[p], kind="stable")] for p in pools])
-        return [units[i : i + self.size] for i in range(0, len(units), self.size)]
 
 
 def collate(
-    task: str, features: Features, units: list[int], pad: int, masking: Masking | None = None
-) -> dict:
-    """The model's input for some training units of one task, and what it is to learn."""
+    task: str, features: Features, units: list[int], pad: int, masking: Masking | None = None,
+    per_token: int = 0,
+) -> dict:  # fmt: skip
+    """The model's input for some training units of one task, and what it is to learn.
+
+    With what a token costs beside attention (packing.plan), packed where that is cheaper.
+    """
     bounds = features.units
     rows = np.concatenate([np.arange(bounds[unit], bounds[unit + 1]) for unit in units])
     targets = base.of(features.format).targets(features, rows, units, masking)
@@ -61,6 +52,8 @@ def collate(
     if "wanted" in targets:
         tokens = torch.nonzero(batch["attention_mask"].ravel()).ravel()
         targets["positions"] = tokens.numpy()[targets.pop("wanted")]
+    if per_token and (packed := packing.plan(inputs.lengths, per_token)) is not None:
+        targets["packed"] = packed
     return {"task": task, **batch, **{key: torch.from_numpy(targets[key]) for key in targets}}
 
 

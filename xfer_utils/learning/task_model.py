@@ -10,7 +10,7 @@ from torch import nn
 from transformers import set_seed
 
 from xfer_utils.formats import base, heads
-from xfer_utils.learning import encoders
+from xfer_utils.learning import encoders, packing
 from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
@@ -35,13 +35,21 @@ class TaskModel(nn.Module):
     def forward(
         self, task: str, input_ids: torch.Tensor, attention_mask: torch.Tensor,
         labels: torch.Tensor | None = None, positions: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None, packed: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:  # fmt: skip
-        """Logits, and the loss where labels are given; `positions` are the tokens to be read."""
-        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types)
+        """Logits, and the loss where labels are given; `positions` are the tokens to be read.
+
+        With `packed`, the encoder reads the batch in that layout (packing.plan).
+        """
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if packed is None:
+            hidden = self.encoder(**inputs).last_hidden_state
+        else:
+            hidden = packing.states(self.encoder, inputs, packed)
         head = self.heads[task]
-        outputs = head(heads.Padded(output.last_hidden_state, attention_mask, positions))
+        outputs = head(heads.Padded(hidden, attention_mask, positions))
         if labels is None:
             return {"logits": outputs}
         logits = head.decisions(outputs, len(labels))
@@ -66,9 +74,11 @@ def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
     if job.tuning == "lora":
         encoder = encoders.with_lora(encoder, job.lora_rank)
+    encoders.freeze(encoder, job.freeze)
     formats = {name: task(name).format for name in tasks}
     labels = {name: data.labels(name) for name in tasks}
-    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
+    model = TaskModel(encoder, formats, labels, job.precision)
+    return encoders.rounded(model, job.numerics).to(encoders.device())
 
 
 def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]) -> None:

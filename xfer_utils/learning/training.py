@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-from xfer_utils.learning import batches, encoders
+from xfer_utils.learning import batches, encoders, packing
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.data import Data
@@ -27,7 +28,9 @@ def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, F
     """The job's data, and its tasks' English training examples, cleaned, as token ids."""
     tokenizer = encoders.load_tokenizer(job.parent)
     spare = job.dev_examples if job.select == "english_dev" else 0
-    data = Data(job.source, job.world, job.splits, tokenizer, job.held_out, spare)
+    held_out = {"held_out": job.held_out, "spare": spare}
+    mixed = {"mixture": job.mixture, "seed": job.seed}
+    data = Data(job.source, job.world, job.splits, tokenizer, **held_out, **mixed)
     how = {"most": job.max_examples, "clean": True, **job.row_size}
     return data, {name: data.features(name, "train", **how) for name in tasks}
 
@@ -46,15 +49,17 @@ def dev_mean(
 class Units(torch.utils.data.Dataset):
     """Training units of several tasks; asked for a whole batch, it answers with model input."""
 
-    def __init__(self, tasks: dict, tokenizer: Any, sampler: batches.Batches, masked: float):
-        self.tasks, self.sampler = list(tasks.items()), sampler
+    def __init__(
+        self, tasks: dict, tokenizer: Any, sampler: batches.Batches, masked: float, per_token: int
+    ) -> None:
+        self.tasks, self.sampler, self.per_token = list(tasks.items()), sampler, per_token
         self.pad, self.masking = tokenizer.pad_token_id, Masking.of(tokenizer, masked)
 
     def __getitems__(self, indices: list[tuple[int, int]]) -> dict:
         number, units = indices[0][0], [unit for _, unit in indices]
         seed = (self.sampler.seed, self.sampler.epoch, number, units[0])
         masking = replace(self.masking, seed=seed)
-        return batches.collate(*self.tasks[number], units, self.pad, masking)
+        return batches.collate(*self.tasks[number], units, self.pad, masking, self.per_token)
 
 
 class BatchTrainer(Trainer):
@@ -63,6 +68,7 @@ class BatchTrainer(Trainer):
     def __init__(self, *, units: Units, progress: Progress, dev_score: Callable, **kwargs: Any):
         super().__init__(eval_dataset=units, **kwargs)
         self.units, self.progress, self.dev_score = units, progress, dev_score
+        self.tally = packing.Tally()
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
@@ -72,6 +78,7 @@ class BatchTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
+        self.tally.add(inputs)
         loss = model(**inputs)["loss"]
         self.progress.loss = loss.detach()
         return loss
@@ -109,15 +116,17 @@ def train(
     run's last checkpoint where there is one.
     """
     features, size = list(tasks.values()), settings.batch_size
-    sampler = batches.Batches(features, size, seed, settings.batching, cap)
+    sampler = batches.Batches(features, size, seed, cap)
+    per_token = _cost_per_token(model, features, tokenizer) if settings.layout == "packed" else 0
     set_seed(seed)
-    start = _start_hash(model, tasks, settings, [seed, cap, masked])
+    start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
     callbacks = [_Moments(settings.checkpoint_minutes), *callbacks, progress]
     if settings.select == "english_dev":
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
-        units=Units(tasks, tokenizer, sampler, masked), progress=progress, dev_score=dev_score,
+        units=Units(tasks, tokenizer, sampler, masked, per_token), progress=progress,
+        dev_score=dev_score,
         model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
@@ -133,8 +142,25 @@ def train(
         "examples": steps * size * settings.accumulation,
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
+        "layout": "packed" if per_token else "padded",
+        **trainer.tally.summary(),
         "losses": [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row],
     }
+
+
+def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) -> int:
+    """What packing.plan is to know of the encoder, in tokens attended to; 0: it cannot pack.
+
+    It is tried on a long, a middling and a short row: a window of attention, say, would show on
+    the longest row if on any.
+    """
+    part = max(features, key=lambda part: part.lengths.max())
+    rows = np.argsort(part.lengths)[[0, len(part) // 2, -1]]
+    inputs = batches.padded(part.take(rows), tokenizer.pad_token_id)
+    inputs = {name: tensor.to(encoders.device()) for name, tensor in inputs.items()}
+    # Per token and layer, 24 width^2 operations beside attention's 4 width for each token seen.
+    able = packing.works(model.encoder, inputs)
+    return 6 * model.encoder.config.hidden_size if able else 0
 
 
 def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -> str:

@@ -8,6 +8,7 @@ those outside the word embeddings.
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from xfer_utils.study import params, paths, settings_file
 CARD_FLOPS = 2.0e13  # assumed: what kernels that share a 24 GB card sustain together, in bf16
 SUSTAINED = 0.3  # of the rate of large matrix products: 0.2 to 0.4 on a CPU with the toy's encoder
 START_SECONDS = 1.0
-PADDING = {"random": 1.25, "length": 1.0}  # work per real token: 1.12 to 1.35 (notebook 96)
+PADDING = {"packed": 1.0, "padded": 1.25}  # work per real token; padded, 1.12 to 1.35 were measured
 # Per parameter: weight, gradient and two moments in fp32, the weight in bf16; LoRA has no more
 # than the weights. Per token of a batch, layer and unit of width, kept for the backward pass:
 # counted under autocast to bf16 with XLM-R base (0.65 MB a token) and Large (1.75 MB).
@@ -132,7 +133,7 @@ def wall_seconds(plan: Plan, seconds: Mapping[str, float], lanes: int) -> float:
 def effort(parameters: Mapping[str, Any], counts: Counts) -> float:
     """FLOPs of a run per parameter of its model."""
     factor = 4 if parameters.get("tuning") == "lora" else 6
-    trained = training_tokens(parameters, counts) * PADDING[parameters.get("batching", "length")]
+    trained = training_tokens(parameters, counts) * PADDING[parameters.get("layout", "packed")]
     return factor * trained + 2 * evaluation_tokens(parameters, counts)
 
 
@@ -191,7 +192,8 @@ def _like(run_id: str, runs: Mapping[str, tuple[str, dict, list[str]]]) -> str |
         if parents[0] not in runs:
             return None
         _, parameters, parents = runs[parents[0]]
-    settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir")}
+    settings = {k: v for k, v in parameters.items() if k not in ("seed", "run_dir", "numerics")}
+    settings["load"] = re.sub(r"-s\d+$", "", settings["load"])  # shipped for another seed
     return json.dumps([kind, settings], sort_keys=True)
 
 

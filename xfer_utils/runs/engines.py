@@ -12,7 +12,7 @@ from pathlib import Path
 from xfer_utils.runs import codehash, records
 from xfer_utils.runs.claims import Claims
 from xfer_utils.runs.plan import Plan, Run, differing
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
@@ -146,6 +146,8 @@ class Launcher:
             _remove(run.folder / "checkpoints")
             self.claims.release(run.id)
             return
+        if fault := records.fault(run.folder):
+            kept.set_aside(run.folder, fault)
         self.progress.elsewhere.discard(run.id)
         self.waiting.remove(run.id)
         self.progress.running[run.id] = time.time()

@@ -39,16 +39,16 @@ class Kind:
 
 ALL = (
     Kind(
-        name="encoder", version=1, notebook="10_encoder.ipynb", job=EncoderJob,
+        name="encoder", version=2, notebook="10_encoder.ipynb", job=EncoderJob,
         phase="phase 1", title="Encoders", keeps=("encoder",),
     ),
     Kind(
-        name="intermediate", version=1, notebook="20_intermediate.ipynb", job=IntermediateJob,
+        name="intermediate", version=2, notebook="20_intermediate.ipynb", job=IntermediateJob,
         phase="phase 2", title="Intermediate training", keeps=("encoder", "predictions"),
         trained="tasks",
     ),
     Kind(
-        name="target", version=1, notebook="30_target.ipynb", job=TargetJob,
+        name="target", version=2, notebook="30_target.ipynb", job=TargetJob,
         phase="phase 3", title="Target training and evaluation",
         keeps=("encoder", "model", "predictions"), trained="train_task", evaluated="targets",
     ),

@@ -1,0 +1,96 @@
+"""Packed batches: sequences end to end in rows of real tokens, each of them seeing only itself.
+
+A batch stays what padding makes of it. Where packing is cheaper it has one tensor more: `packed`
+[rows, width] says which token of the padded batch the encoder reads in each place (-1: none). The
+states return to their padded places, so heads see no difference and predict what they would.
+"""
+
+import heapq
+from typing import Any
+
+import numpy as np
+import torch
+
+from xfer_utils.learning import encoders
+
+# Packing has costs of its own (the mask, the way there and back): it has to save this share.
+WORTH = 0.9
+TOLERANCE = 1e-4  # of a state's norm; float32 rounds to some 1e-6
+
+
+def plan(lengths: np.ndarray, per_token: int) -> np.ndarray | None:
+    """The rows of a batch with sequences of these lengths; None where padding is cheaper.
+
+    There are as few rows as could hold the tokens if the longest sequence filled one. From long to
+    short, each sequence goes to the emptiest row. A token costs `per_token` and attention to its
+    whole row, counted in tokens.
+    """
+    longest = int(lengths.max())
+    filled = [(0, row) for row in range(-(-int(lengths.sum()) // longest))]
+    begins = np.empty((len(lengths), 2), np.int64)
+    for sequence in np.argsort(-lengths, kind="stable"):
+        used, row = filled[0]
+        begins[sequence] = row, used
+        heapq.heapreplace(filled, (used + int(lengths[sequence]), row))
+    width = max(filled)[0]
+    padded = len(lengths) * longest * (per_token + longest)
+    if len(filled) * width * (per_token + width) > WORTH * padded:
+        return None
+    packed = np.full((len(filled), width), -1, np.int64)
+    for sequence, (row, begin) in enumerate(begins):
+        length = lengths[sequence]
+        packed[row, begin : begin + length] = sequence * longest + np.arange(length)
+    return packed
+
+
+def states(encoder: Any, inputs: dict[str, torch.Tensor], packed: torch.Tensor) -> torch.Tensor:
+    """The encoder's last states of a padded batch that it reads packed, in their padded places."""
+    shape = inputs["input_ids"].shape
+    read = {name: inputs[name].flatten()[packed] for name in inputs if name != "attention_mask"}
+    # What fills up a row is one more sequence, the one before the first: -1 // n is -1.
+    sequence, position = packed // shape[1], packed % shape[1]
+    apart = sequence[:, None, :, None] != sequence[:, None, None, :]
+    mask = torch.zeros(apart.shape, dtype=encoder.dtype, device=packed.device)
+    mask.masked_fill_(apart, torch.finfo(mask.dtype).min)
+    position = position + encoders.first_position(encoder.config)
+    output = encoder(attention_mask=mask, position_ids=position, **read)
+    hidden = output.last_hidden_state.flatten(0, 1)
+    places = torch.where(packed < 0, shape.numel(), packed).flatten()
+    whole = hidden.new_zeros(shape.numel() + 1, hidden.shape[1]).index_copy(0, places, hidden)
+    return whole[:-1].view(*shape, -1)
+
+
+@torch.no_grad()
+def works(encoder: Any, inputs: dict[str, torch.Tensor]) -> bool:
+    """Whether the encoder has the same states for a padded batch when it reads it as one row.
+
+    Many architectures know no positions or no mask that restart within a row, or do not heed them.
+    """
+    encoder.eval()
+    mask = inputs["attention_mask"].bool()
+    padded = encoder(**inputs).last_hidden_state[mask]
+    try:
+        packed = states(encoder, inputs, mask.flatten().nonzero().T)[mask]
+    except (TypeError, ValueError, RuntimeError, IndexError):
+        return False
+    return bool(((packed - padded).norm(dim=1) < TOLERANCE * padded.norm(dim=1)).all())
+
+
+class Tally:
+    """Counts what a training laid out, without waiting for the device."""
+
+    def __init__(self) -> None:
+        self.batches = self.packed = self.laid_out = self.real = 0
+
+    def add(self, inputs: dict[str, Any]) -> None:
+        """One more batch."""
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
+        self.batches += 1
+        self.packed += packed is not None
+        self.laid_out += (mask if packed is None else packed).numel()
+        self.real = self.real + mask.sum()
+
+    def summary(self) -> dict[str, float]:
+        """The share of batches that were packed, real tokens, and those that were computed."""
+        share = round(self.packed / max(1, self.batches), 3)
+        return {"packed": share, "tokens": int(self.real), "tokens_laid_out": self.laid_out}
