@@ -74,7 +74,10 @@ class Browser:
         self.show(size, dark=dark)
         self.call("Page.navigate", url=path.as_uri())
         for _ in range(300):
-            if self.ask("document.readyState") == "complete" and self.ask("location.href") != "about:blank":
+            if (
+                self.ask("document.readyState") == "complete"
+                and self.ask("location.href") != "about:blank"
+            ):
                 return
             time.sleep(0.05)
         raise TimeoutError(path)
