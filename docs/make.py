@@ -85,9 +85,13 @@ def licences_page() -> str:
     for task in registry().values():
         for hub in filter(None, (task.hub, task.hub_xtreme_r)):
             rows.append([task.title, role(task), f"`{hub.id}`", hub.licence, hub.note])
-    return NOTE.format("the registry") + LICENCES + "\n" + "\n".join(
-        f"| {' | '.join(row)} |" for row in rows
-    ) + "\n"
+    return (
+        NOTE.format("the registry")
+        + LICENCES
+        + "\n"
+        + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        + "\n"
+    )
 
 
 def role(task: Task) -> str:
