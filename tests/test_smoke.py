@@ -12,7 +12,7 @@ import pytest
 from conftest import SMOKE, environment, records_of, scores_of, study_file, xfer
 
 from xfer_utils.analysis import results
-from xfer_utils.runs import identity
+from xfer_utils.runs import identity, records
 
 RUNS = 20
 
@@ -167,6 +167,7 @@ def age(outputs, slug):
     (folder,) = (outputs / "runs").glob(f"{slug}-*")
     record = json.loads((folder / "result.json").read_text())
     record["code"]["xfer_utils.learning.training"] = "older"
+    record["seal"] = records._seal(record)
     (folder / "result.json").write_text(json.dumps(record))
     return record["id"]
 

@@ -11,7 +11,7 @@ from xfer_utils.study.languages import languages
 
 COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
 COLUMNS += ["low", "high", "interval", "n_seeds", "n_items", "p", "p_adjusted"]
-COLUMNS += ["same_data", "above_chance"]
+COLUMNS += ["same_data", "above_chance", "degenerate", "languages"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from xfer_utils.analysis import findings
 
 CELL = {"gain": 1.23, "low": 0.4, "high": 2.1, "interval": "seeds", "n_seeds": 3}
+CELL |= {"equivalent": False}
 ESTIMAND = "gain over none"
 
 
@@ -26,6 +27,17 @@ def test_one_run_has_no_interval_whatever_its_items_say():
     finding = of(interval="test items", n_seeds=1, p_adjusted=math.nan)
     assert finding.verdict == "one run" and finding.interval is None
     assert "[" not in finding.sentence and "one run" in finding.sentence
+
+
+def test_equivalence_is_a_verdict_of_its_own_where_no_gain_is_shown():
+    finding = of(gain=0.2, low=-0.5, high=0.9, equivalent=True, p_adjusted=0.4)
+    assert finding.verdict == "equivalent" and "less than 1 point either way" in finding.sentence
+    assert of(equivalent=True).verdict == "gain"
+
+
+def test_equal_gaps_of_all_seeds_show_nothing():
+    finding = of(low=math.nan, high=math.nan, p_adjusted=math.nan)
+    assert (finding.verdict, finding.interval) == ("not shown", None)
 
 
 def test_the_sentence_is_made_from_the_numbers():
@@ -58,7 +70,7 @@ def test_a_summary_replaces_its_own_findings_and_no_others(tmp_path):
     assert findings.read(tmp_path) == [of(), other]
     rows = json.loads((tmp_path / "findings.json").read_text())
     assert set(rows[0]) == {
-        *("summary", "estimand", "estimate", "interval", "verdict", "sentence"),
+        *("summary", "estimand", "estimate", "interval", "verdict", "sentence", "declared"),
     }  # fmt: skip
     findings.write(tmp_path, "60", [])
     assert findings.read(tmp_path) == [of()]

@@ -10,7 +10,7 @@ from scipy import stats as dist
 from statsmodels.stats.multitest import multipletests
 
 from xfer_utils.analysis import stats
-from xfer_utils.analysis.tables import main_table
+from xfer_utils.analysis.tables import headline, main_table
 
 
 class Study:
@@ -130,7 +130,7 @@ def test_missing_cells_stay_out_and_take_their_mean_with_them():
     assert "udpos" not in table.index.get_level_values(1)
     arms = {"none": "none", "mnli": "MNLI", "qqp": "QQP"}
     shown = main_table(table.reset_index(), arms, {("qqp", "pawsx"): "time"}, "Gains")
-    assert set(shown.heads.target) == {"xnli", "pawsx", "mean", "mean_other"}
+    assert set(shown.heads.target) == {"xnli", "pawsx", "mean"}
 
 
 def test_mean_other_leaves_same_data_out_on_both_sides():
@@ -140,6 +140,30 @@ def test_mean_other_leaves_same_data_out_on_both_sides():
     mean, other = table.loc["mnli", "mean"], table.loc["mnli", "mean_other"]
     assert (mean.score, mean.base, mean.gain) == pytest.approx((70.5, 55, 15.5))
     assert (other.score, other.base, other.gain) == pytest.approx((61, 60, 1))
+
+
+def test_the_headline_tells_english_from_the_other_languages():
+    """Gains of MNLI: English +10 and German +2 on XNLI (same data), +6 and -2 on PAWS-X."""
+    rows, gained = (
+        [],
+        {("xnli", "en"): 10, ("xnli", "de"): 2, ("pawsx", "en"): 6, ("pawsx", "de"): -2},
+    )
+    for (target, language), arm, seed in itertools.product(gained, ["none", "mnli"], range(3)):
+        row = {"run": f"{arm}-{target}-{seed}", "model": "m", "arm": arm, "target": target}
+        row |= {"seed": seed, "language": language, "split": "validation", "main": True}
+        value = 50 + seed + (gained[target, language] + seed if arm == "mnli" else 0)
+        row |= {"value": value, "chance": 33.3, "same_data": (arm, target) == ("mnli", "xnli")}
+        rows.append(row | {"item_bound": 40.0, "n_items": 20, "degenerate": False})
+    table = headline(pd.DataFrame(rows), None).set_index(["arm", "target"])
+    found = table.loc["mnli"]["gain"]
+    wanted = {"xnli": 7, "pawsx": 3, "mean": 5, "english": 9, "others": 1, "primary": -1}
+    assert found.to_dict() == pytest.approx(wanted), "a seed more adds 1 on average"
+    assert table.loc["mnli"]["n_items"].to_dict() == {
+        **dict.fromkeys(["xnli", "pawsx"], 20), "mean": 2, "english": 2, "others": 2, "primary": 1,
+    }  # fmt: skip
+    gaps = dist.ttest_1samp([-2, -1, 0], 0)
+    assert table.loc[("mnli", "primary"), "p"] == pytest.approx(gaps.pvalue)
+    assert table.loc[("none", "xnli"), "above_chance"]
 
 
 def test_mining_runs_may_predict_different_pairs():
@@ -170,6 +194,50 @@ def test_mining_runs_may_predict_different_pairs():
     assert 0 < row.low < row.gain < row.high
 
 
+def test_any_arm_can_be_the_base():
+    """Better than another arm is a paired test against that arm."""
+    rng, study = np.random.default_rng(3), Study()
+    values = {name: 60 + rng.normal(0, 1, 3) for name in ("none", "mnli", "squad")}
+    for (name, own), seed in itertools.product(values.items(), range(3)):
+        study.add(name, "xnli", seed, ONES, own[seed])
+    row = study.gains(draws=20, base="squad").loc["mnli", "xnli"]
+    assert row.p == pytest.approx(dist.ttest_rel(values["mnli"], values["squad"]).pvalue)
+    assert row.base == pytest.approx(values["squad"].mean())
+
+
+def test_each_source_of_uncertainty_has_an_interval_of_its_own():
+    study, rng = Study(), np.random.default_rng(0)
+    for name, seed in itertools.product(("none", "mnli"), range(3)):
+        study.add(name, "xnli", seed, draw(rng, 0.5 + 0.2 * (name == "mnli"), languages=4))
+    row = study.gains().loc["mnli", "xnli"]
+    frame = pd.DataFrame(study.rows)
+    means = frame.groupby(["arm", "language"])["value"].mean()
+    gaps = (means["mnli"] - means["none"]).tolist()
+    assert (row.low_languages, row.high_languages) == pytest.approx(stats.t_interval(gaps)[1:3])
+    assert row.interval == "seeds" and (row.low_items, row.high_items) != (row.low, row.high)
+    assert row.low_items < row.gain < row.high_items
+    assert row.languages == "a,b,c,d"
+
+
+def test_equivalence_takes_an_interval_within_a_point():
+    study = Study()
+    for seed, gap in enumerate([0.1, -0.1, 0.2, 0.0, 0.1]):
+        study.add("none", "xnli", seed, ONES, 60.0).add("mnli", "xnli", seed, ONES, 60.0 + gap)
+        study.add("qqp", "xnli", seed, ONES, 60.0 + 20 * gap)
+    table = study.gains(draws=20)
+    assert table.loc["mnli", "xnli"].equivalent and not table.loc["qqp", "xnli"].equivalent
+    assert not table.loc["none", "xnli"].equivalent
+
+
+def test_a_constant_prediction_is_degenerate():
+    study = Study()
+    for name, predictions in (("none", ["x", "y", "x", "x"]), ("mnli", ["x", "x", "x", "x"])):
+        study.add(name, "xnli", 0, ONES)
+        study.tables[f"{name}-xnli-0", "xnli"]["prediction"] = ["x", "y", "x", "y", *predictions]
+    table = study.gains(draws=20)
+    assert table.loc["mnli", "xnli"].degenerate and not table.loc["none", "xnli"].degenerate
+
+
 def test_unknown_chance_counts_as_zero():
     zeros = np.zeros((2, 4), dtype=int)
     table = (
@@ -194,7 +262,7 @@ def test_what_is_refused():
         Study().add("none", "xnli", 0, ONES).add("mnli", "xnli", 0, ONES[:1]).gains()
     with pytest.raises(ValueError, match="two main scores of m, none, xnli, 0"):
         Study().add("none", "xnli", 0, ONES).add("none", "xnli", 0, ONES).gains()
-    with pytest.raises(ValueError, match="no target has a score of the baseline 'none'"):
+    with pytest.raises(ValueError, match="no target has a score of the base arm 'none'"):
         Study().add("mnli", "xnli", 0, ONES).gains()
 
 

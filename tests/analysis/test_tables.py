@@ -8,9 +8,10 @@ from xfer_utils.analysis import table_files, tables
 
 COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
 COLUMNS += ["low", "high", "interval", "n_seeds", "n_items", "p", "p_adjusted"]
-COLUMNS += ["same_data", "above_chance"]
+COLUMNS += ["same_data", "above_chance", "degenerate", "languages"]
 ARMS = {"none": "none", "anli_plus": "ANLI+", "mnli": "MNLI", "qqp": "QQP", "ccg": "CCG"}
 ARMS |= {"multi": "multi-task"}
+PRIMARY = "other languages without same data"
 HOSTILE = (
     '<script>alert("x")</script> | 100% of $x_1$ & {\\input{secret}} **b** [l](http://e.example)'
 )
@@ -24,24 +25,25 @@ def line(intermediate, target, **more):
     head = {"model": "m", "arm": intermediate, "target": target}
     values = {"score": 50.0, "base": 48.0, "gain": 2.0, "low": 0.5, "high": 3.5}
     counts = {"interval": "test items", "n_seeds": 1, "n_base_seeds": 3, "n_items": 1200}
-    marks = {"same_data": False, "above_chance": True}
+    marks = {"same_data": False, "above_chance": True, "degenerate": False, "languages": "de,en"}
     return head | values | counts | marks | {"chance": 33.3, "split": "dev"} | more
 
 
 @pytest.fixture
 def gains():
     none = {"gain": 0.0, "interval": "seeds", "n_seeds": 3}
-    reach = {"low": -2.0, "high": -0.04}
+    reach = {"low": -2.0, "high": -0.04, "interval": "seeds"}
+    mean = {"split": "", "n_items": 2}
     chance = {"chance": 0.5, "above_chance": False}
     rows = [
         line("none", "tatoeba", score=20.0, low=19.0, high=21.0, chance=0.5, **none),
         line("none", "xnli", score=48.0, low=46.0, high=50.0, **none),
-        line("none", "mean", score=34.0, low=33.0, high=35.0, split="", **none),
-        line("none", "mean_other", score=34.0, low=33.0, high=35.0, split="", **none),
+        line("none", "mean", score=34.0, low=33.0, high=35.0, **mean, **none),
+        line("none", "primary", score=34.0, low=33.0, high=35.0, **mean, **none),
         line("mnli", "xnli", same_data=True, gain=-1.25, **reach, p=0.01, p_adjusted=0.04),
         line("mnli", "tatoeba", gain=4.0, low=1.0, high=7.0, **chance),
-        line("mnli", "mean", gain=1.4),
-        line("mnli", "mean_other", gain=4.0),
+        line("mnli", "mean", gain=1.4, **mean),
+        line("mnli", "primary", gain=4.0, **mean),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -51,7 +53,7 @@ def test_rows_stand_in_the_studys_order_and_columns_in_the_registrys(gains):
         gains, {("anli_plus", "xnli"): "r", ("multi", "panx"): "r", ("multi", "xnli"): "r"}
     )
     assert list(dict.fromkeys(table.cells.row)) == ["none", "ANLI+", "MNLI", "multi-task"]
-    assert list(table.heads.column) == ["XNLI", "NER", "Tatoeba", "mean", "mean without same data"]
+    assert list(table.heads.column) == ["XNLI", "NER", "Tatoeba", "mean", PRIMARY]
     assert len(table.cells) == 4 * 5
 
 
@@ -59,9 +61,9 @@ def test_none_shows_scores_and_the_others_gains(gains):
     text = table_files.wide(table_of(gains)).set_index("intermediate task")
     assert text.loc["none", "XNLI"] == "48.0 [46.0, 50.0]"
     assert text.loc["MNLI", "XNLI"] == "−1.2*† [−2.0, 0.0]"
-    assert text.loc["MNLI", "Tatoeba"] == "+4.0 [1.0, 7.0] (chance)"
+    assert text.loc["MNLI", "Tatoeba"] == "+4.0 one run (chance)", "no interval"
     assert text.loc["chance", "Tatoeba"] == "0.5" and text.loc["items", "XNLI"] == "1,200"
-    assert text.loc["split", "mean"] == "2 targets"
+    assert text.loc["split", "mean"] == "2 targets" and "languages" not in text.index
 
 
 def test_cells_that_did_not_run_say_so_with_the_reason(gains):
@@ -87,7 +89,7 @@ def test_colour_follows_the_gain_and_grey_means_chance(gains):
     colours = tables.colours(table_of(gains))
     assert tables.GREY in colours["mnli", "tatoeba"] and ("none", "xnli") not in colours
     assert f"{tables.GAIN} 19%" in colours["mnli", "mean"]
-    assert f"{tables.GAIN} 55%" in colours["mnli", "mean_other"], "the strongest"
+    assert f"{tables.GAIN} 55%" in colours["mnli", "primary"], "the strongest"
     assert tables.HARM in colours["mnli", "xnli"]
 
 
@@ -104,6 +106,45 @@ def test_notes_say_what_the_marks_mean_only_where_they_stand(gains):
     clean = gains.assign(same_data=False, above_chance=True, p_adjusted=1.0)
     notes = " ".join(table_of(clean).notes)
     assert not any(mark in notes for mark in ("†", "Grey", "Bold"))
+
+
+def test_notes_say_which_languages_and_how_retrieval_counts(gains):
+    table = table_of(gains.assign(languages=["de", "de,en", "", "", "de,en", "de", "", ""]))
+    notes = " ".join(table.notes)
+    assert "English included (but not in Tatoeba)" in notes and "equally near" in notes
+    assert "Mining" not in notes and "‡" not in notes
+    heads = table.heads.set_index("column")["languages"]
+    assert heads.to_dict() == {
+        "XNLI": "2 of 15 languages",
+        "Tatoeba": "1 of 36 languages",
+        "mean": "",
+        "mean without same data": "",
+    }
+    assert "2 of 15 languages" in tables.great_table(table).as_raw_html()
+    mined = gains.replace({"target": {"tatoeba": "bucc2018"}})
+    assert "would extract every pair" in " ".join(table_of(mined).notes)
+    without = " ".join(table_of(gains.assign(languages="de")).notes)
+    assert "its languages, without English" in without
+
+
+def test_a_degenerate_cell_is_marked_behind_the_star(gains):
+    marked = gains.assign(degenerate=gains["arm"].eq("mnli") & gains["target"].eq("xnli"))
+    table = table_of(marked)
+    assert (
+        table_files.wide(table)
+        .set_index("intermediate task")
+        .loc["MNLI", "XNLI"]
+        .startswith("−1.2*†‡ [")
+    )
+    assert "‡ degenerate" in " ".join(table.notes)
+
+
+def test_equal_gaps_have_a_note_and_no_interval(gains):
+    equal = gains["arm"].eq("none") & gains["target"].eq("xnli")
+    gone = gains.assign(low=gains["low"].mask(equal), high=gains["high"].mask(equal))
+    table = table_of(gone)
+    assert "No interval: the same gap" in " ".join(table.notes)
+    assert table_files.wide(table).set_index("intermediate task").loc["none", "XNLI"] == "48.0"
 
 
 def test_two_models_or_two_scores_for_a_cell_are_refused(gains):

@@ -135,6 +135,27 @@ def test_licensed_data_is_a_note_with_the_place_to_put_it(tmp_path, outputs):
         assert "LDC2005T13" in advice and advice.endswith(f"The folder: {folder / 'ccg'}")
 
 
+def test_ones_own_data_that_is_missing_is_nobody_elses(tmp_path):
+    """Only licensed data is to be had from someone."""
+    (tmp_path / "own").mkdir()
+    text = LOADED.replace("source: hub", f"source: folder:{tmp_path / 'own'}")
+    plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert")), text))
+    checks = by_subject(doctor._data(plan))
+    none = checks["data for none"]
+    assert (
+        none.finding.startswith("not run: no training data for mnli in folder:") and not none.advice
+    )
+
+
+def test_missing_languages_are_a_note(tmp_path):
+    (tmp_path / "own" / "xnli").mkdir(parents=True)
+    (tmp_path / "own" / "xnli" / "en.validation.jsonl").write_text("{}\n")
+    text = LOADED.replace("source: hub", f"source: folder:{tmp_path / 'own'}")
+    plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert")), text))
+    check = by_subject(doctor._data(plan))["languages of XNLI"]
+    assert check.state == NOTE and check.finding.startswith("1 of 15 languages, no data for ar")
+
+
 def test_the_hubs_cache_may_be_on_another_disk(tmp_path, monkeypatch):
     """One sum where both folders share a disk; each its own where they do not."""
     plan = make_plan(study_file(tmp_path, str(make(tmp_path / "model", "bert"))))

@@ -64,7 +64,25 @@ def test_what_the_toy_world_needs(name):
 
 
 def test_the_detectable_gain_is_told():
-    """3 against 3 seeds: a t test with 4 degrees of freedom finds 3.07 deviations."""
-    three, one = (params.Seeds(none=[0, 1, 2], other=other) for other in ([0, 1, 2], [0]))
-    assert "enough to detect a gain of 3.1 points" in needs._detectable(paper(seeds=three))
+    """3 pairs of seeds: a t test with 2 degrees of freedom finds 4.60 deviations, not 3.07."""
+    others = ([2, 1, 0], [0, 1, 2, 3, 4], [0])
+    three, five, one = (params.Seeds(none=[0, 1, 2], other=other) for other in others)
+    told = needs._detectable(paper(seeds=three))
+    assert "enough to detect a gain of 4.6 points (paired by seed, before Holm's" in told
+    assert "(unpaired, before Holm's" in needs._detectable(paper(seeds=five))
     assert "too few" in needs._detectable(paper(seeds=one))
+
+
+def test_missing_languages_are_said(tmp_path):
+    """A folder with two languages of XNLI; PAWS-X has no Swahili anywhere, so none is missing."""
+    for name in ("xnli/en", "xnli/sw", "pawsx/en"):
+        file = tmp_path / "data" / f"{name}.validation.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}\n")
+    own = {"source": f"folder:{tmp_path / 'data'}", "targets": ["xnli", "pawsx"]}
+    told = needs.missing_languages(paper(**own))
+    assert told["XNLI"].startswith("2 of 15 languages, no data for ar, bg, de")
+    assert told["PAWS-X"].startswith("1 of 7 languages")
+    few = needs.missing_languages(paper(**own, languages=["en", "sw", "ur"]))
+    assert few == {"XNLI": "2 of 3 languages, no data for ur"}
+    assert needs.missing_languages(paper(source="toy")) == {}

@@ -184,3 +184,26 @@ def _swap_tokenizer(source, target) -> None:
         path.unlink()
     for path in [p for p in source.iterdir() if "token" in p.name]:
         (target / path.name).write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("states", [0, 1, 2])
+def test_frozen_hidden_states_stay_and_the_next_one_is_trained(architecture, states, runs):
+    encoder, words = encoder_and_words(runs(architecture))
+    batch = dict(words(["the cat sat"], ["a dog"], return_tensors="pt"))
+    encoders.freeze(encoder, states)
+    before = encoder(**batch, output_hidden_states=True).hidden_states
+    before[-1].square().sum().backward()
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            if weight.grad is not None:
+                weight -= 0.1 * weight.grad.sign()
+        after = encoder(**batch, output_hidden_states=True).hidden_states
+    kept = [torch.equal(*pair) for pair in zip(before, after, strict=True)]
+    assert kept[: states + 1] == [True] * states + [False]
+
+
+def test_a_model_that_is_frozen_as_a_whole_is_refused(runs):
+    encoder, _ = encoder_and_words(runs("xlm-roberta"))
+    with pytest.raises(ModelProblem, match="leaves nothing to train: the model has 2 layers"):
+        encoders.freeze(encoder, 3)

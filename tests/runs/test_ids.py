@@ -143,7 +143,7 @@ ADDED = {
         "    keep_model: bool", "    new_key: bool = False\n    keep_model: bool"
     ),
     "xfer_utils/study/sections.py": lambda text: text.replace(
-        "    max_length: Annotated", "    new_setting: bool = False\n    max_length: Annotated"
+        "    max_length:", "    new_setting: bool = False\n    max_length:"
     ),
     "xfer_utils/sources/toy/world.py": swapped(
         "    romanised: float", "    new_dial: float = 0.0\n    romanised: float"
@@ -182,7 +182,7 @@ def test_counted_cells_change_their_runs_and_what_builds_on_them(copy):
 
 
 RAISED = {
-    "a kind": ("xfer_utils/runs/kinds.py", 'version=1, notebook="30', 'version=2, notebook="30'),
+    "a kind": ("xfer_utils/runs/kinds.py", 'version=2, notebook="30', 'version=3, notebook="30'),
 }
 
 

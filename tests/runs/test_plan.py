@@ -83,10 +83,14 @@ models:
     assert {name: job.max_steps for name, job in jobs.items()} == {"mnli": 0, "slow": 0, "short": 7}
 
 
-def test_the_five_seed_study_mixes_its_three(tmp_path, monkeypatch):
+def test_a_sham_is_trained_as_the_task_that_it_imitates(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
-    plan = study.make_plan(paths.PARAMS / "toy-seeds.yaml")
-    assert arms_trained(plan)["multi"] == ["mnli", "squad", "hellaswag"]
+    rows = "intermediate: [none, qqp]\narms: {sham: {tasks: [qqp], transform: sham}}\n"
+    plan = study.make_plan(
+        study_file(tmp_path, f"{rows}intermediate_training: {{qqp: {{epochs: 7}}}}")
+    )
+    jobs = [run.job for run in plan.runs.values() if run.kind.name == "intermediate"]
+    assert [(job.transform, job.epochs) for job in jobs] == [("", 7), ("sham", 7)]
 
 
 POS = [{"tokens": ["a"], "upos": ["X"]}]

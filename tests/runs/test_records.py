@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from xfer_utils.runs import records
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
 SCORE = {
     "task": "xnli", "language": "en", "split": "validation", "metric": "accuracy", "value": 50.0, "n": 20,
@@ -90,12 +90,12 @@ def test_scores_must_be_whole(run):
 def test_files_that_went_missing_or_changed_size(run):
     path = run / "predictions" / "xnli.parquet"
     path.write_bytes(b"012")
-    assert "xnli.parquet: missing or not as long as recorded" in refused(run)
+    assert "xnli.parquet is missing or not as the run has left it" in refused(run)
     path.unlink()
     assert "missing" in refused(run)
 
 
-@pytest.mark.parametrize("damage", ["unlink", "shorten", "longer", "folder"])
+@pytest.mark.parametrize("damage", ["unlink", "shorten", "longer", "folder", "garble"])
 def test_a_damaged_run_is_no_longer_done(run, damage):
     accept(run)
     path = run / "encoder" / "deep" / "model.safetensors"
@@ -105,7 +105,40 @@ def test_a_damaged_run_is_no_longer_done(run, damage):
         path.mkdir()
     if damage in ("shorten", "longer"):
         path.write_bytes(b"0" * (9 if damage == "shorten" else 11))
+    if damage == "garble":
+        path.write_bytes(b"0123456798")
     assert records.read(run) is None
+    assert "model.safetensors is missing or not as the run has left it" in records.fault(run)
+
+
+def test_large_files_are_compared_by_size_until_they_are_loaded(run, monkeypatch, capsys):
+    monkeypatch.setattr(records, "LARGE", 9)
+    result = accept(run)
+    path = run / "encoder" / "deep" / "model.safetensors"
+    path.write_bytes(b"0123456798")
+    assert records.read(run) == result
+    with pytest.raises(ValueError, match=r"model\.safetensors is not what its run has written"):
+        kept.check_run(run)
+    assert "set aside as broken-model.safetensors" in capsys.readouterr().err
+    assert records.read(run) is None, "and the next launcher makes the run again"
+
+
+def test_a_result_of_another_run_or_with_another_score_is_no_result(run):
+    accept(run)
+    path = run / records.RESULT
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "id": "target-y-0123456789", "seal": ""}))
+    assert records.read(run) is None and "is that of another run" in records.fault(run)
+    path.write_text(json.dumps({**content, "scores": [{**SCORE, "value": 51.0}]}))
+    assert records.read(run) is None and "was changed after it was written" in records.fault(run)
+    path.write_text(json.dumps({**content, "seal": "", "digests": {}}))
+    assert records.read(run) and records.fault(run) == "", "records of earlier versions count"
+
+
+def test_a_run_that_is_not_done_has_no_fault(run):
+    assert records.fault(run) == ""
+    (run / records.RESULT).write_text("{")
+    assert records.fault(run) == "result.json is no whole record"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"id": "x"}'])

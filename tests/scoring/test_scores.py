@@ -60,7 +60,7 @@ def test_another_metric_of_the_same_predictions(tmp_path, monkeypatch, outputs):
     }
     assert not remaining and {s["chance"] for s in new if s["main"]} == {33.3}
     assert {s["value"] for s in new if s["metric"] == "accuracy"} == {200 / 3, 100}
-    assert len(list((outputs / "cache" / "scores").iterdir())) == 1
+    assert len(list((outputs / "cache" / "scores").glob("*.parquet"))) == 1
 
 
 def test_changed_code_counts_again_and_once(tmp_path, monkeypatch, outputs):
@@ -75,7 +75,7 @@ def test_changed_code_counts_again_and_once(tmp_path, monkeypatch, outputs):
         new, _ = scores.rescored(tmp_path, old)
         assert next(s["value"] for s in new if s["main"]) == pytest.approx(200 / 3)
     assert len(calls) == 1
-    (cached,) = (outputs / "cache" / "scores").iterdir()
+    (cached,) = (outputs / "cache" / "scores").glob("*.parquet")
     cached.write_bytes(b"damaged")
     scores.rescored(tmp_path, old)
     assert len(calls) == 2

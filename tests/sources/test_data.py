@@ -176,8 +176,8 @@ def test_a_raised_version_makes_cached_rows_and_features_anew(put, open_data, mo
         if owner:
             monkeypatch.setattr(owner, "VERSION", 2)
         open_data().features("udpos", "train", **SIZE)
-    for folder in ("rows", "features"):
-        assert len(list((paths.outputs() / "cache" / folder).iterdir())) == 3
+    for pattern in ("rows/*.parquet", "features/*.safetensors"):
+        assert len(list((paths.outputs() / "cache").glob(pattern))) == 3
 
 
 def test_features_are_made_once(put, open_data, tokenizer, monkeypatch):
@@ -187,3 +187,22 @@ def test_features_are_made_once(put, open_data, tokenizer, monkeypatch):
     tokenizer(["the day was so very much"], truncation=True, max_length=4, padding=True)
     monkeypatch.setattr(features, "of_examples", None)
     assert len(open_data().features("udpos", "train", **SIZE)) == len(first) == 4
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-9] + bytes(9)])
+def test_cached_rows_and_features_that_have_changed_are_set_aside_and_made_again(
+    put, open_data, capsys, damage
+):
+    put("udpos/en.train", [pos(n) for n in range(4)])
+    first = open_data().features("udpos", "train", **SIZE)
+    stored = [*paths.outputs().rglob("*.safetensors"), *paths.outputs().rglob("*.parquet")]
+    assert len(stored) == 2
+    for path in stored:
+        path.write_bytes(damage(path.read_bytes()))
+    again, rows = open_data().features("udpos", "train", **SIZE), open_data().rows("udpos", "train")
+    assert len(rows) == 4 and {name: a.tolist() for name, a in again.arrays.items()} == {
+        name: a.tolist() for name, a in first.arrays.items()
+    }
+    said = capsys.readouterr().err
+    for path in stored:
+        assert path.name in said and path.with_name(f"broken-{path.name}").exists()

@@ -33,8 +33,9 @@ def nli(premise: str, hypothesis: str) -> dict:
 
 def overlaps(source, name: str, rows, target: str, role: str) -> dict[str, int]:
     """How many rows of a task share an item, a paragraph (or premise) or an id with an evaluated set."""
-    evaluated = source.read(target, role, source.languages(target, role)[0])
-    marks = leaks.marks(leaks.format_of(target), evaluated)
+    marks, codes = leaks.Marks(), source.languages(target, role)
+    for code in codes[:1] if registry()[target].aligned else codes:
+        marks.add(leaks.marks(leaks.format_of(target), source.read(target, role, code)))
     form = leaks.format_of(name)
     kinds = [leaks.shared(form.marks(row), marks) for row in rows]
     return {kind: sum(kind in row for row in kinds) for kind in ("items", "paragraphs", "ids")}
@@ -161,6 +162,24 @@ def test_a_development_set_is_not_held_against_itself(tmp_path):
     assert leaks.clean_rows(source, "udpos", "train", ["udpos"])[1] == 1
 
 
+def test_an_item_of_another_language_leaves_english_training(tmp_path):
+    """Names are the same in many languages; XNLI's translations are known by their original."""
+    name = {"tokens": ["Ada", "Lovelace"], "ner_tags": ["B-PER", "I-PER"]}
+    put(tmp_path, "panx/en.validation", {"tokens": ["Ulm"], "ner_tags": ["B-LOC"]})
+    put(tmp_path, "panx/nl.validation", name)
+    other = {"tokens": ["Ada", "Lovelace", "wrote"], "ner_tags": ["B-PER", "I-PER", "O"]}
+    source = put(tmp_path, "panx/en.train", name, other)
+    kept, dropped = leaks.clean_rows(source, "panx", "train", {"panx": "dev"})
+    assert (kept["id"][:], dropped) == (["1"], 1)
+
+
+def test_english_dev_shares_nothing_with_the_evaluated_test_set(tmp_path):
+    row = {"tokens": ["a"], "upos": ["X"]}
+    put(tmp_path, "udpos/de.test", row)
+    source = put(tmp_path, "udpos/en.validation", row, {"tokens": ["b"], "upos": ["X"]})
+    assert leaks.clean_rows(source, "udpos", "dev", {"udpos": ["dev", "test"]})[1] == 1
+
+
 def test_overlaps_are_counted_by_kind():
     span = leaks.base.of("span")
     row = {"question": "q", "context": "c", "item": "1", "cluster": "T"}
@@ -168,47 +187,6 @@ def test_overlaps_are_counted_by_kind():
     marks = leaks.marks(span, [row])
     assert leaks.shared(span.marks(row), marks) == {"items", "paragraphs", "ids", "articles"}
     assert leaks.shared(span.marks(other), marks) == {"paragraphs", "articles"}
-
-
-def test_text_loses_sentences_that_are_stored_as_words(tmp_path):
-    """Running text sets no space before its full stop; XCOPA's choices and short Chinese sentences count too."""
-    put(tmp_path, "udpos/en.validation", {"tokens": ["The", "dog", "runs", "."], "upos": ["X"] * 4})
-    source = put(tmp_path, "xnli/zh.validation", nli("老狗今天在公园里跑了很久。", "没有。"))
-    banned = leaks.forbidden(source, ["udpos", "xnli"])
-    lines = [
-        "The dog runs.",
-        "昨天下雨。老狗今天在公园里跑了很久。我们回家。",
-        "The dog runs home.",
-        "没有。我们回家。",
-    ]
-    assert leaks.clean_text(lines, banned) == (lines[2:], 2)
-
-
-def test_text_loses_evaluated_sentences_and_their_translations(tmp_path):
-    pair = {
-        "source_sentence": "Mbwa anakimbia sana leo.",
-        "target_sentence": "The dog runs a lot today.",
-    }
-    put(tmp_path, "tatoeba/sw.test", pair)
-    put(tmp_path, "xnli/en.validation", nli("Premise number one is here.", "No."))
-    put(tmp_path, "udpos/zh.validation", {"tokens": ["狗", "跑"], "upos": ["X", "X"]})
-    source = put(
-        tmp_path,
-        "xquad/de.validation",
-        question("x", "Erster Satz ist recht lang. Zweiter Satz ist auch lang."),
-    )
-    banned = leaks.forbidden(source, ["tatoeba", "xnli", "udpos", "xquad"])
-    lines = [
-        "mbwa  anakimbia sana leo.",
-        "The DOG runs a lot today.",
-        "He said. Premise number one is here. Then he left.",
-        "狗跑",
-        "Zweiter Satz ist auch lang.",
-        "No. That is another sentence.",
-        "Nothing of the kind.",
-    ]
-    kept, dropped = leaks.clean_text(lines, banned)
-    assert (kept, dropped) == (lines[-2:], 5)
 
 
 # ----- the proof, source by source -----
@@ -270,7 +248,7 @@ def test_what_the_real_sets_share_before_they_are_cleaned():
     assert dropped("tydiqa", mlqa="dev") == 1
     assert dropped("squad", xquad="dev", mlqa="dev", tydiqa="dev") == 0
     assert 100 < dropped("udpos", udpos="dev") < 1000
-    assert 100 < dropped("panx", panx="dev") < 1000
+    assert 409 < dropped("panx", panx="dev") < 1000, "more than English shares with itself"
     assert dropped("pawsx", pawsx="test") == 0
     everything = len(source.read("pawsx", "train"))
     assert dropped("pawsx", pawsx="dev") == everything, (

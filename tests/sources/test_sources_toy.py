@@ -1,5 +1,6 @@
 """The toy world as a source: written once, whole or not at all, and every task of it loads."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +8,7 @@ import pytest
 from test_sources_folder import ROW, lines, put
 
 from xfer_utils.sources import catalogue
-from xfer_utils.sources.catalogue import MissingData, open_source
+from xfer_utils.sources.catalogue import open_source
 from xfer_utils.study.tasks import registry
 
 TINY = {"family": "tiny", "sizes": "tiny"}
@@ -64,17 +65,38 @@ def test_several_openers_at_once_get_one_whole_world(tmp_path, monkeypatch, one_
     assert [path.name for path in tmp_path.iterdir()] == [found[0].path.name]
 
 
-def test_a_file_of_the_toy_world_that_is_lost_or_cut_short_is_an_error(tmp_path):
+def test_a_toy_world_that_is_not_as_it_was_written_is_set_aside_and_made_again(tmp_path, capsys):
+    """Without a language's file a study would go on, and without that language."""
     source = open_source("toy", world=TINY, data_dir=tmp_path)
-    path = source.path / "xnli/qaa.validation.parquet"
+    path, listing = source.path / "xnli/qaa.validation.parquet", source.path / catalogue.LISTING
     content = path.read_bytes()
-    for damage in (path.unlink, lambda: path.write_bytes(content[:-1])):
+    garbled = content[:99] + bytes(9) + content[108:]
+    for damaged, damage in (
+        (path, path.unlink),
+        (path, lambda: path.write_bytes(content[:-1])),
+        (path, lambda: path.write_bytes(garbled)),
+        (listing, listing.unlink),
+        (listing, lambda: listing.write_text("[")),
+    ):
         damage()
-        said = r"is not whole: .*: xnli/qaa.validation.parquet; delete the folder"
-        with pytest.raises(MissingData, match=said):
-            open_source("toy", world=TINY, data_dir=tmp_path)
-    path.write_bytes(content)
-    assert "qaa" in open_source("toy", world=TINY, data_dir=tmp_path).languages("xnli")
+        again = open_source("toy", world=TINY, data_dir=tmp_path)
+        said = capsys.readouterr().err
+        assert damaged.name in said and f"broken-{source.path.name}" in said
+        assert path.read_bytes() == content and "qaa" in again.languages("xnli")
+    open_source("toy", world=TINY, data_dir=tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_toy_world_of_an_earlier_version_lists_sizes(tmp_path, capsys):
+    source = open_source("toy", world=TINY, data_dir=tmp_path)
+    listing = source.path / catalogue.LISTING
+    sizes = {name: (source.path / name).stat().st_size for name in json.loads(listing.read_text())}
+    listing.write_text(json.dumps(sizes))
+    open_source("toy", world=TINY, data_dir=tmp_path)
+    assert capsys.readouterr().err == ""
+    (source.path / "xnli/qaa.validation.parquet").unlink()
+    open_source("toy", world=TINY, data_dir=tmp_path)
+    assert "xnli/qaa.validation.parquet" in capsys.readouterr().err
 
 
 def test_every_task_of_the_toy_world_loads(tmp_path):

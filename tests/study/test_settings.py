@@ -122,6 +122,7 @@ WRONG = [
     ("title: Mine", "title: Mine\nintermediate: [mnli]", "intermediate", 3, "`none` is missing"),
     ("title: Mine", "title: Mine\nintermediate: [none, multi]", "multi", None, "`arms: {multi:"),
     ("title: Mine", "title: Mine\nseeds: {none: []}", "seeds.none", 3, "at least 1"),
+    ("title: Mine", "title: Mine\nseeds: 3", "seeds", 3, "`seeds: {none: [0, 1, 2], other: [0]}`"),
     (
         "title: Mine",
         "title: Mine\nseeds: {other: [0, 3, 3]}",
@@ -130,6 +131,56 @@ WRONG = [
         "seed 3 is listed twice",
     ),
     ("{steps: 10}", "{steps: 10}\n    layer: 4", "models.small", 6, "0 to 3"),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: mnli, target: xnli}]",
+        "primary.0.arm",
+        3,
+        "`mnli` is not in this study",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnly}]",
+        "primary.0.target",
+        3,
+        "Did you mean `xnli`?",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, margin: 1.0}]",
+        "primary.0.margin",
+        3,
+        "needs a margin",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, test: equivalence}]",
+        "primary.0.margin",
+        3,
+        "needs a margin",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, languages: de}]",
+        "primary.0.languages",
+        3,
+        "'others', 'en' or 'all'",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [{name: a, arm: none, target: xnli, margn: 1.0}]",
+        "primary.0.margn",
+        3,
+        "Did you mean `margin`?",
+    ),
+    (
+        "title: Mine",
+        "title: Mine\nprimary: [&c {name: a, arm: none, target: xnli}, *c]",
+        "primary.0.name",
+        3,
+        "two contrasts have this name",
+    ),
+    ("title: Mine", "title: Mine\nnumerics: strange", "numerics", 3, "'other'"),
 ]
 
 
@@ -168,7 +219,7 @@ HOSTILE = [
     ("key: " + "[" * 5000, "nested too deeply"),
     ("key: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ("a: &a [1, 1]\nb: &b [*a, *a]\ntitle: [*b, *b]", "valid string"),
-    ("title: &a {b: *a}", "valid string"),
+    ("title: &a {b: *a}", "aliases"),
     ('a: "x\0"', "not valid YAML"),
     ('extends: "a\\0b"\nname: x', "null byte"),
     (f"extends: {'x' * 4000}\nname: x", "too long"),
@@ -204,7 +255,14 @@ def test_a_missing_file_offers_its_neighbour(write):
     path = write()
     assert "Did you mean `mine.yaml`?" in refused(path.with_name("mime.yaml"))
     assert "no such file" in refused(path.parent / "elsewhere" / "mine.yaml")
-    assert "Is a directory" in refused(path.parent)
+    told = refused(SMOKE.with_name("nope.yaml"))
+    assert "nope.yaml: no such file. Known: base.yaml, " in told, (
+        "only the ending is like smoke.yaml"
+    )
+    assert (
+        refused(path.parent)
+        == f"{path.parent}: is a folder. Name a study file in it. Known: mine.yaml."
+    )
 
 
 def test_extends_merges_section_by_section(write):
@@ -264,7 +322,7 @@ def test_a_study_that_extends_another_needs_a_name_of_its_own(write):
     ("text", "told"),
     [
         ("titel: x\n", ["line 3", "`titel` is no known key", "Did you mean `title`?"]),
-        ("languages: [en, qqq]\n", ["line 3", "languages", "`qqq`"]),
+        ("languages: [en, qax]\n", ["line 3", "languages", "`qax`", "Known: en, qaa, q"]),
         (
             "world: {sises: tiny}\n",
             ["line 3", "`world.sises` is no known key", "Did you mean `sizes`?"],

@@ -2,6 +2,8 @@
 
 import pytest
 
+from xfer_utils.study import params, paths, settings_file, tasks
+from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import registry, task, text_on_hub, training_parts
 
 XTREME = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
@@ -33,6 +35,29 @@ def test_language_counts_are_those_of_xtreme_and_xtreme_r():
 def test_an_unknown_task_names_the_known_ones():
     with pytest.raises(KeyError, match="unknown task 'nli'; known: mnli, anli_plus"):
         task("nli")
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "problem"),
+    [
+        ("xnli: 5", "xnli", "not 5"),
+        ("xnli: {title: T, role: targets}", "xnli.role", "Input should be 'intermediate'"),
+        ("xnli: {title: T, role: target, format: sequence, metric: accuracy}", "xnli", "labels"),
+    ],
+)
+def test_a_fault_in_the_registry_names_its_line_and_no_study(
+    monkeypatch, tmp_path, entry, key, problem
+):
+    file = tmp_path / "tasks.yaml"
+    file.write_text(f"# a comment\n{entry}\n")
+    monkeypatch.setattr(tasks, "FILE", file)
+    monkeypatch.setattr(tasks, "_file", lambda: settings_file.load(file))
+    monkeypatch.setattr(tasks, "registry", tasks.registry.__wrapped__)
+    with pytest.raises(SettingsError) as refused:
+        params.load(paths.PARAMS / "smoke.yaml")
+    told = str(refused.value)
+    assert told.startswith(f"{file}, line 2: `{key}`: ") and problem in told
+    assert "smoke.yaml" not in told
 
 
 def test_anli_plus_is_three_data_sets():

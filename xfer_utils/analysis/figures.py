@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import linregress
 
-from xfer_utils.analysis.stats import ARM, BASELINE, MEANS, main_rows
-from xfer_utils.analysis.tables import GAIN, GREY, HARM, MainTable, value
+from xfer_utils.analysis.stats import ARM, BASELINE, main_rows
+from xfer_utils.analysis.tables import GAIN, GREY, HARM, MEANS, MainTable, value
 from xfer_utils.study.languages import FEATURES
 
 STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # as wide as one another, nearly
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.edgecolor": GREY,
     "svg.hashsalt": "xfer",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text as text, a third smaller; the reader's browser has the fonts
     "text.parse_math": False,  # names from data may hold dollar signs
 }
 
@@ -53,7 +53,8 @@ def heat_map(table: MainTable) -> Figure:
         axes.set(xlabel="", ylabel="")
         axes.set_xticks(axes.get_xticks(), names, rotation=40, ha="right")
         axes.set_yticks(axes.get_yticks(), rows, rotation=0)
-        axes.axvline(len(columns) - len(MEANS), color="white", linewidth=5)
+        targets = table.heads.loc[~table.heads["target"].isin(MEANS), "target"]
+        axes.axvline(len(targets), color="white", linewidth=5)
     return figure
 
 

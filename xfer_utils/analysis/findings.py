@@ -9,33 +9,40 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, model_validator
 
-from xfer_utils.analysis.stats import SEEDS
+from xfer_utils.analysis.stats import MARGIN, SEEDS
 from xfer_utils.analysis.tables import bounds, number
 
 FILE = "findings.json"
 PHRASES = {
     "gain": "a gain that holds after correction for all comparisons",
     "loss": "a loss that holds after correction for all comparisons",
+    "equivalent": f"less than {MARGIN:g} point either way by an equivalence test",
     "not shown": "which cannot be told from the noise between seeds",
     "one run": "one run, so another training may give another sign",
 }
+BARE = ("one run", "not shown")  # verdicts that need no interval
 
 
 class Finding(BaseModel):
-    """One estimate and what may be said of it; the interval is over seeds, if there are any."""
+    """One estimate and what may be said of it; an interval is over seeds that have a spread."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     summary: str
     estimand: str
     estimate: FiniteFloat
     interval: tuple[FiniteFloat, FiniteFloat] | None
-    verdict: Literal["gain", "loss", "equivalent", "not shown", "one run"]
+    verdict: Literal[
+        "gain", "loss", "equivalent", "not shown", "one run",
+        "agree", "do not agree", "cannot be told",
+    ]  # fmt: skip
     sentence: str
+    declared: str = ""  # hash of the study's `primary:`, where this is one of its contrasts
 
     @model_validator(mode="after")
     def _consistent(self) -> "Finding":
         low, high = self.interval or (self.estimate, self.estimate)
-        if (self.interval is None) != (self.verdict == "one run"):
+        bare = self.verdict == "one run" if self.interval else self.verdict not in BARE
+        if bare:
             raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
         if not low <= self.estimate <= high:
             raise ValueError("the estimate lies outside its interval")
@@ -49,9 +56,13 @@ FINDINGS = TypeAdapter(list[Finding])
 
 def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     """The finding of one row of stats.gains; `title` says whose gain it is."""
-    reach = (gain["low"], gain["high"]) if gain["interval"] == SEEDS else None
-    sign = "gain" if gain["gain"] > 0 else "loss"
-    verdict = "one run" if reach is None else sign if gain["p_adjusted"] < 0.05 else "not shown"
+    repeated = gain["interval"] == SEEDS
+    reach = (gain["low"], gain["high"]) if repeated and gain["low"] <= gain["high"] else None
+    verdict = "not shown" if repeated else "one run"
+    if gain["p_adjusted"] < 0.05:
+        verdict = "gain" if gain["gain"] > 0 else "loss"
+    elif gain["equivalent"]:
+        verdict = "equivalent"
     points = number(gain["gain"], signed=True) + " points"
     over = f" {bounds(*reach)} over {gain['n_seeds']} seeds" if reach else ""
     return Finding(

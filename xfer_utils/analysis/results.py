@@ -4,18 +4,21 @@ import json
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
+from xfer_utils.analysis import stats
 from xfer_utils.runs import records
 from xfer_utils.runs.kinds import KINDS
 from xfer_utils.scoring import scores as scoring
-from xfer_utils.study import paths
+from xfer_utils.study import languages, paths
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
+
+COMPACT = "scores.csv.gz"  # of a published study: its scores, with what else tables take from items
 
 
 def plan(study_dir: Path) -> dict:
@@ -29,16 +32,21 @@ def plan(study_dir: Path) -> dict:
 
 def study(study_dir: Path) -> dict:
     """What the study asks, its source, and where a made-up world's language table is."""
-    content = plan(study_dir)
-    return content["study"] | {"languages_csv": content["languages_csv"]}
+    content, own = plan(study_dir), Path(study_dir) / "languages.csv"
+    return content["study"] | {
+        "languages_csv": str(own) if own.exists() else content["languages_csv"]
+    }
 
 
 def scores(study_dir: Path) -> pd.DataFrame:
     """The scores table: one row per run, task, language, split and metric.
 
     Whatever else a score carries (a layer, the number of shots) is a column too. Where a task's
-    metric, or its code, is not the one that the run was scored by, scores are made again.
+    metric, or its code, is not the one that the run was scored by, scores are made again. Those of
+    a published study are read from its compact table.
     """
+    if (compact := Path(study_dir) / COMPACT).exists():
+        return pd.read_csv(compact, keep_default_na=False, na_values=[""])  # `no` is a language
     content = plan(study_dir)
     rows, settings = [], content["study"]
     for run, score in _scores_of_today(run for run in content["runs"] if _evaluates(run)):
@@ -97,13 +105,52 @@ def _belongs(score: dict, settings: dict) -> bool:
     """Whether a score's language counts: real data may hold more than the benchmark averages."""
     if settings["languages"]:
         return score["language"] in settings["languages"]
-    row = task(score["task"])
-    added = row.xtreme_r_languages if settings["benchmark"] == "xtreme_r" else ()
-    return settings["source"] == "toy" or score["language"] in {*row.languages, *added}
+    return settings["source"] == "toy" or score["language"] in _counted(score["task"], settings)
 
 
-def examples(study_dir: Path) -> Callable[[str, str], pd.DataFrame]:
-    """A function from a run and a task to its examples table, counted by today's metric."""
+def _counted(name: str, settings: dict) -> set[str]:
+    """The languages that the benchmark averages a target over."""
+    added = task(name).xtreme_r_languages if settings["benchmark"] == "xtreme_r" else ()
+    return {*task(name).languages, *added}
+
+
+def covered(study_dir: Path) -> dict[str, str]:
+    """By target, how many of its languages were scored, where some are missing."""
+    about, scored, parts = study(study_dir), scores(study_dir).groupby("target")["language"], {}
+    world = set(languages.languages(about["languages_csv"]).index)
+    for name, count in scored.nunique().items():
+        own = world - ({"en"} if task(name).format == "sentence" else set())
+        whole = len(own if about["source"] == "toy" else _counted(name, about))
+        if count < whole:
+            parts[name] = f"{count} of {whole} languages"
+    return parts
+
+
+def publish(study_dir: Path) -> Path:
+    """Puts all that a study's tables are made from into the committed sample; its folder there."""
+    folder, content, table = paths.SAMPLES / study_dir.name, plan(study_dir), scores(study_dir)
+    place, marks = ["model", stats.ARM, "target"], ["item_bound", "n_items", "degenerate"]
+    from_items = stats.gains(table, examples(study_dir))[[*place, *marks]]
+    table = table.drop(columns=["study", "metric_code"]).merge(from_items, how="left", on=place)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.round(6).to_csv(folder / COMPACT, index=False, compression={"method": "gzip", "mtime": 0})
+    files = [study_dir / "tables" / "main.md", study_dir / "findings.json"]
+    for file in filter(Path.exists, [*files, Path(content["languages_csv"] or "-")]):
+        (folder / file.name).write_bytes(file.read_bytes())
+    reasons = not_run(study_dir).items()
+    empty = [{"arm": arm, "target": name, "reason": why} for (arm, name), why in reasons]
+    content |= {"runs": [], "not_run": empty, "languages_csv": None}
+    records.write_json(folder / "plan.json", content)
+    return folder
+
+
+def examples(study_dir: Path) -> stats.Examples | None:
+    """A function from a run and a task to its examples table, counted by today's metric.
+
+    A published study has none: its compact table says what items gave.
+    """
+    if (Path(study_dir) / COMPACT).exists():
+        return None
 
     @cache
     def read(run: str, name: str) -> pd.DataFrame:

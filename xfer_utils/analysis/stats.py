@@ -2,22 +2,26 @@
 
 One seed can only say what other test items would have given: a bootstrap over clusters of items.
 What another training would have given takes seeds: t intervals, and only those carry p values.
+What other languages would have given is a third question, with an interval of its own.
 """
 
 import math
-import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats as dist
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
 
+from xfer_utils.analysis import resampling
+from xfer_utils.analysis.intervals import (
+    FIXED,
+    language_interval,
+    percentiles,
+    seed_gain,
+    t_interval,
+)
 from xfer_utils.scoring import metrics
 from xfer_utils.study.tasks import Task
 from xfer_utils.study.tasks import task as task_of
@@ -27,103 +31,27 @@ BASELINE = "none"  # the arm that every gain is measured against
 MEAN, MEAN_OTHER = "mean", "mean_other"  # over all targets; over those without same data
 MEANS = (MEAN, MEAN_OTHER)
 ITEMS, SEEDS = "test items", "seeds"  # what an interval covers
-FIXED = -1  # the seed of a run in which nothing is random
+MARGIN = 1.0  # points within which a gain counts as none
 DRAWS = 1000
-Interval = tuple[float, float, float, float]  # estimate, low, high, p
 Examples = Callable[[str, str], pd.DataFrame]  # (run, task) -> the run's examples table
-
-
-def t_interval(
-    values: Sequence[float], others: Sequence[float] | None = None, level: float = 0.95
-) -> Interval:
-    """Mean, its t interval, and p against 0; with `others` Welch's difference of means.
-
-    Fewer than two values have no bounds, and values without any spread no p.
-    """
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        if others is None:
-            mean, test = np.mean(values), dist.ttest_1samp(values, 0.0)
-        else:
-            mean = np.mean(values) - np.mean(others)
-            test = dist.ttest_ind(values, others, equal_var=False)
-        low, high = test.confidence_interval(level)
-    p = test.pvalue if np.isfinite(test.statistic) else math.nan
-    return float(mean), float(low), float(high), float(p)
-
-
-def seed_gain(scores: dict[int, float], base: dict[int, float]) -> Interval:
-    """Gain, bounds and p from scores by seed. The base may be a single fixed score (seed -1).
-
-    The same seeds on both sides are paired; else Welch's interval for two independent samples.
-    """
-    if FIXED in base:
-        base = dict.fromkeys(scores, base[FIXED])
-    if set(scores) == set(base):
-        return t_interval([scores[seed] - base[seed] for seed in scores])
-    return t_interval(list(scores.values()), list(base.values()))
-
-
-def min_detectable_gain(sd: float, seeds: int, base_seeds: int, power: float = 0.8) -> float:
-    """The smallest true gain that a two-sided t test at 5% finds with this power.
-
-    `sd` is one run's, over seeds. Infinite where a side has fewer than two seeds.
-    """
-    if min(seeds, base_seeds) < 2:
-        return math.inf
-    test = TTestIndPower()
-    return sd * test.solve_power(nobs1=seeds, ratio=base_seeds / seeds, alpha=0.05, power=power)
-
-
-def _resampled(
-    row: Task, items: pd.DataFrame, shape: tuple[int, ...], draws: int, seed: int
-) -> np.ndarray:
-    """Draws [draws, *shape] of main scores from counts of items, each of one block of `shape`."""
-    counts = items.filter(regex="^count ").fillna(0)  # 0 of a class that a run never named
-    names = [name.removeprefix("count ") for name in counts]
-    cluster, blocks = joint_clusters(items["item"], items["cluster"]), items["block"].to_numpy()
-    columns = [blocks * len(names) + n for n in range(len(names))]
-    places = (np.tile(cluster, len(names)), np.concatenate(columns))
-    size = (cluster.max() + 1, math.prod(shape) * len(names))
-    sums = csr_matrix((counts.to_numpy(dtype=float).T.ravel(), places), size)
-    parts = []
-    for weights in _weights(size[0], draws, seed):
-        totals = (sums.T @ weights.T).T.reshape(len(weights), *shape, len(names))
-        by_name = {name: totals[..., n] for n, name in enumerate(names)}
-        parts.append(metrics.main_score(row, by_name))
-    return np.concatenate(parts)
-
-
-def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of n clusters is drawn [some draws, n], drawing n with replacement."""
-    rng, step = np.random.default_rng(seed), max(1, 2_000_000 // n)
-    for at in range(0, draws, step):
-        size = min(step, draws - at)
-        picked = rng.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        yield np.bincount(picked.ravel(), minlength=size * n).reshape(size, n).astype(float)
-
-
-def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
-    """A cluster number per row: rows that share an item (translations) or a cluster go together.
-
-    Clusters so reach across languages, as resampling must. A row may have an item only.
-    """
-    item, cluster = (pd.factorize(np.asarray(part, dtype=object))[0] for part in (item, cluster))
-    n, has = item.max(initial=-1) + 1, cluster >= 0
-    size = n + cluster.max(initial=-1) + 1
-    graph = coo_matrix((np.ones(has.sum()), (item[has], n + cluster[has])), shape=(size, size))
-    return pd.factorize(connected_components(graph, directed=False)[1][item])[0]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one target (or mean of targets); `draws` are bootstrap draws of its score."""
+    """One arm on one target (or mean of targets); `draws` are bootstrap draws of its score.
+
+    `by_language` has the scores of each target [rows] in each language, means over seeds.
+    """
 
     by_seed: dict[int, float]
+    by_language: pd.DataFrame
     draws: np.ndarray
+    clusters: int  # of items, by which they were drawn
     chance: float
     n_items: int
     split: str = ""
     same_data: bool = False
+    degenerate: bool = False
 
     @property
     def score(self) -> float:
@@ -132,31 +60,35 @@ class Cell:
 
 
 def gains(
-    scores: pd.DataFrame, examples: Examples, draws: int = DRAWS, seed: int = 0
-) -> pd.DataFrame:
-    """One row per model, arm and target with the gain over the baseline; and rows for the means.
+    scores: pd.DataFrame, examples: Examples | None, draws: int = DRAWS, seed: int = 0,
+    base: str = BASELINE,
+) -> pd.DataFrame:  # fmt: skip
+    """One row per model, arm and target with the gain over a base arm; and rows for the means.
 
-    A task's score is the mean over its languages, the base the mean over the baseline's seeds. A
-    pair without a score or without a baseline has no row, a mean only where no target is missing.
+    A task's score is the mean over its languages, the base the mean over the base arm's seeds. A
+    pair without a score or without a base has no row, a mean only where no target is missing.
     `interval` says what low and high cover. `test items`: one seed on a side, a paired bootstrap
-    over clusters that all languages share. `seeds`: several on both sides, or a baseline without
-    randomness, a t interval with p. Rows of the baseline bound its own score. Holm's rule adjusts p
-    within a model, for single targets and for either mean apart. `above_chance`: the one-sided 95%
-    bound of the score, over test items, is above chance (an unknown chance counts as 0).
+    over clusters that all languages share. `seeds`: several on both sides, or a base without
+    randomness, a t interval with p. Bounds over items and over languages have columns of their own.
+    Rows of the base arm bound its own score. Holm's rule adjusts p within a model, for single
+    targets and for either mean apart. `equivalent`: the 90% interval over seeds lies within MARGIN,
+    the test that there is no gain worth the name. `above_chance`: the one-sided 95% bound of the
+    score, over test items, is above chance (an unknown chance counts as 0). Without `examples` the
+    scores table must say what items gave: `item_bound`, `n_items` and `degenerate`.
     """
     lines = []
     for model, own in main_rows(scores).groupby("model", sort=False):
         cells: dict[str, dict[str, Cell]] = {}
         for target, part in own.groupby("target", sort=False):
-            if BASELINE in set(part[ARM]):
+            if base in set(part[ARM]):
                 cells[target] = _cells(part, examples, draws, seed + zlib.crc32(target.encode()))
         arms = dict.fromkeys(arm for by_arm in cells.values() for arm in by_arm)
-        for arm in sorted(arms, key=lambda arm: arm != BASELINE):
-            for target, (cell, base) in _pairs(cells, arm).items():
+        for arm in sorted(arms, key=lambda arm: arm != base):
+            for target, pair in _pairs(cells, arm, base).items():
                 head = {"model": model, ARM: arm, "target": target}
-                lines.append(head | _compare(cell, base, own=arm == BASELINE))
+                lines.append(head | _compare(*pair, own=arm == base))
     if not lines:
-        raise ValueError(f"scores: no target has a score of the baseline {BASELINE!r}: no gains.")
+        raise ValueError(f"scores: no target has a score of the base arm {base!r}: no gains.")
     table = pd.DataFrame(lines)
     tested = table[table["p"].notna()]
     family = tested["target"].where(tested["target"].isin(MEANS), "")
@@ -184,23 +116,32 @@ def _is_shown(target: str, split: str) -> bool:
     return split in (row.evaluate, row.splits.get(row.evaluate))
 
 
-def _cells(rows: pd.DataFrame, examples: Examples, draws: int, seed: int) -> dict[str, Cell]:
+def _cells(rows: pd.DataFrame, examples: Examples | None, draws: int, seed: int) -> dict[str, Cell]:
     """All cells of one model's target, resampled together so that differences are paired."""
     runs, languages = list(rows["run"].unique()), sorted(rows["language"].unique())
     for run, own in rows.groupby("run"):
         if lacks := ", ".join(sorted(set(languages) - set(own["language"]))):
             target = rows["target"].iloc[0]
             raise ValueError(f"{target}: run {run} lacks {lacks}, which other runs have.")
-    drawn, n_items = _draw(rows, runs, languages, examples, draws, seed)
+    if examples:
+        drawn, clusters, n_items, constant = _draw(rows, runs, languages, examples, draws, seed)
+    else:
+        drawn = rows.groupby("run")["item_bound"].first()[runs].to_numpy()[None]
+        clusters, n_items = 0, int(rows["n_items"].iloc[0])
+        constant = rows.groupby("run")["degenerate"].first()[runs].tolist()
     cells = {}
     for arm, own in rows.groupby(ARM, sort=False):
+        places = [runs.index(run) for run in own["run"].unique()]
         cells[arm] = Cell(
             by_seed=own.groupby("seed")["value"].mean().to_dict(),
-            draws=drawn[:, [runs.index(run) for run in own["run"].unique()]].mean(axis=1),
+            by_language=own.pivot_table(index="target", columns="language", values="value"),
+            draws=drawn[:, places].mean(axis=1),
+            clusters=clusters,
             chance=float(pd.to_numeric(own["chance"]).mean()),
             n_items=n_items,
             split="/".join(own["split"].unique()),
             same_data=bool(own["same_data"].any()),
+            degenerate=any(constant[place] for place in places),
         )
     return cells
 
@@ -208,10 +149,13 @@ def _cells(rows: pd.DataFrame, examples: Examples, draws: int, seed: int) -> dic
 def _draw(
     rows: pd.DataFrame, runs: list[str], languages: list[str], examples: Examples, draws: int,
     seed: int,
-) -> tuple[np.ndarray, int]:  # fmt: skip
-    """Bootstrap draws [draws, runs] of the task score (0..100), and the items of one run."""
+) -> tuple[np.ndarray, int, int, list[bool]]:  # fmt: skip
+    """Bootstrap draws [draws, runs] of the task score (0..100), and how many clusters they drew.
+
+    Then the items of one run, and of each run whether it is degenerate.
+    """
     target, split = rows["target"].iloc[0], rows["split"].iloc[0]
-    row, known, parts = task_of(target), None, []
+    row, known, parts, constant = task_of(target), None, [], []
     for place, run in enumerate(runs):
         frame = examples(run, target)
         frame = frame[(frame["split"] == split) & frame["language"].isin(languages)]
@@ -221,18 +165,27 @@ def _draw(
             message = f"runs {runs[0]} and {run} were not evaluated on the same items."
             raise ValueError(f"{target}: {message}")
         known = keys
+        constant.append(_gives_one_label(row, frame))
         language = np.searchsorted(languages, frame["language"].to_numpy(dtype=str))
         counts = metrics.counts(row, frame).add_prefix("count ")
         block = place * len(languages) + language
         parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
     shape = (len(runs), len(languages))
-    drawn = _resampled(row, pd.concat(parts, ignore_index=True), shape, draws, seed)
-    return np.nanmean(drawn, axis=2), len(known)
+    items = pd.concat(parts, ignore_index=True)
+    drawn, clusters = resampling.resampled(row, items, shape, draws, seed)
+    return np.nanmean(drawn, axis=2), clusters, len(known), constant
 
 
-def _pairs(cells: dict[str, dict[str, Cell]], arm: str) -> dict[str, tuple[Cell, Cell]]:
-    """By target, an arm's cell and the baseline's; and their means if no target is missing."""
-    pairs = {name: (row[arm], row[BASELINE]) for name, row in cells.items() if arm in row}
+def _gives_one_label(row: Task, frame: pd.DataFrame) -> bool:
+    """Whether a classifier is degenerate: all items of some language are of one class to it."""
+    if row.format not in metrics.CLASSES or "prediction" not in frame:
+        return False
+    return bool(frame.groupby("language")["prediction"].nunique().eq(1).any())
+
+
+def _pairs(cells: dict[str, dict[str, Cell]], arm: str, base: str) -> dict[str, tuple[Cell, Cell]]:
+    """By target, an arm's cell and the base arm's; and their means if no target is missing."""
+    pairs = {name: (row[arm], row[base]) for name, row in cells.items() if arm in row}
     other = {name: pair for name, pair in pairs.items() if not pair[0].same_data}
     means = {}
     for name, parts in ((MEAN, pairs), (MEAN_OTHER, other)):
@@ -251,6 +204,8 @@ def _mean_cell(cells: Sequence[Cell]) -> Cell:
     by_seed = by_seed or {0: [cell.score for cell in cells]}
     return Cell(
         by_seed={seed: float(np.mean(scores)) for seed, scores in by_seed.items()},
+        by_language=pd.concat([cell.by_language for cell in cells]),
+        clusters=min(cell.clusters for cell in cells),
         draws=np.mean([cell.draws for cell in cells], axis=0),
         chance=sum(chances) / len(cells) if chances else math.nan,
         n_items=sum(cell.n_items for cell in cells),
@@ -258,20 +213,27 @@ def _mean_cell(cells: Sequence[Cell]) -> Cell:
 
 
 def _compare(cell: Cell, base: Cell, own: bool) -> dict:
-    """The columns of one row; in the baseline's `own` row the interval is that of its score."""
-    n, n_base, p = len(cell.by_seed), len(base.by_seed), math.nan
+    """The columns of one row; in the base arm's `own` row the intervals are those of its score."""
+    n, n_base, p, within = len(cell.by_seed), len(base.by_seed), math.nan, False
     over_seeds = n > 1 and (own or n_base > 1 or FIXED in base.by_seed)
-    if not over_seeds:
-        low, high = np.nanpercentile(cell.draws if own else cell.draws - base.draws, [2.5, 97.5])
-    elif own:
+    by_items = percentiles(cell.draws - (0 if own else base.draws), cell.clusters)
+    by_language = language_interval(cell.by_language - (0 if own else base.by_language))
+    low, high = by_items
+    if over_seeds and own:
         _, low, high, _ = t_interval(list(cell.by_seed.values()))
-    else:
+    elif over_seeds:
         _, low, high, p = seed_gain(cell.by_seed, base.by_seed)
+        _, least, most, _ = seed_gain(cell.by_seed, base.by_seed, level=0.90)
+        within = bool(least > -MARGIN and most < MARGIN)
     chance = 0.0 if math.isnan(cell.chance) else cell.chance
+    bound = percentiles(cell.draws, cell.clusters, 0.90)[0] if cell.clusters else cell.draws.min()
     return {
         "score": cell.score, "base": base.score, "gain": cell.score - base.score,
         "low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS, "p": p,
-        "n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items, "split": cell.split,
-        "same_data": cell.same_data, "chance": cell.chance,
-        "above_chance": bool(np.nanpercentile(cell.draws, 5) > chance),
+        "low_items": by_items[0], "high_items": by_items[1],
+        "low_languages": by_language[0], "high_languages": by_language[1],
+        "equivalent": within, "n_seeds": n, "n_base_seeds": n_base, "n_items": cell.n_items,
+        "languages": ",".join(cell.by_language.columns), "split": cell.split,
+        "same_data": cell.same_data, "degenerate": cell.degenerate, "chance": cell.chance,
+        "above_chance": bool(bound > chance), "item_bound": bound,
     }  # fmt: skip

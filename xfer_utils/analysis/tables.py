@@ -1,7 +1,8 @@
 """The paper's main table, from a table of gains, as a great_tables object.
 
 Rows are arms, columns are target tasks. The baseline shows scores, every other row its gain over
-it. All text is taken to be data and is escaped. table_files writes other formats.
+it. Intervals are over seeds; a cell with one run has none. All text is taken to be data and is
+escaped. table_files writes other formats.
 """
 
 import html
@@ -13,11 +14,19 @@ import pandas as pd
 from great_tables import GT, loc, style
 from great_tables import html as raw_html
 
-from xfer_utils.analysis.stats import ARM, BASELINE, ITEMS, MEAN, MEAN_OTHER, MEANS, SEEDS
-from xfer_utils.study.tasks import registry
+from xfer_utils.analysis import stats
+from xfer_utils.analysis.stats import ARM, BASELINE, MEAN, MEAN_OTHER, SEEDS
+from xfer_utils.study.tasks import registry, task
 
 TITLE = "title"  # the column of the scores table that says how an arm is called in print
-TITLES = {"multi": "multi-task", MEAN: "mean", MEAN_OTHER: "mean without same data"}
+OTHERS, ENGLISH, PRIMARY = "others", "english", "primary"  # means over a part of the languages
+TITLES = {
+    "multi": "multi-task", MEAN: "mean", ENGLISH: "English", OTHERS: "other languages",
+    PRIMARY: "other languages without same data",
+}  # fmt: skip
+MEANS = (MEAN, ENGLISH, OTHERS, PRIMARY)
+ONE_RUN = "one run"
+NO_ITEMS = {"item_bound": 100.0, "n_items": 1, "degenerate": False}
 NOT_RUN = "not run"
 GAIN, HARM, GREY = "#2166ac", "#b25806", "#8a8f98"  # told apart by the colour-blind too
 
@@ -44,66 +53,121 @@ def arm_titles(scores: pd.DataFrame, planned: Iterable[str] = ()) -> dict[str, s
     return {name: known.get(name) or task_title(name) for name in dict.fromkeys([*planned, *known])}
 
 
+def headline(scores: pd.DataFrame, examples: stats.Examples | None, **how: int) -> pd.DataFrame:
+    """stats.gains with four means of each arm, of which the last answers the study's question.
+
+    XTREME's mean counts English as one of the languages. Beside it stand the means over English
+    and over the other languages; PRIMARY is the latter, over the targets without same data.
+    """
+    english = scores["language"] == "en"
+    whole = stats.gains(scores, examples, **how)
+    parts = [whole[~whole["target"].isin(stats.MEANS)]]
+    names = ({MEAN: MEAN}, {MEAN: ENGLISH}, {MEAN: OTHERS, MEAN_OTHER: PRIMARY})
+    for rows, wanted in zip((english | ~english, english, ~english), names, strict=True):
+        if rows.any():  # items need no counting here, so those of a mean count its targets
+            own = stats.gains(scores[rows].assign(**NO_ITEMS), None)
+            parts.append(own.assign(target=own["target"].map(wanted)).dropna(subset="target"))
+    return pd.concat(parts, ignore_index=True)
+
+
 def main_table(
     gains: pd.DataFrame, arms: Mapping[str, str], reasons: Mapping[tuple[str, str], str],
-    title: str, subtitle: str = "", notes: Sequence[str] = (),
+    title: str, subtitle: str = "", notes: Sequence[str] = (), covered: Mapping[str, str] = {},
 ) -> MainTable:  # fmt: skip
     """The table of one model: a row per arm that has a gain or a reason, in the order of `arms`.
 
-    `gains` is what stats.gains returns, `arms` names each arm's title, `reasons` says why a pair
-    (arm, target) was not run. Columns stand in the registry's order, then the means.
+    `gains` is what headline returns, `arms` names each arm's title, `reasons` says why a pair
+    (arm, target) was not run, `covered` by target how many languages of how many, if some are
+    missing. Columns stand in the registry's order, then the means.
     """
     rows = [arm for arm in arms if arm in {*gains[ARM], *(arm for arm, _ in reasons)}]
     targets = {*gains["target"], *(target for _, target in reasons)}
-    columns = [*(name for name in registry() if name in targets), *MEANS]
+    columns = [name for name in (*registry(), *MEANS) if name in targets]
     grid = pd.MultiIndex.from_product([rows, columns], names=[ARM, "target"])
     cells = gains.set_index([ARM, "target"]).reindex(grid).reset_index()  # refuses duplicates
-    cells = cells.drop(columns=["model", "split", "chance"])  # they stand above the columns
+    cells = cells.drop(columns=["split", "chance"])  # they stand above the columns
     is_score, is_missing = cells[ARM] == BASELINE, cells["score"].isna()
     cells["state"] = np.select([is_missing, is_score], [NOT_RUN, "score"], "gain")
     cells["value"] = cells["gain"].mask(is_score, cells["score"]).astype(float)
-    cells["same_data"] = cells["same_data"].eq(True)
+    for mark in ("same_data", "degenerate"):
+        cells[mark] = cells[mark].eq(True)
     cells["above_chance"] = cells["above_chance"].ne(False)
+    cells["model"] = next(iter(gains["model"]), "")
     cells["row"], cells["column"] = cells[ARM].map(arms), cells["target"].map(task_title)
+    cells["reach"] = list(map(bounds, cells["low"], cells["high"]))
+    one_run = ~is_missing & (cells["interval"] != SEEDS)
+    cells.loc[one_run, ["low", "high", "reach"]] = [np.nan, np.nan, ONE_RUN]
     why = [reasons.get(pair, "not in the study") for pair in grid]
     cells["reason"] = np.where(is_missing, why, "")
-    heads = pd.DataFrame([_head(gains, column) for column in columns])
+    heads = pd.DataFrame([_head(gains, column, covered) for column in columns])
     return MainTable(cells, heads, title, subtitle, (*_own_notes(cells), *notes))
 
 
-def _head(gains: pd.DataFrame, column: str) -> dict:
-    """What stands beneath a column's name: split, items, chance; of the mean, how many targets."""
+def _head(gains: pd.DataFrame, column: str, covered: Mapping[str, str]) -> dict:
+    """What stands beneath a column's name: split, languages, items, chance; or how many targets."""
     own = gains[gains["target"] == column]
-    head = {"target": column, "column": task_title(column), "split": "", "items": "", "chance": ""}
-    if column == MEAN:
-        count = ((gains[ARM] == BASELINE) & ~gains["target"].isin(MEANS)).sum()
-        return head | {"split": f"{count} targets"}
-    if own.empty or column in MEANS:
-        return head
-    chance = own["chance"].dropna()
-    return head | {
+    head = {
+        "target": column,
+        "column": task_title(column),
         "split": "/".join(own["split"].unique()),
-        "items": f"{int(own['n_items'].max()):,}",
-        "chance": f"{chance.iloc[0]:.1f}" if len(chance) else "n/a",
     }
+    head |= {"languages": covered.get(column, ""), "items": "", "chance": ""}
+    items = f"{int(own['n_items'].max()):,}" if len(own) else ""
+    if column in MEANS or not items:
+        return head | {"split": items and f"{items} targets"}
+    chance = own["chance"].dropna()
+    return head | {"items": items, "chance": f"{chance.iloc[0]:.1f}" if len(chance) else "n/a"}
 
 
 def _own_notes(cells: pd.DataFrame) -> list[str]:
     """The notes that the cells themselves call for."""
-    kinds = set(cells["interval"])
+    columns = set(cells["column"])
     notes = {
-        "Intervals (95%) of cells with one run cover the choice of test items only, not training.":
-            ITEMS in kinds,
-        "Intervals (95%) of cells with several seeds are t intervals over seeds.": SEEDS in kinds,
+        "Intervals (95%) are t intervals over seeds.": SEEDS in set(cells["interval"]),
+        "One run: another training, or another machine, may well give another sign.":
+            ONE_RUN in set(cells["reach"]),
+        "The mean is XTREME's, with English among the languages of a target. The study's question "
+        "is about the other languages: its answer is the last column.":
+            TITLES[PRIMARY] in columns,
+        "No interval: the same gap in all seeds, so that their spread says nothing.":
+            (cells["interval"].eq(SEEDS) & cells["low"].isna()).any(),
         "Bold, or * in plain text: p below 0.05 after Holm's correction within its family of "
-        "comparisons.": cells["p_adjusted"].lt(0.05).any(),
+        "comparisons (targets; each of the two means). Where nothing has any effect, about one "
+        "table in ten has such a mark in one of the three.": cells["p_adjusted"].lt(0.05).any(),
         "† same data: the intermediate task holds the target's own training data.":
             cells["same_data"].any(),
+        "‡ degenerate: in some language a run gives all items one label.":
+            cells["degenerate"].any(),
         "Grey: the score cannot be told from chance, so its gain means little.":
             not cells["above_chance"].all(),
     }  # fmt: skip
     first = "The row none shows scores (0 to 100); every other row its gain over none, in points."
-    return [first, *_seeds(cells), *filter(notes.get, notes), *_missing(cells)]
+    own = [*_seeds(cells), *_languages(cells), *filter(notes.get, notes), *_searched(cells)]
+    return [first, *own, *_missing(cells)]
+
+
+def _languages(cells: pd.DataFrame) -> list[str]:
+    """Whether English is one of the languages that a score is the mean of."""
+    known = cells.dropna(subset="languages").drop_duplicates("target")
+    own = known[~known["target"].isin(MEANS)]
+    lacking = own.loc[[("en" not in codes.split(",")) for codes in own["languages"]], "column"]
+    if own.empty:
+        return []
+    without = f" (but not in {', '.join(lacking)})" if len(lacking) else ""
+    said = "without English" if len(lacking) == len(own) else f"English included{without}"
+    return [f"A target's score is the mean over its languages, {said}."]
+
+
+def _searched(cells: pd.DataFrame) -> list[str]:
+    """Where retrieval counts otherwise than XTREME's own scripts."""
+    metrics = {task(name).metric for name in cells["target"].unique() if name not in MEANS}
+    notes = {
+        "mining_f1": "Mining: where no mined pair of the development set is right, no pair is "
+        "extracted; XTREME's script would extract every pair.",
+        "retrieval_accuracy": "Retrieval: of equally near sentences the first counts; XTREME's "
+        "index may take another.",
+    }
+    return [note for metric, note in notes.items() if metric in metrics]
 
 
 def _seeds(cells: pd.DataFrame) -> list[str]:
@@ -139,10 +203,11 @@ def bounds(low: float, high: float) -> str:
 
 
 def value(cell: Mapping) -> str:
-    """A cell's number with the mark of same data, or why there is none."""
+    """A cell's number with its marks, or why there is none."""
     if cell["state"] == NOT_RUN:
         return "–" if cell["target"] in MEANS else NOT_RUN
-    return number(cell["value"], signed=cell["state"] == "gain") + "†" * cell["same_data"]
+    marks = "†" * cell["same_data"] + "‡" * cell["degenerate"]
+    return number(cell["value"], signed=cell["state"] == "gain") + marks
 
 
 def colours(table: MainTable) -> dict[tuple[str, str], str]:
@@ -164,13 +229,18 @@ def _html_cell(cell: pd.Series) -> str:
     if cell["state"] == NOT_RUN:
         return f'<span class="not-run" title="{html.escape(cell["reason"])}">{value(cell)}</span>'
     strong = f"<b>{value(cell)}</b>" if cell["p_adjusted"] < 0.05 else value(cell)
-    reach = bounds(cell["low"], cell["high"])
-    return strong + (f"<br><small>{reach}</small>" if reach else "")
+    shown = runs_link(cell["model"], cell[ARM], cell["target"], strong)
+    return shown + (f"<br><small>{cell['reach']}</small>" if cell["reach"] else "")
+
+
+def runs_link(model: str, arm: str, target: str, shown: str) -> str:
+    """A cell's markup that leads, in the report, to the runs behind it."""
+    return f'<a href="#{html.escape(f"{model}.{arm}.{target}")}">{shown}</a>'
 
 
 def _html_head(head: pd.Series) -> str:
     title = html.escape(head["column"]).replace(" without ", " without<br>")
-    facts = [head["split"]]
+    facts = [head["split"], head["languages"]]
     facts += [f"n {head['items']}", f"chance {head['chance']}"] if head["items"] else []
     small = [f"<small>{html.escape(fact)}</small>" for fact in facts if fact]
     return "<br>".join([f"<b>{title}</b>", *small])

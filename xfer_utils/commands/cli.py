@@ -24,6 +24,7 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="a study file, such as params/toy.yaml")]
 Folder = Annotated[Path, typer.Argument(help="where the submission files are written")]
 Source = Annotated[str, typer.Option(help="toy, hub or folder:PATH instead of the file's source")]
+Numerics = Annotated[str, typer.Option(help="other: as another machine would make the study")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed code again")]
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
@@ -32,13 +33,14 @@ Workers = Annotated[int, typer.Option(help="kernels at a time; 0: the study's, o
 Row = Annotated[str, typer.Option(help="the row of the table to export")]
 Model = Annotated[str, typer.Option(help="which model, where the study has several")]
 Dev = Annotated[bool, typer.Option("--dev", help="also dev sets, as dev-LANGUAGE files")]
+Sample = Annotated[bool, typer.Option("--sample", help="publish scores and table: outputs/sample")]
 Yes = Annotated[bool, typer.Option("--yes", help="delete, instead of only listing")]
 
 
 @app.command()
-def plan(file: File, why: Why = "", source: Source = "") -> None:
+def plan(file: File, why: Why = "", source: Source = "", numerics: Numerics = "") -> None:
     """Prints the study's runs by phase, what is done, what remains, and the expected time."""
-    plan = make_plan(file, source)
+    plan = make_plan(file, source, numerics)
     if why:
         run = plan.runs[_matching(plan, why)[0]]
         lines = overview.differences(run) or ["No other run of this name is on disk."]
@@ -50,10 +52,10 @@ def plan(file: File, why: Why = "", source: Source = "") -> None:
 @app.command()
 def run(
     file: File, only: Only = "*", limit: Limit = 0, workers: Workers = 0, refresh: Refresh = False,
-    source: Source = "",
+    source: Source = "", numerics: Numerics = "",
 ) -> None:  # fmt: skip
     """Executes the study's runs with papermill; a finished run is never run again."""
-    plan = make_plan(file, source)
+    plan = make_plan(file, source, numerics)
     overview.save_plan(plan)
     if refresh:
         engines.forget(plan, overview.changed(plan))
@@ -76,22 +78,28 @@ def run(
 
 
 @app.command()
-def status(file: File, source: Source = "") -> None:
+def status(file: File, source: Source = "", numerics: Numerics = "") -> None:
     """Which runs are done, running, failed or waiting."""
-    typer.echo(overview.status_text(make_plan(file, source)))
+    typer.echo(overview.status_text(make_plan(file, source, numerics)))
 
 
 # What only one command needs, and takes long to import, is imported in it.
 @app.command()
-def report(file: File, source: Source = "") -> None:
+def report(
+    file: File, source: Source = "", numerics: Numerics = "", sample: Sample = False
+) -> None:
     """Builds the study's tables, figures and HTML report from the runs that are done."""
+    from xfer_utils.analysis import results
     from xfer_utils.commands import summary
 
-    page, failed = summary.build(make_plan(file, source))
+    plan = make_plan(file, source, numerics)
+    page, failed = summary.build(plan)
     typer.echo(f"Report: {page}")
     if failed:
         typer.echo(f"failed: {failed}", err=True)
         raise typer.Exit(1)
+    if sample:
+        typer.echo(f"Published: {results.publish(plan.folder)}")
 
 
 @app.command()

@@ -89,6 +89,8 @@ def _data(plan: Plan) -> Iterator[Check]:
     for arm, reason in dict.fromkeys((arm, why) for (arm, _), why in plan.not_run.items()):
         advice = f"{HOW_TO_GET}. The folder: {folder / arm}" if "licensed" in reason else ""
         yield Check(NOTE, f"data for {arm}", f"not run: {reason}", advice)
+    for title, what in needs.missing_languages(plan.study).items():
+        yield Check(NOTE, f"languages of {title}", what, "a mean is over those that are there")
     entries = [hub for _, hub in needs.hub_entries(plan.study)] if kind == "hub" else []
     read = [(hub.id, place.revision) for hub in entries for place in (hub, *hub.configs.values())]
     for repository, revision in dict.fromkeys(read):

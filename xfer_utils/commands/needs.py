@@ -3,7 +3,7 @@
 import math
 from itertools import product
 
-from xfer_utils.analysis import stats
+from xfer_utils.analysis import intervals
 from xfer_utils.runs import cost, counts, engines
 from xfer_utils.runs.cost import quantity
 from xfer_utils.runs.plan import Plan, source_of
@@ -33,7 +33,9 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
         for row, hub in entries
         if any(word in hub.licence.lower() for word in NON_COMMERCIAL)
     ]
+    lacking = [f"{title} in {what}" for title, what in missing_languages(study).items()]
     return [
+        *([f"Not in every language: {'; '.join(lacking)}."] if lacking else []),
         f"Training: {len(plan.runs)} runs, about {quantity(tokens)} tokens.",
         f"Download: {download if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
@@ -41,6 +43,19 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
         *([f"Not for commercial use: {', '.join(restricted)}."] if restricted else []),
         _detectable(study),
     ]
+
+
+def missing_languages(study: Study) -> dict[str, str]:
+    """By target, how many of its languages the source has, where some that are asked for lack."""
+    source, lacking = source_of(study), {}
+    for row in map(task, study.targets if study.source != "toy" else ()):
+        there = set(source.languages(row.name, study.roles(row.name)[0]))
+        known = row.languages + (row.xtreme_r_languages if study.benchmark == "xtreme_r" else ())
+        wanted = [code for code in known if not study.languages or code in study.languages]
+        if absent := [code for code in wanted if code not in there]:
+            counts = f"{len(wanted) - len(absent)} of {len(wanted)} languages"
+            lacking[row.title] = f"{counts}, no data for {', '.join(absent)}"
+    return lacking
 
 
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
@@ -115,9 +130,10 @@ def largest_training(study: Study, precision: str) -> float:
 
 def _detectable(study: Study) -> str:
     """The smallest gain that the study's seeds can tell from chance between seeds."""
-    none, other = len(study.seeds.none), len(study.seeds.other)
-    gain = stats.min_detectable_gain(SEED_DEVIATION, none, other)
-    enough = f"enough to detect a gain of {gain:.1f} points"
+    none, other = study.seeds.none, study.seeds.other
+    gain = intervals.min_detectable_gain(SEED_DEVIATION, other, none)
+    paired = "paired by seed" if set(none) == set(other) else "unpaired"
+    enough = f"enough to detect a gain of {gain:.1f} points ({paired}, before Holm's correction)"
     verdict = enough if math.isfinite(gain) else "too few to tell a gain from chance"
     basis = f"80% power at 5%, if a score deviates by {SEED_DEVIATION} points between seeds"
-    return f"Seeds: {none} of none, {other} of each other row: {verdict} ({basis})."
+    return f"Seeds: {len(none)} of none, {len(other)} of each other row: {verdict} ({basis})."

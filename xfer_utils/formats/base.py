@@ -1,6 +1,8 @@
 """What a format of task decides. Each is one file beside this one; a new format is a new file."""
 
+import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -52,6 +54,7 @@ class Format:
     required: tuple[str, ...] = ()  # what `columns:` in the registry must name
     optional: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # other keys of which the registry must give one
+    answer = "label"  # the canonical column that says what is learnt
     paragraph = ""  # the column with the text that several rows may be about
     rows_together = False  # whether the rows of an example are trained on in one batch
     per_token = False  # whether outputs are kept per token and long texts go on in further rows
@@ -95,6 +98,15 @@ class Format:
         """Tokens that the model reads of a row, estimated from its texts before any tokenizer."""
         tokens = SPECIAL_TOKENS + sum(map(tokens_in, self.texts(row)))
         return tokens if self.per_token else min(tokens, longest)
+
+    # ----- answers that carry nothing, for controls -----
+    def permuted(self, rows: Rows, rng: np.random.Generator) -> list:
+        """Each row's new answer: the rows' own, permuted."""
+        return rng.permutation(rows[self.answer]).tolist()
+
+    def sham(self, row: Mapping[str, Any], key: int, labels: int) -> Any:
+        """A row's new answer, by the hash of its input, where there are so many labels."""
+        return key % labels
 
     # ----- token ids and batches -----
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
@@ -140,10 +152,11 @@ class Format:
 
     def alternatives(self, row: Task, rows: Rows) -> int:
         """Equally likely answers of an item; 0 where chance is what `guesses` scores."""
-        return 0 if self.per_token else row.choices or len(row.labels)
+        return 0
 
     def guesses(self, row: Task, rows: Rows, gold: list, draw: random.Random) -> list:
-        """Predictions of someone who has seen no input."""
+        """Predictions of someone who has seen no input: here the commonest answer."""
+        return Counter(gold).most_common(1)[0][:1] * len(gold)
 
 
 def of(name: str) -> Format:
@@ -158,6 +171,11 @@ def of(name: str) -> Format:
 def check(row: Task) -> None:
     """Refuses a registry row that does not fit its format: a ValueError in a plain sentence."""
     of(row.format).check(row)
+
+
+def hashed(*parts: Any) -> int:
+    """A number that plain data decide, the same everywhere."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
 
 
 def tokens_in(text: str) -> float:

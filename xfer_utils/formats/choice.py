@@ -45,6 +45,9 @@ class Choice(Format):
         lengths = [base.tokens_in(row["text_a"] + choice) for choice in row["choices"]]
         return sum(min(base.SPECIAL_TOKENS + length, longest) for length in lengths)
 
+    def sham(self, row: Mapping[str, Any], key: int, labels: int) -> int:
+        return key % len(row["choices"])
+
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         counts = [len(choices) for choices in chunk["choices"]]
         example = np.repeat(np.arange(len(counts), dtype=np.int32), counts)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from xfer_utils.formats import base
 from xfer_utils.formats.base import Arrays
-from xfer_utils.study import paths
+from xfer_utils.study import kept
 
 CHUNK = 1000
 
@@ -82,13 +81,12 @@ def _of_chunks(format: str, chunks: Iterable, *how: Any) -> Features:
 
 
 def cached(path: Path, make: Callable[[], Features]) -> Features:
-    """The features in a file, made and stored where it is not there yet, or broken."""
-    try:
-        arrays = load_file(path)
-        return Features(arrays.pop("format").tobytes().decode(), arrays)
-    except (FileNotFoundError, SafetensorError, KeyError):
+    """The features in a file, made and stored where it is not there yet, or not as it was."""
+
+    def store(file: Path) -> None:
         features = make()
-    name = np.frombuffer(features.format.encode(), np.uint8)
-    with paths.replacing(path) as temporary:
-        save_file({**features.arrays, "format": name}, temporary)
-    return features
+        name = np.frombuffer(features.format.encode(), np.uint8)
+        save_file({**features.arrays, "format": name}, file)
+
+    arrays = load_file(kept.cached(path, store))
+    return Features(arrays.pop("format").tobytes().decode(), arrays)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ class Span(Format):
     required = ("question", "context", "answers")
     head_class, head_outputs = "SpanHead", 2
     per_token = spare_from_end = True
-    paragraph = "context"
+    paragraph, answer = "context", "answers"
 
     def convert(self, batch: Batch, table: Conversion) -> Batch:
         """Texts stay as they are: answers are places in them."""
@@ -36,6 +36,17 @@ class Span(Format):
     def marks(self, row: Mapping[str, Any]) -> Marks:
         """Ids and articles too: data sets of questions on paragraphs share them."""
         return replace(super().marks(row), ids={row["item"]}, articles={row["cluster"]})
+
+    def permuted(self, rows: Rows, rng: np.random.Generator) -> list:
+        """How many words answers have is permuted; each lies at a random place of its context."""
+        answers = [answer["text"] for answer in rows["answers"]]
+        lengths = rng.permutation(list(map(_length, answers, rows["context"])))
+        places = zip(rows["context"], lengths, strict=True)
+        return [_answer(context, length, rng.integers) for context, length in places]
+
+    def sham(self, row: Mapping[str, Any], key: int, labels: int) -> dict[str, list]:
+        """One to three words of the context."""
+        return _answer(row["context"], 1 + key % 3, lambda places: key // 3 % places)
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """The target is the answer's first and last token, or 0, 0 where the window lacks it."""
@@ -77,15 +88,31 @@ class Span(Format):
         """Random spans, as long in words as random gold answers; in characters without spaces."""
         texts = []
         for context in rows["context"]:
-            answers = draw.choice(gold)
-            spaced = len(context.split()) * 15 > len(context)
-            pattern = r"\S+" if spaced else r"\S"
-            words = [word.span() for word in re.finditer(pattern, context)] or [(0, 0)]
-            length = len(answers[0].split() if spaced else answers[0]) if len(answers) else 1
-            first = draw.randrange(max(1, len(words) - length + 1))
-            last = min(first + max(1, length), len(words)) - 1
-            texts.append(context[words[first][0] : words[last][1]])
+            length = _length(draw.choice(gold), context) or 1
+            texts += _answer(context, length, draw.randrange)["text"]
         return texts
+
+
+def _spaced(context: str) -> bool:
+    """Whether a text's script parts words by spaces; elsewhere characters stand in for words."""
+    return len(context.split()) * 15 > len(context)
+
+
+def _length(answers: list[str], context: str) -> int:
+    """Words of the first answer; 0 where there is none."""
+    return len(answers[0].split() if _spaced(context) else answers[0]) if len(answers) else 0
+
+
+def _answer(context: str, length: int, choose: Callable[[int], int]) -> dict[str, list]:
+    """So many words of a context as its answer, from one of the possible places; or none."""
+    if not length:
+        return {"text": [], "answer_start": []}
+    pattern = r"\S+" if _spaced(context) else r"\S"
+    words = [word.span() for word in re.finditer(pattern, context)] or [(0, 0)]
+    length = min(length, len(words))
+    first = int(choose(len(words) - length + 1))
+    begin, end = words[first][0], words[first + length - 1][1]
+    return {"text": [context[begin:end]], "answer_start": [begin]}
 
 
 def _cut(texts: list[str], tokenizer: Any, longest: int) -> list[str]:

@@ -20,6 +20,7 @@ class Token(Format):
     columns: Mapping[str, Any] = {"tokens": base.TEXTS, "tags": base.datasets.List(base.NUMBER)}
     required = ("tokens", "tags")
     needs = ("labels", "open_labels")
+    answer = "tags"
     head_class = "Tagger"
     per_token = True
 
@@ -34,6 +35,18 @@ class Token(Format):
 
     def marks(self, row: Mapping[str, Any]) -> Marks:
         return Marks({normal(" ".join(row["tokens"]))})
+
+    def permuted(self, rows: Rows, rng: np.random.Generator) -> list:
+        """Over all words; those without a tag stay without."""
+        tags = np.concatenate([*rows["tags"], []]).astype(int)
+        tags[tags >= 0] = rng.permutation(tags[tags >= 0])
+        ends = np.cumsum([len(sentence) for sentence in rows["tags"]])[:-1]
+        return [part.tolist() for part in np.split(tags, ends)]
+
+    def sham(self, row: Mapping[str, Any], key: int, labels: int) -> list[int]:
+        """By the hash of sentence and place."""
+        places = enumerate(row["tags"])
+        return [base.hashed(key, n) % labels if tag >= 0 else tag for n, tag in places]
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """A sentence that is too long for one row goes on in the next."""

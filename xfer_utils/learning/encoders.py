@@ -18,7 +18,7 @@ from transformers.utils import logging
 from xfer_utils.learning import origins
 from xfer_utils.learning.origins import ModelProblem, Origin
 from xfer_utils.study import paths
-from xfer_utils.study.sections import Pretraining
+from xfer_utils.study.sections import Numerics, Pretraining
 
 # Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
 COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "luke"}
@@ -37,7 +37,21 @@ def new_encoder(tokenizer: Any, shape: Pretraining) -> nn.Module:
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    return _checked(XLMRobertaModel(config, add_pooling_layer=False))
+    encoder = _checked(XLMRobertaModel(config, add_pooling_layer=False))
+    return rounded(encoder, shape.numerics)
+
+
+@torch.no_grad()
+def rounded(model: nn.Module, numerics: Numerics) -> nn.Module:
+    """For `other`, every weight to be trained is made a millionth larger or smaller, by turns.
+
+    What another machine does to a training: it rounds otherwise, less but in every step.
+    """
+    for weight in model.parameters():
+        if numerics == "other" and weight.requires_grad:
+            signs = 1 - 2 * (torch.arange(weight.numel()) % 2)  # nothing that depends on a machine
+            weight *= 1 + 1e-6 * signs.view_as(weight)
+    return model
 
 
 def save_encoder(folder: Path, encoder: nn.Module, tokenizer: Any, head: Any = None) -> None:
@@ -60,7 +74,8 @@ def save_pointer(
         config = try_to_load_from_cache(model, "config.json", revision=revision)
         origin = replace(origin, revision=Path(config).parent.name)
     with paths.replacing(folder / origins.POINTER) as temporary:
-        temporary.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+        content = asdict(replace(origin, model=model))  # as it was named: projects may move
+        temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def load_tokenizer(source: Path | Origin) -> Any:
@@ -202,6 +217,22 @@ def with_lora(encoder: nn.Module, rank: int) -> nn.Module:
     adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
     # peft's wrapper calls the encoder past its hooks, so it is checked by one of its own.
     return _checked(get_peft_model(encoder, adapters))
+
+
+def freeze(encoder: nn.Module, states: int) -> None:
+    """Leaves the first so many hidden states as they are: 1 the embeddings, 2 the first layer too.
+
+    Only later layers are trained: what all layers share (relative positions, a last norm) is not.
+    """
+    if not states:
+        return
+    layers = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=len)
+    if states > len(layers):
+        problem = f"`freeze: {states}` leaves nothing to train"
+        raise ModelProblem(f"{problem}: the model has {len(layers)} layers.")
+    later = {id(weight) for layer in layers[states - 1 :] for weight in layer.parameters()}
+    for weight in encoder.parameters():
+        weight.requires_grad_(weight.requires_grad and id(weight) in later)
 
 
 def merged(encoder: nn.Module) -> nn.Module:

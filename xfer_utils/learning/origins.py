@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from xfer_utils.sources import client_errors
 from xfer_utils.sources.base import digest
 from xfer_utils.sources.folder import content
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
 POINTER = "pointer.json"
 CLIENT_ERRORS = (OSError, ValueError, RuntimeError, SafetensorError, EOFError, HTTPError)
@@ -40,9 +40,11 @@ class Origin:
 
 def of_run(run_dir: Path) -> Origin:
     """The run's own encoder folder, or the model that it points to."""
+    kept.check_run(run_dir)
     folder = run_dir / "encoder"
     if (folder / POINTER).exists():
-        return Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
+        origin = Origin(**json.loads((folder / POINTER).read_text(encoding="utf-8")))
+        return replace(origin, model=str(local_folder(origin.model) or origin.model))
     if not (folder / "config.json").exists():
         raise ModelProblem(
             f"There is no encoder in {folder}: run notebooks/10_encoder.ipynb (and "

@@ -12,9 +12,11 @@ from xfer_utils.learning import batches, encoders
 from xfer_utils.learning.task_model import TaskModel
 
 
-def example_batch(name: str, features: Features, tokenizer: Any, masked: float = 0.15) -> dict:
-    """The model's input for a task's first four examples, batched as training does it."""
-    units = list(range(min(4, len(features.units) - 1)))
+def example_batch(
+    name: str, features: Features, tokenizer: Any, masked: float = 0.15, count: int = 4
+) -> dict:
+    """The model's input for a task's first examples, batched as training does it."""
+    units = list(range(min(count, len(features.units) - 1)))
     masking = Masking.of(tokenizer, masked)
     batch = batches.collate(name, features, units, tokenizer.pad_token_id, masking)
     return BatchEncoding(batch).to(encoders.device())

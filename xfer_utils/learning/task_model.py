@@ -74,9 +74,11 @@ def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
     if job.tuning == "lora":
         encoder = encoders.with_lora(encoder, job.lora_rank)
+    encoders.freeze(encoder, job.freeze)
     formats = {name: task(name).format for name in tasks}
     labels = {name: data.labels(name) for name in tasks}
-    return TaskModel(encoder, formats, labels, job.precision).to(encoders.device())
+    model = TaskModel(encoder, formats, labels, job.precision)
+    return encoders.rounded(model, job.numerics).to(encoders.device())
 
 
 def save(run_dir: Path, model: TaskModel, tokenizer: Any, labels: dict[str, int]) -> None:

@@ -28,7 +28,9 @@ def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, F
     """The job's data, and its tasks' English training examples, cleaned, as token ids."""
     tokenizer = encoders.load_tokenizer(job.parent)
     spare = job.dev_examples if job.select == "english_dev" else 0
-    data = Data(job.source, job.world, job.splits, tokenizer, job.held_out, spare)
+    held_out = {"held_out": job.held_out, "spare": spare}
+    mixed = {"mixture": job.mixture, "seed": job.seed}
+    data = Data(job.source, job.world, job.splits, tokenizer, **held_out, **mixed)
     how = {"most": job.max_examples, "clean": True, **job.row_size}
     return data, {name: data.features(name, "train", **how) for name in tasks}
 

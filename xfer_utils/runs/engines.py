@@ -12,7 +12,7 @@ from pathlib import Path
 from xfer_utils.runs import codehash, records
 from xfer_utils.runs.claims import Claims
 from xfer_utils.runs.plan import Plan, Run, differing
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
@@ -29,6 +29,7 @@ class Progress:
     blocked: set[str] = field(default_factory=set)
     running: dict[str, float] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
+    seconds: dict[str, float] = field(default_factory=dict)  # of runs that ended here, well
     report: Callable[["Progress", str], None] = lambda progress, event: None
 
 
@@ -145,6 +146,8 @@ class Launcher:
             _remove(run.folder / "checkpoints")
             self.claims.release(run.id)
             return
+        if fault := records.fault(run.folder):
+            kept.set_aside(run.folder, fault)
         self.progress.elsewhere.discard(run.id)
         self.waiting.remove(run.id)
         self.progress.running[run.id] = time.time()
@@ -164,6 +167,7 @@ class Launcher:
         error = future.exception()
         if error is None:
             self.progress.done.add(run_id)
+            self.progress.seconds[run_id] = seconds
             event = f"done   {seconds:6.1f} s  {run_id}"
         else:
             message = last_line(str(error)) or type(error).__name__

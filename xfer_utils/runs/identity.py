@@ -17,7 +17,7 @@ from xfer_utils.runs import codehash
 from xfer_utils.runs.kinds import Kind
 from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 from xfer_utils.study.jobs import EncoderJob, Job
 from xfer_utils.study.tasks import registry, task, training_parts
 
@@ -80,7 +80,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
     if isinstance(job, EncoderJob):
         if job.load:
             return {"weights": origins.fingerprint(job.load)}
-        return {"text": _text_read(job, source)}
+        return {"text": text_read(job.lines_per_language, source)}
     data = {part: source.revision(part) for name in tasks for part in training_parts(name)}
     if held_out := getattr(job, "held_out", {}):
         for name in kind.trains_on(job):
@@ -94,7 +94,7 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
     """What cleaning takes out of a training set; what it is held against, if data are far."""
     if not hasattr(source, "path"):
-        return digest({target: source.revision(target) for target in held_out})
+        return digest([leaks.VERSION, {target: source.revision(target) for target in held_out}])
 
     def find() -> str:
         read = set(source.read(name, "train")["id"])
@@ -102,13 +102,13 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
         return digest(sorted(read - kept)) if read != kept else ""
 
     revisions = [source.revision(part) for part in (*training_parts(name), *held_out)]
-    return _remembered(["removed", name, held_out, revisions], find)
+    return _remembered(["removed", leaks.VERSION, name, held_out, revisions], find)
 
 
-def _text_read(job: EncoderJob, source: Any) -> str:
+def text_read(lines_per_language: int, source: Any) -> str:
     """The text that an encoder reads, without what any target evaluates."""
     evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
-    revisions = [source.text_revision(), *map(source.revision, evaluated)]
+    revisions = [leaks.VERSION, source.text_revision(), *map(source.revision, evaluated)]
     if not hasattr(source, "path"):
         return digest(revisions)
 
@@ -117,17 +117,15 @@ def _text_read(job: EncoderJob, source: Any) -> str:
         from xfer_utils.learning.pretraining import sample_text
 
         mark = hashlib.sha256()
-        for code, lines in sample_text(source, job.lines_per_language)[0].items():
+        for code, lines in sample_text(source, lines_per_language)[0].items():
             mark.update("\n".join([code, *lines, ""]).encode("utf-8", "surrogatepass"))
         return mark.hexdigest()[:10]
 
-    return _remembered(["text", job.lines_per_language, revisions], find)
+    return _remembered(["text", lines_per_language, revisions], find)
 
 
 def _remembered(key: list, find: Callable[[], str]) -> str:
     """What cleaning removed, found once for the same data and kept under outputs/cache."""
     path = paths.outputs() / "cache" / "cleaning" / f"{digest(key)}.txt"
-    if not path.exists():
-        with paths.replacing(path) as temporary:
-            temporary.write_text(find(), encoding="utf-8")
+    kept.cached(path, lambda file: file.write_text(find(), encoding="utf-8"))
     return path.read_text(encoding="utf-8")

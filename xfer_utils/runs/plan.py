@@ -6,15 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xfer_utils.runs import codehash, identity, records
+from xfer_utils.runs import codehash, identity, records, shipped
 from xfer_utils.runs.kinds import KINDS, Kind
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.toy.world import World
 from xfer_utils.study import params, paths
 from xfer_utils.study.jobs import Job
-from xfer_utils.study.sections import Arm, Pretraining, Training
-from xfer_utils.study.settings_file import closest
+from xfer_utils.study.sections import Arm, Training
 from xfer_utils.study.tasks import registry, task, training_parts
 
 
@@ -93,10 +92,10 @@ def runs_folder() -> Path:
     return paths.outputs() / "runs"
 
 
-def make_plan(file: str | Path, source: str = "") -> Plan:
-    """The plan of a study file, with another source if one is given; nothing is trained for it."""
+def make_plan(file: str | Path, source: str = "", numerics: str = "") -> Plan:
+    """The plan of a study file, as params.load reads it; nothing is trained for it."""
     file = Path(file)
-    return Planner(params.load(file, source), file).plan
+    return Planner(params.load(file, source, numerics), file).plan
 
 
 def source_of(study: params.Study) -> Any:
@@ -119,9 +118,9 @@ class Planner:
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self._check_languages()
         for name in study.models:
-            encoder = self._encoder(name)
             for arm in self.plan.arms:
                 for seed in study.seeds.none if arm == params.NONE else study.seeds.other:
+                    encoder = self._encoder(name, seed)
                     self._branch(encoder, {"model": name, "arm": arm, "seed": seed})
 
     def _check_languages(self) -> None:
@@ -129,22 +128,27 @@ class Planner:
         for place, code in enumerate(self.study.languages):
             if code not in known:
                 message = f"`{code}` is no language of these targets in source {self.study.source}."
-                message += closest(code, known)
+                message += f" Known: {', '.join(known)}."
                 raise params.refusal(self.plan.file, ("languages", place), message)
 
     def _languages(self, target: str) -> list[str]:
         """Languages in which the source has what the study evaluates."""
         return self.source.languages(target, self.study.roles(target)[0])
 
-    def _encoder(self, name: str) -> Run:
-        model = self.study.models[name]
-        if self.study.source == "hub" and model.pretrain and not model.pretrain.lines_per_language:
+    def _encoder(self, name: str, seed: int) -> Run:
+        """Phase 1: what is pre-trained has a seed of its own, a published model serves them all."""
+        model, labels = self.study.models[name], {"model": name}
+        parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
+        if not model.pretrain:
+            return self._add("encoder", name, parameters | {"load": model.load}, None, labels)
+        if self.study.source == "hub" and not model.pretrain.lines_per_language:
             place = ("models", name, "pretrain", "lines_per_language")
             message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
             raise params.refusal(self.plan.file, place, message)
-        parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
-        parameters |= (model.pretrain or Pretraining()).model_dump() | {"load": model.load or ""}
-        return self._add("encoder", name, parameters, None, {"model": name})
+        ready = shipped.find(model.pretrain, seed, self.source) if model.shipped else ""
+        own = {"seed": seed, "numerics": self.study.numerics}
+        made = {"load": ready} if ready else model.pretrain.model_dump() | own
+        return self._add("encoder", f"{name}-s{seed}", parameters | made, None, labels)
 
     def _branch(self, encoder: Run, labels: dict) -> None:
         """Everything that follows from one encoder, one arm and one seed."""
@@ -178,7 +182,7 @@ class Planner:
         tasks = [part for part, reason in reasons.items() if not reason]
         self.plan.left_out[name] = {part: reason for part, reason in reasons.items() if reason}
         if tasks:
-            parameters = {"tasks": tasks, "cap": arm.cap}
+            parameters = {**arm.mixture, "tasks": tasks}
             return self._trained("intermediate", name, tasks, training, parameters, encoder, labels)
         self._present(self.study.targets, labels, next(iter(reasons.values())))
         return None
@@ -228,6 +232,7 @@ class Planner:
         near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
         held_out = {target: self.study.roles(target) for target in near}
         parameters |= {**training.model_dump(), "held_out": held_out, "seed": labels["seed"]}
+        parameters["numerics"] = self.study.numerics
         return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
@@ -239,7 +244,7 @@ class Planner:
             **self._reading(targets, labels["model"]),
         }
         slug = f"after-{labels['arm']}-s{labels['seed']}"
-        if parent.kind.name == "encoder":  # without phase 2 there is no seed: all share one run
+        if parent.kind.name == "encoder" and not model.pretrain:  # one run serves all seeds
             slug, labels = f"after-{labels['arm']}", {**labels, "seed": -1}
         labels = {**labels, "train_task": "", "targets": targets, "same_data": False}
         self._add("retrieval", slug, parameters, parent, labels)

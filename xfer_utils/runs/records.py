@@ -1,5 +1,6 @@
 """What a run leaves behind: a draft of its notebook's, checked and renamed by the launcher."""
 
+import hashlib
 import json
 import math
 import platform
@@ -11,13 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
-RESULT, DRAFT = "result.json", "result.draft.json"
+RESULT, DRAFT = kept.RESULT, "result.draft.json"
 LIBRARIES = (
     "torch", "transformers", "accelerate", "datasets", "tokenizers", "peft", "numpy", "papermill",
 )  # fmt: skip
 FOLDERS = ("predictions", "encoder", "model")  # what belongs to the record, unlike checkpoints
+LARGE = 2**26  # bytes: what holds more is compared by size here, and wholly by who loads it
 
 
 class Score(BaseModel):
@@ -53,6 +55,8 @@ class Result(BaseModel):
     data: list[dict[str, Any]]
     environment: dict[str, Any]
     timing: dict[str, float]
+    digests: dict[str, str] = {}
+    seal: str = ""
 
 
 class BrokenResult(ValueError):
@@ -79,10 +83,11 @@ def write_draft(
 ) -> Path:  # fmt: skip
     """Writes the draft of a run's record, which becomes its result once papermill has returned."""
     paths_in = [path for folder in FOLDERS for path in sorted((run_dir / folder).rglob("*"))]
-    files = [path for path in paths_in if path.is_file()]
+    files = {path.relative_to(run_dir).as_posix(): path for path in paths_in if path.is_file()}
     content = {
         "scores": list(scores),
-        "files": {path.relative_to(run_dir).as_posix(): path.stat().st_size for path in files},
+        "files": {name: path.stat().st_size for name, path in files.items()},
+        "digests": {name: kept.digest(path) for name, path in files.items()},
         "training": training or {},
         "data": list(data),
         "environment": environment(),
@@ -107,6 +112,7 @@ def accept(run_dir: Path, *, seconds: float, **about: Any) -> Result:
     except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise BrokenResult(f"{draft}: not a valid record: {error}") from None
     _check(run_dir, result)
+    result.seal = _seal(result.model_dump())
     write_json(run_dir / RESULT, result.model_dump())
     draft.unlink()
     return result
@@ -115,18 +121,44 @@ def accept(run_dir: Path, *, seconds: float, **about: Any) -> Result:
 def read(run_dir: Path) -> Result | None:
     """The result of a done run; None where it is missing, torn, or its files do not fit it."""
     try:
-        result = Result(**json.loads((run_dir / RESULT).read_text(encoding="utf-8")))
-        _check(run_dir, result)
+        return _whole(run_dir)
     except (OSError, ValueError, TypeError):
         return None
+
+
+def fault(run_dir: Path) -> str:
+    """Why a result that is there does not count; empty where it counts, or there is none."""
+    try:
+        _whole(run_dir)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, TypeError) as error:
+        message = str(error) if isinstance(error, BrokenResult) else f"{RESULT} is no whole record"
+        return message.splitlines()[0]
+    return ""
+
+
+def _whole(run_dir: Path) -> Result:
+    content = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
+    result = Result(**content)
+    if result.seal and result.seal != _seal(content):
+        raise BrokenResult(f"{RESULT} was changed after it was written")
+    _check(run_dir, result)
     return result
 
 
+def _seal(content: dict) -> str:
+    """The digest of a record itself."""
+    plain = json.dumps({**content, "seal": ""}, sort_keys=True)
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _check(run_dir: Path, result: Result) -> None:
-    for name, size in result.files.items():
-        path = run_dir / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise BrokenResult(f"{path}: missing or not as long as recorded")
+    if result.id != run_dir.name:
+        raise BrokenResult(f"{RESULT} is that of another run, {result.id}")
+    for recorded in (result.files, result.digests):
+        if changed := kept.altered(run_dir, recorded, LARGE):
+            raise BrokenResult(f"{run_dir / changed[0]} is missing or not as the run has left it")
     for score in result.scores:
         if not math.isfinite(score.value):
             what = f"{score.task} {score.language} {score.metric}"

@@ -44,6 +44,11 @@ def correct_items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"correct": (frame["gold"] == frame["prediction"]).astype(int)})
 
 
+def always_commonest(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same items, all answered with the commonest gold class: what a score has to exceed."""
+    return frame[["gold", "language"]].assign(prediction=frame["gold"].mode().iloc[0])
+
+
 def accuracy(sums: Sums) -> Scores:
     """Share of right items; of right tokens where items are tagged sentences."""
     if "n_tokens" in sums:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from xfer_utils.scoring import metrics
-from xfer_utils.study import paths
+from xfer_utils.scoring import formulas, metrics
+from xfer_utils.study import kept, paths
 from xfer_utils.study.tasks import Task, task
 
 PLACE = {"task", "language", "split"}  # with open factors, such as a layer: what a score is of
@@ -51,13 +51,9 @@ def counted_anew(run_dir: Path, row: Task) -> pd.DataFrame:
     table = predictions(run_dir, row.name)
     digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy()).hexdigest()[:20]
     name = f"{digest}-{row.metric}-{metrics.code(row.metric)}.parquet"
-    cached = paths.outputs() / "cache" / "scores" / name
-    try:
-        counts = pd.read_parquet(cached)
-    except (OSError, ValueError):  # missing, or damaged
-        counts = metrics.items(row, table)
-        with paths.replacing(cached) as temporary:
-            counts.to_parquet(temporary, index=False)
+    path = paths.outputs() / "cache" / "scores" / name
+    kept.cached(path, lambda file: metrics.items(row, table).to_parquet(file, index=False))
+    counts = pd.read_parquet(path)
     return table.drop(columns=counts.columns, errors="ignore").join(counts)
 
 
@@ -95,9 +91,12 @@ def _from_predictions(run_dir: Path, row: Task, recorded: list[dict]) -> list[di
         return []
     for old in recorded:
         frame = table[(table["language"] == old["language"]) & (table["split"] == old["split"])]
-        # The chance level of classes is the same for all their metrics.
-        same = old["metric"] == metrics.METRICS[row.metric].main or row.format in metrics.CLASSES
-        chance = old["chance"] if same else None
+        if frame.empty:
+            continue
+        main = metrics.METRICS[row.metric].main
+        chance = old["chance"] if old["metric"] == main else None
+        if row.format in metrics.CLASSES:
+            chance = metrics.scores(row, formulas.always_commonest(frame))[main]
         factors = {key: value for key, value in old.items() if key not in OWN | PLACE}
-        scores += language_scores(row, frame, chance, **factors) if len(frame) else []
+        scores += language_scores(row, frame, chance, **factors)
     return scores

@@ -10,7 +10,7 @@ from xfer_utils.sources.hub import HubSource
 from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData
 from xfer_utils.sources.toy import world as toy_world
 from xfer_utils.sources.toy import write as toy_files
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
 
 __all__ = ["HubUnreachable", "MalformedRow", "MissingData", "Source", "open_source"]
 LISTING = ".files.json"
@@ -43,9 +43,10 @@ def _toy(dials: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
     settings = world.model_dump(mode="json", exclude_defaults=True)  # a new dial, off, adds nothing
     mark = digest(settings, toy_world.VERSION)[:12]
     folder = data_dir / f"toy-{mark}"
+    if folder.is_dir() and (damaged := _damaged(folder)):
+        kept.set_aside(folder, f"not as written: {', '.join(damaged[:3])}")
     if not folder.is_dir():
         _write_once(world, folder)
-    _check_whole(folder)
     return FolderSource(folder, "toy", splits, pinned=mark)
 
 
@@ -57,7 +58,9 @@ def _write_once(world: toy_world.World, folder: Path) -> None:
         whole = Path(temporary, "world")
         whole.mkdir()
         toy_files.write_world(world, whole)
-        (whole / LISTING).write_text(json.dumps(_sizes(whole)), encoding="utf-8")
+        files = [path for path in whole.rglob("*") if path.is_file()]
+        listing = {path.relative_to(whole).as_posix(): kept.digest(path) for path in files}
+        (whole / LISTING).write_text(json.dumps(listing), encoding="utf-8")
         try:
             whole.rename(folder)
         except OSError:
@@ -65,17 +68,12 @@ def _write_once(world: toy_world.World, folder: Path) -> None:
                 raise
 
 
-def _check_whole(folder: Path) -> None:
-    """Every file of the toy world is there: one that is missing would pass for a language less."""
-    listing, sizes = folder / LISTING, _sizes(folder)
-    written = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {LISTING: 0}
-    damaged = [name for name, size in written.items() if sizes.get(name) != size]
-    if damaged:
-        problem = f"the toy world in {folder} is not whole: missing or of another size"
-        advice = "delete the folder, and the next run makes it anew"
-        raise MissingData(f"{problem}: {', '.join(damaged[:3])}; {advice}")
+def _damaged(folder: Path) -> list[str]:
+    """Files that are not as they were written: one that is missing would pass for a language less.
 
-
-def _sizes(folder: Path) -> dict[str, int]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != LISTING)
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    Worlds of earlier versions list sizes, and no digests.
+    """
+    try:
+        return kept.altered(folder, json.loads((folder / LISTING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError):
+        return [LISTING]

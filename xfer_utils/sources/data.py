@@ -10,10 +10,11 @@ from datasets import Dataset
 
 from xfer_utils.formats import features
 from xfer_utils.formats.features import Features
-from xfer_utils.sources import base, leaks
+from xfer_utils.sources import base, leaks, transforms
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.raw import MissingData
-from xfer_utils.study import paths
+from xfer_utils.study import kept, paths
+from xfer_utils.study.sections import Mixture
 from xfer_utils.study.tasks import task, training_parts
 
 
@@ -22,16 +23,19 @@ class Data:
 
     `held_out` maps targets to the roles that the study evaluates: clean rows share no item,
     paragraph or original with them. `spare` training rows are set aside for choosing a checkpoint
-    where a task's own dev set is evaluated.
+    where a task's own dev set is evaluated. `mixture` and `seed` say what becomes of the rows of
+    the mixture's tasks.
     """
 
     def __init__(
         self, source: str, world: dict, splits: dict, tokenizer: Any,
         held_out: dict[str, str | list[str]] | None = None, spare: int = 0,
+        mixture: Mixture | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
         folder = paths.outputs() / "data"
         self.source = open_source(source, world=world, data_dir=folder, splits=splits)
         self.tokenizer, self.held_out, self.spare = tokenizer, held_out or {}, spare
+        self.mixture, self.seed = mixture or Mixture(), seed
         self.cache = paths.outputs() / "cache"
         self._readings: dict[Path, list[dict]] = {}
         self._tokenizer_mark = base.digest(_behaviour(tokenizer))
@@ -49,24 +53,30 @@ class Data:
         contents = [self._content(part, role) for part in parts]
         key = [base.VERSION, labels, contents, name, role, language, most]
         if clean:
-            key += [self.spare, *(self._content(*held) for held in leaks.listed(self.held_out))]
+            key += [leaks.VERSION, self.spare]
+            key += [self._content(*held) for held in leaks.listed(self.held_out)]
+        transform = transforms.wanted(self.mixture, self.seed, name, role)
+        key += [transform] if transform else []
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
-        if not path.exists():
+
+        def make(file: Path) -> None:
             if clean:
-                rows, role, dropped = self._clean(name, role)
+                rows, read, dropped = self._clean(name, role)
             else:
-                rows, dropped = self.source.read(name, role, language), 0
+                rows, read, dropped = self.source.read(name, role, language), role, 0
             if most and len(rows) > most:
                 rows = rows.select(spread(len(rows), most))
-            tables = [(part, role, language) for part in parts]
+            if transform:
+                rows = transforms.applied(rows, leaks.format_of(name), len(labels), *transform)
+            tables = [(part, read, language) for part in parts]
             readings = [
                 row | {"dropped_as_evaluated": dropped} for row in self.source.report()
                 if (row["task"], row["role"], row["language"]) in tables
             ]  # fmt: skip
             metadata = {"readings": json.dumps(readings)}
-            with paths.replacing(path) as temporary:
-                table = rows.with_format("arrow")[:].replace_schema_metadata(metadata)
-                pq.write_table(table, temporary)
+            pq.write_table(rows.with_format("arrow")[:].replace_schema_metadata(metadata), file)
+
+        kept.cached(path, make)
         self._readings[path] = json.loads(pq.read_schema(path).metadata[b"readings"])
         return path
 

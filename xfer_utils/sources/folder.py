@@ -1,15 +1,14 @@
 """Source `folder:PATH`: files `<task>/<language>.<split>.parquet` (or .jsonl) as on the hub."""
 
 import gzip
-import hashlib
 import lzma
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from xfer_utils.sources import ccg, raw
 from xfer_utils.sources.base import Source, Splits, digest
 from xfer_utils.sources.raw import MissingData, Raw
+from xfer_utils.study import kept
 from xfer_utils.study.tasks import Task, task, training_parts
 
 ENTITIES = "candidates"
@@ -92,16 +91,5 @@ class FolderSource(Source):
 def content(folder: Path, pattern: str = "**/*") -> list[tuple[str, str]]:
     """Name and hash of every file that is not hidden."""
     files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
-    visible = [(path, path.stat()) for path in files if not path.name.startswith(".")]
-    return [
-        (path.relative_to(folder).as_posix(), _file_hash(path, stat.st_size, stat.st_mtime_ns))
-        for path, stat in visible
-    ]
-
-
-@cache
-def _file_hash(path: Path, size: int, changed: int) -> str:
-    """The content's hash; size and time of change make the cache let go of a changed file."""
-    del size, changed
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    visible = [path for path in files if not path.name.startswith(".")]
+    return [(path.relative_to(folder).as_posix(), kept.digest(path)) for path in visible]

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from xfer_utils.study import paths
-from xfer_utils.study.sections import Count, Positive, Pretraining, Role, Section, Training
+from xfer_utils.study.sections import (
+    Count,
+    Mixture,
+    Numerics,
+    Pretraining,
+    Role,
+    Section,
+    Seed,
+    Tokens,
+    Training,
+)
 
 
 class Job(Section):
@@ -46,6 +56,7 @@ class EncoderJob(Job, Pretraining):
 
     load: str = ""
     revision: str = "main"
+    seed: Seed = 0
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
@@ -65,7 +76,8 @@ class Trained(Training):
     """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
     held_out: dict[str, list[Role]] = {}
-    seed: Count = 0
+    seed: Seed = 0
+    numerics: Numerics = ""
 
     @property
     def row_size(self) -> dict[str, int]:
@@ -73,11 +85,13 @@ class Trained(Training):
         return {"max_length": self.max_length, "doc_stride": self.doc_stride}
 
 
-class IntermediateJob(Job, Following, Trained):
-    """Phase 2: one English task, or a mixture of several."""
+class IntermediateJob(Job, Following, Trained, Mixture):
+    """Phase 2: one intermediate task, or a mixture of several."""
 
-    tasks: list[str]
-    cap: Positive = 2**17
+    @property
+    def mixture(self) -> Mixture:
+        """What it trains on, and what is done to it."""
+        return self
 
 
 class TargetJob(Job, Following, Trained):
@@ -92,6 +106,11 @@ class TargetJob(Job, Following, Trained):
 
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
 
+    @property
+    def mixture(self) -> Mixture:
+        """A target's own training set is what it is."""
+        return Mixture()
+
 
 class RetrievalJob(Job, Following):
     """The targets without training: sentence vectors of one layer."""
@@ -101,7 +120,7 @@ class RetrievalJob(Job, Following):
     languages: list[str] = []
     layer: int = -1
     pooling: Literal["mean", "first", "last"] = "mean"
-    max_length: Positive = 256
+    max_length: Tokens = 256
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 

@@ -4,14 +4,45 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from xfer_utils.study import settings_file
-from xfer_utils.study.sections import Arm, Count, Model, Pretraining, Role, Section, Seeds, Training
+from xfer_utils.study import paths, settings_file
+from xfer_utils.study.sections import (
+    Arm,
+    Contrast,
+    Count,
+    Model,
+    Numerics,
+    Pretraining,
+    Role,
+    Section,
+    Seeds,
+    Training,
+)
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
+
+
+def _free(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"`{name}` is a folder of its own in outputs/: choose another name")
+    return name
+
+
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64), AfterValidator(_free)
+]
+# A split's name is part of a file's name.
+Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
 EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
@@ -20,7 +51,7 @@ EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 class KeyFault(ValueError):
     """A fault that shows only when the whole file is known, with the key that it is about."""
 
-    def __init__(self, message: str, *keys: str) -> None:
+    def __init__(self, message: str, *keys: str | int) -> None:
         super().__init__(message)
         self.keys = keys
 
@@ -35,27 +66,35 @@ class Study(Section):
     note: str = ""
     source: Annotated[str, Field(pattern=r"^(toy|hub|folder:.+)$")] = "toy"
     world: dict[str, Any] = {}
-    splits: dict[str, dict[str, str | list[str]]] = {}
-    models: dict[Name, Model]
+    splits: dict[str, dict[Literal["train", "dev", "test"], Split | list[Split]]] = {}
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
     intermediate: list[str] = [NONE]
     arms: dict[Name, Arm] = {}
     targets: list[str]
     benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
-    evaluate: dict[str, Role | list[Role]] = {}
+    evaluate: dict[str, Role | Annotated[list[Role], Field(min_length=1, max_length=2)]] = {}
     max_eval_items: Count = 0
     keep_model: bool = False
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
+    numerics: Numerics = ""
+    primary: list[Contrast] = []
     summaries: list[str] = ["50_main_table"]
-    workers: Count = 0
-    threads: Count = 0
+    workers: Annotated[int, Field(ge=0, le=1000)] = 0
+    threads: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
         return _known(names, _tasks(*EVALUATED), "target task")
+
+    @field_validator("summaries")
+    @classmethod
+    def _known_summaries(cls, names: list[str]) -> list[str]:
+        notebooks = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+        return _known(names, notebooks, "notebook")
 
     @field_validator("arms")
     @classmethod
@@ -65,6 +104,14 @@ class Study(Section):
             if name == NONE and arm.tasks:
                 raise ValueError("`none` is the arm without an intermediate task")
         return arms
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds_by_row(cls, seeds: Any) -> Any:
+        if not isinstance(seeds, dict | Seeds):
+            advice = "seeds of the row `none` and of every other row"
+            raise ValueError(f"write `seeds: {{none: [0, 1, 2], other: [0]}}`, the {advice}")
+        return seeds
 
     @field_validator("target_training", "evaluate", "splits")
     @classmethod
@@ -94,6 +141,21 @@ class Study(Section):
                 raise KeyFault(message, "intermediate_training", name)
         return self
 
+    @model_validator(mode="after")
+    def _known_contrasts(self) -> "Study":
+        arms, names = list(self.rows()), [contrast.name for contrast in self.primary]
+        for place, contrast in enumerate(self.primary):
+            for key, known in (("arm", arms), ("minus", arms), ("target", self.targets)):
+                if (name := getattr(contrast, key)) not in known:
+                    message = f"`{name}` is not in this study.{closest(name, known)}"
+                    raise KeyFault(message, "primary", place, key)
+            if names.count(contrast.name) > 1:
+                raise KeyFault("two contrasts have this name", "primary", place, "name")
+            if (contrast.test == "equivalence") != (contrast.margin > 0):
+                message = "a test of equivalence needs a margin above 0, and no other test has one"
+                raise KeyFault(message, "primary", place, "margin")
+        return self
+
     def rows(self) -> dict[str, Arm]:
         """The arms by name, in the order of the tables: `intermediate`, then what `arms` adds.
 
@@ -113,10 +175,15 @@ class Study(Section):
     def training(
         self, phase: Literal["intermediate", "target"], name: str, model: str = "", arm: str = ""
     ) -> Training:
-        """The settings of one training: study's default and own lines, the model's, the arm's."""
+        """The settings of one training: study's default and own lines, the model's, the arm's.
+
+        An arm with one task has that task's settings too: a sham is trained as what it imitates.
+        """
         origins = [self, self.models[model]] if model else [self]
         sections = [getattr(origin, f"{phase}_training") for origin in origins]
-        layers = [section.get(key) for section in sections for key in ("default", name)]
+        tasks = self.arms[arm].tasks if arm in self.arms else []
+        keys = ["default", *(tasks if len(tasks) == 1 else []), name]
+        layers = [section.get(key) for section in sections for key in keys]
         layers.append(self.arms[arm].training if arm in self.arms else None)
         settings: dict[str, Any] = {}
         for layer in filter(None, layers):
@@ -174,12 +241,17 @@ def _no_section(name: str, section: str, known: list[str]) -> str:
     return f"`{name}` is not {verb} here. Known: {', '.join(known)}."
 
 
-def load(path: str | Path, source: str = "") -> Study:
-    """A study from its file, or with another source; a SettingsError says file, key and line."""
+def load(path: str | Path, source: str = "", numerics: str = "") -> Study:
+    """A study from its file; a SettingsError says file, key and line of what is wrong.
+
+    `source` and `numerics` stand in for the file's; under other numerics it has a name of its own.
+    """
     path = Path(path)
     content, _ = settings_file.extended(path)
     if source:
         content["source"] = source
+    if numerics:
+        content |= {"numerics": numerics, "name": f"{content.get('name')}-{numerics}"}
     try:
         return Study.model_validate(content)
     except ValidationError as error:
@@ -220,6 +292,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
 
 def _siblings(keys: tuple) -> list[str]:
     sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds, "arms": Arm}
+    sections["primary"] = Contrast
     sections |= dict.fromkeys(("intermediate_training", "target_training", "training"), Training)
     for key in reversed(keys[:-1]):
         if key in sections:

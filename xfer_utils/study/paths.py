@@ -9,6 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = PROJECT / "notebooks"
 PARAMS = PROJECT / "params"
+SAMPLES = PROJECT / "outputs" / "sample"  # published studies, a folder each
 PROGRESS = "progress.txt"  # in a run's folder: the step that its training has reached
 
 

@@ -5,37 +5,44 @@ out there, so that a new setting changes no id of a finished run. A default that
 therefore needs a new `version` of the kinds of job that read it (tests/runs/golden.json).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+Few = Annotated[int, Field(ge=1, le=10**4)]
+Tokens = Annotated[int, Field(ge=16, le=2**17)]
+Width = Annotated[int, Field(ge=16, le=2**16)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Part = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Role = Literal["dev", "test"]
+Numerics = Literal["", "other"]  # other: as if another machine did the rounding
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys refused, types not coerced."""
+    """Base of all sections: unknown keys refused, types not coerced, numbers finite."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Training(Section):
     """How one training is done. Defaults are the paper's, but for `select` (`english_dev`)."""
 
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1.0e-5
-    epochs: Positive = 2
+    learning_rate: Part = 1.0e-5
+    epochs: Few = 2
     max_steps: Count = 0
-    batch_size: Positive = 32
-    accumulation: Positive = 1
-    max_length: Annotated[int, Field(ge=8)] = 256
-    doc_stride: Positive = 128
+    batch_size: Few = 32
+    accumulation: Few = 1
+    max_length: Tokens = 256
+    doc_stride: Few = 128
     max_examples: Count = 0
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1.0e-8
-    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
+    adam_epsilon: Annotated[float, Field(gt=0, le=0.01)] = 1.0e-8
+    beta2: Part = 0.999
+    max_grad_norm: Annotated[float, Field(ge=0, le=10**6)] = 1.0
     layout: Literal["packed", "padded"] = "packed"
     select: Literal["last", "english_dev"] = "last"
     eval_steps: Positive = 1000
@@ -43,36 +50,42 @@ class Training(Section):
     dev_examples: Positive = 500
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     tuning: Literal["full", "lora"] = "full"
-    lora_rank: Positive = 16
+    lora_rank: Few = 16
+    freeze: Count = 0  # so many hidden states stay as they are: 1 embeddings, 2 layer 1 too
     activation_checkpointing: bool = False
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 20.0
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**5)] = 20.0
 
 
 class Pretraining(Section):
     """A small XLM-R pre-trained from scratch on the source's own text."""
 
-    layers: Positive = 3
-    width: Annotated[int, Field(ge=16)] = 96
-    heads: Positive = 4
-    feedforward: Annotated[int, Field(ge=16)] = 384
-    vocabulary: Annotated[int, Field(ge=100)] = 2000
-    positions: Annotated[int, Field(ge=16)] = 128
+    layers: Annotated[int, Field(ge=1, le=500)] = 3
+    width: Width = 96
+    heads: Annotated[int, Field(ge=1, le=500)] = 4
+    feedforward: Width = 384
+    vocabulary: Annotated[int, Field(ge=100, le=2 * 10**6)] = 2000
+    positions: Tokens = 128
     steps: Positive = 3000
-    batch_size: Positive = 64
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2.0e-3
-    max_length: Annotated[int, Field(ge=8)] = 64
-    masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    beta2: Annotated[float, Field(gt=0, lt=1)] = 0.98
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout_later: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    batch_size: Few = 64
+    learning_rate: Part = 2.0e-3
+    max_length: Tokens = 64
+    masked: Part = 0.2
+    beta2: Part = 0.98
+    dropout: Share = 0.0
+    dropout_later: Share = 0.1
     lines_per_language: Count = 0
-    seed: Count = 0
+    numerics: Numerics = ""
 
 
 class Model(Section):
-    """One encoder: pre-trained here, or loaded from a hub id or a local folder."""
+    """One encoder: loaded from a hub id or a local folder, or pre-trained on the source's text.
+
+    Of what is pre-trained, each seed has an encoder of its own. `shipped: true` takes those that
+    come with the package, where it has some that were made in just this way.
+    """
 
     pretrain: Pretraining | None = None
+    shipped: bool = True
     load: str | None = None
     revision: str = "main"
     layer: int | None = None
@@ -93,30 +106,57 @@ class Model(Section):
         return self
 
 
-class Arm(Section):
-    """What phase 2 does, as data: a row of the tables.
+class Mixture(Section):
+    """What phase 2 trains on: one task, or several, each visited in proportion to its size.
 
-    The empty arm is `none`. One task is plain intermediate training, several are a mixture, each
-    visited in proportion to its size, at most `cap` examples of it in an epoch. `training` are
-    settings of this arm alone, over those of `intermediate_training`.
+    At most `cap` examples of each are visited in an epoch. `transform` makes a control of them:
+    with `shuffled` labels, or `sham` ones that a hash of the input decides.
+    """
+
+    tasks: list[str] = []
+    cap: Positive = 2**17
+    transform: Literal["", "shuffled", "sham"] = ""
+
+
+class Arm(Mixture):
+    """What phase 2 does, as data: a row of the tables. The empty arm is `none`.
+
+    `training` are settings of this arm alone, over those of `intermediate_training`.
     """
 
     title: str = ""
-    tasks: list[str] = []
     languages: list[Literal["en"]] = ["en"]
-    transform: Literal[""] = ""
     text: Annotated[float, Field(ge=0, le=0)] = 0.0
     steps: Count = 0
     together: Literal[False] = False
-    cap: Positive = 2**17
     training: Training = Training()
+
+    @property
+    def mixture(self) -> dict[str, Any]:
+        """The parameters of a job that trains on what this arm does."""
+        return self.model_dump(include=set(Mixture.model_fields))
+
+
+class Contrast(Section):
+    """A comparison that a study declares before it runs: one arm minus another, on one target.
+
+    `others` are all languages but English; `margin`, in points, is that of a test of equivalence.
+    """
+
+    name: str
+    arm: str
+    minus: str = "none"
+    target: str
+    languages: Literal["others", "en", "all"] = "others"
+    test: Literal["difference", "equivalence"] = "difference"
+    margin: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Seeds(Section):
     """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
 
-    none: Annotated[list[Count], Field(min_length=1)] = [0, 1, 2]
-    other: Annotated[list[Count], Field(min_length=1)] = [0]
+    none: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0, 1, 2]
+    other: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
 
     @field_validator("none", "other")
     @classmethod

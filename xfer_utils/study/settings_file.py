@@ -5,11 +5,15 @@ only when there is something to tell.
 """
 
 import difflib
+import reprlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, MappingNode, Node, SequenceNode
 from ruamel.yaml.error import YAMLError
+
+MOST = 100_000  # values of a settings file
 
 
 class SettingsError(Exception):
@@ -23,6 +27,8 @@ def load(path: Path) -> dict[str, Any]:
     """One settings file; a SettingsError names file and line of whatever is wrong."""
     text = _read(path)
     try:
+        if "*" in text and _expanded(_yaml().compose(text), {}) > MOST:
+            raise SettingsError(f"{path}: its aliases (*) stand for more than {MOST:,} values.")
         content = _yaml().load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -44,7 +50,10 @@ def extended(path: Path) -> tuple[dict[str, Any], list[Path]]:
     base_name = content.pop("extends", None)
     if base_name is None:
         return content, [path]
-    base_path = path.parent / str(base_name)
+    if not isinstance(base_name, str) or Path(base_name).name != base_name:
+        problem = f"`extends: {reprlib.repr(base_name)}` is not the name of a file beside this one"
+        raise SettingsError(f"{path}: {problem}.")
+    base_path = path.parent / base_name
     base = load(base_path)
     if "extends" in base:
         problem = f"`extends: {base_name}` extends another file itself"
@@ -75,9 +84,10 @@ def place(keys: tuple, files: list[Path]) -> str:
 
 def closest(word: str, known: list[str]) -> str:
     """A closing sentence that offers the closest valid spelling, or the list where it is short."""
-    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    names = {name.removesuffix(".yaml"): name for name in known}  # or the ending makes files alike
+    near = difflib.get_close_matches(str(word).removesuffix(".yaml"), names, n=1, cutoff=0.5)
     if near:
-        return f" Did you mean `{near[0]}`?"
+        return f" Did you mean `{names[near[0]]}`?"
     return f" Known: {', '.join(known)}." if len(known) <= 45 else ""
 
 
@@ -85,14 +95,34 @@ def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)
 
 
+def _expanded(node: Node | None, sizes: dict[int, int]) -> int:
+    """Values that a node stands for once its aliases are written out; too many if it holds itself.
+
+    Twenty lines could stand for a million values, and whoever reads them would never end.
+    """
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST + 1
+        parts = chain.from_iterable(node.value) if isinstance(node, MappingNode) else ()
+        parts = node.value if isinstance(node, SequenceNode) else parts
+        sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in parts)
+    return sizes[id(node)]
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        siblings = sorted(file.name for file in path.parent.glob("*.yaml"))
-        raise SettingsError(f"{path}: no such file.{closest(path.name, siblings)}") from None
+        raise SettingsError(f"{path}: no such file.{closest(path.name, _files(path))}") from None
+    except IsADirectoryError:
+        advice = f"Name a study file in it.{closest('', _files(path / '*'))}"
+        raise SettingsError(f"{path}: is a folder. {advice}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+
+
+def _files(path: Path) -> list[str]:
+    """The settings files beside a path."""
+    return sorted(file.name for file in path.parent.glob("*.yaml"))
 
 
 def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:

@@ -117,6 +117,8 @@ def registry() -> dict[str, Task]:
 
 def _task(name: str, row: dict) -> Task:
     try:
+        if not isinstance(row, dict):
+            raise ValueError(f"an entry is a list of `key: value` lines, not {row!r}")
         task = Task(name=name, **row)
         for module in CHECKS:
             importlib.import_module(module).check(task)

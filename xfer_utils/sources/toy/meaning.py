@@ -62,10 +62,6 @@ class Universe:
                 self.facts[noun, "liked"] = rng.choice(W.NOUNS[liked])
                 others = [animal for animal in W.NOUNS["animal"] if animal != noun]
                 self.facts[noun, "feared"] = rng.choice(others)
-        keys = sorted(self.facts)
-        rng.shuffle(keys)
-        cut = round(0.8 * len(keys))
-        self.fact_pools = {"train": keys[:cut], "intermediate_dev": keys[cut:]}
 
     def _pools(self, rng: random.Random) -> None:
         """All events that may happen, parted into pools; all events between two share a pool."""

@@ -200,7 +200,11 @@ def _other_question(draw: Draw, event: Clause, ask: str) -> tuple[Clause, str]:
 
 
 def paraphrase(draw: Draw) -> Pair:
-    """An event in two forms, or another: arguments or adjectives exchanged, or a word changed."""
+    """An event in two forms, or in equal parts another event, a word changed, two exchanged.
+
+    What is exchanged are the arguments or their adjectives. The three are unequally hard, so that
+    a model finds something to learn at every stage.
+    """
     subject, verb, object_ = draw.choice(draw.universe.reversible[draw.pool])
     adjectives = draw.universe.adjectives
     shared = [adjective for adjective in adjectives[subject] if adjective in adjectives[object_]]
@@ -212,8 +216,14 @@ def paraphrase(draw: Draw) -> Pair:
     elif draw.chance(0.2):
         agent, patient = draw.describe(subject, 1), draw.describe(object_, 1)
     clause = Clause(agent, verb, patient, draw.whereabouts(object_))
-    label, other = draw.randrange(2), clause
-    if not label and draw.chance(0.5):
+    label, other, kind = draw.randrange(2), clause, draw.randrange(3)
+    if not label and kind == 0:
+        events = draw.sample(draw.universe.reversible[draw.pool], 2)
+        nouns = next(core for core in events if core != (subject, verb, object_))
+        described = [len(np.adjectives) for np in (agent, patient)]
+        agent, patient = map(draw.describe, nouns[::2], described)
+        other = Clause(agent, nouns[1], patient, clause.place)
+    elif not label and kind == 1:
         other = draw.choice(changes(draw, clause, clause)["against"])
     elif not label and swap_adjectives:
         agent, patient = NP(subject, "the", (second,)), NP(object_, "the", (first,))

@@ -106,7 +106,7 @@ def continuation(draw: Draw) -> Choice:
 
 def inferred(draw: Draw) -> Choice | None:
     """A fact about one of two beings in a text; the fact about the other is among the options."""
-    facts = [fact for fact in draw.universe.fact_pools[draw.pool] if fact[1] in COSMOS_VERB]
+    facts = [fact for fact in draw.universe.facts if fact[1] in COSMOS_VERB]
     noun, relation = draw.choice(facts)
     kind = KIND_OF[noun]
     events = [core for core in draw.events if core[2] == noun]
@@ -129,7 +129,7 @@ def inferred(draw: Draw) -> Choice | None:
 
 def commonsense(draw: Draw) -> Choice:
     """A question for a general fact, and five options of the right kind."""
-    noun, relation = draw.choice(draw.universe.fact_pools[draw.pool])
+    noun, relation = draw.choice(list(draw.universe.facts))
     right = draw.universe.facts[noun, relation]
     ask = {"home": "place", "trait": "predicate"}.get(relation, "object")
     question = fact_clause(noun, relation, right)._replace(ask=ask)

@@ -16,6 +16,7 @@ from xfer_utils.sources.toy.grammar import Clause
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe
 from xfer_utils.sources.toy.world import World
+from xfer_utils.study.settings_file import SettingsError
 
 Item = Any
 Maker = Callable[[Draw], Iterable[Item]]
@@ -49,7 +50,7 @@ class Writer:
             if len(items) >= count:
                 return items[:count]
         problem = f"{task} {split} has only {len(items)} of {count} different items"
-        raise ValueError(f"toy world: {problem}; ask for fewer rows")
+        raise SettingsError(f"toy world: {problem}; ask for fewer rows in `world: {{sizes: }}`")
 
     def put(self, task: str, name: str, records: list[dict[str, Any]]) -> None:
         """One file `<task>/<name>.parquet`."""

@@ -1,0 +1,96 @@
+"""The encoders that come with the package: whose they are, and that studies take them."""
+
+import json
+
+import pytest
+import torch
+
+from xfer_utils.formats import features
+from xfer_utils.learning import encoders, pretraining
+from xfer_utils.learning.origins import Origin
+from xfer_utils.runs import plan as study
+from xfer_utils.runs import shipped
+from xfer_utils.sources.catalogue import open_source
+from xfer_utils.study import params, paths
+from xfer_utils.study.sections import Pretraining
+
+NAMES = list(shipped.records())
+TOY = params.load(paths.PARAMS / "toy.yaml")
+PRETRAINING = TOY.models["xlmr-toy"].pretrain
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The published world."""
+    return open_source("toy", world=TOY.world, data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(source):
+    """The tokenizer of that world's text, trained again as notebook 10 trains it."""
+    text, _ = pretraining.sample_text(source, PRETRAINING.lines_per_language)
+    lines = [line for part in text.values() for line in part]
+    return pretraining.train_tokenizer(lines, PRETRAINING.vocabulary, PRETRAINING.positions)
+
+
+def test_every_folder_has_its_record_and_all_are_small():
+    assert sorted(NAMES) == sorted(path.name for path in shipped.FOLDER.iterdir() if path.is_dir())
+    files = [path for path in shipped.FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 20e6
+    assert {path.name for path in files} == {
+        "records.json", "config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
+    for record in shipped.records().values():
+        assert {"recipe", "command", "run", "seconds", "held_out_loss"} <= set(record)
+        assert record["environment"]["torch"] and "host" not in record["environment"]
+
+
+def test_the_toy_studies_take_them_for_every_seed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    for name, seeds in (("toy", 3), ("toy-seeds", 10)):
+        runs = study.make_plan(paths.PARAMS / f"{name}.yaml").runs.values()
+        loaded = [run.job.load for run in runs if run.kind.name == "encoder"]
+        assert loaded == [f"xfer_utils/encoders/toy0-s{seed}" for seed in range(seeds)]
+    made = params.load(paths.PARAMS / "toy-encoder.yaml").models["xlmr-toy"]
+    assert made.pretrain == PRETRAINING and not made.shipped
+
+
+def test_another_seed_setting_or_world_is_pretrained(source, tmp_path):
+    assert shipped.find(PRETRAINING, 0, source)
+    longer = PRETRAINING.model_copy(update={"steps": PRETRAINING.steps + 1})
+    other = open_source("toy", world={"family": "tiny", "sizes": "tiny"}, data_dir=tmp_path)
+    assert not shipped.find(longer, 0, source)
+    assert not shipped.find(PRETRAINING, 99, source)
+    assert not shipped.find(PRETRAINING, 0, other)
+    assert not shipped.find(Pretraining(), 0, source)
+
+
+def test_they_belong_to_the_worlds_text(tokenizer):
+    for name in NAMES:
+        kept = (shipped.FOLDER / name / "tokenizer.json").read_text(encoding="utf-8")
+        assert (
+            json.loads(kept)["model"] == json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_a_whole_masked_lm_that_reads_the_worlds_english(name, source):
+    from transformers import AutoModelForMaskedLM
+
+    folder = shipped.FOLDER / name
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    words = encoders.load_tokenizer(Origin(str(folder)))
+    lines = [line for line, _ in zip(source.text("en"), range(40), strict=False)]
+    rows = features.of_text(lines, words, 64)
+    losses = []
+    for number in range(len(rows)):
+        ids = torch.tensor(rows.slice("ids", number))
+        if len(ids) < 5:
+            continue
+        gaps = ids.clone()
+        gaps[2] = words.mask_token_id
+        with torch.no_grad():
+            logits = model(gaps[None]).logits[0, 2]
+        losses.append(torch.nn.functional.cross_entropy(logits, ids[2]).item())
+    assert sum(losses) / len(losses) < 3.5  # guessing has 7.6

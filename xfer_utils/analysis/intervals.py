@@ -1,0 +1,112 @@
+"""Intervals and tests: over seeds, over languages, over test items, and of a whole ranking.
+
+Each is tried on simulated tables with a known truth (tests/analysis/test_calibration.py).
+"""
+
+import math
+import warnings
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats as dist
+from scipy.optimize import brentq
+from statsmodels.stats.multitest import multipletests
+
+FIXED = -1  # the seed of a run in which nothing is random
+Interval = tuple[float, float, float, float]  # estimate, low, high, p
+
+
+def t_interval(
+    values: np.ndarray | Sequence[float], others: Sequence[float] | None = None, level: float = 0.95
+) -> Interval:
+    """Mean, its t interval, and p against 0; with `others` Welch's difference of means.
+
+    The last axis is averaged. Fewer than two values, or values without any spread (equal gaps of
+    all seeds are an accident), have neither bounds nor p.
+    """
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        mean, spread = np.mean(values, axis=-1), np.std(values, axis=-1)
+        if others is None:
+            test = dist.ttest_1samp(values, 0.0, axis=-1)
+        else:
+            mean, spread = mean - np.mean(others, axis=-1), spread + np.std(others, axis=-1)
+            test = dist.ttest_ind(values, others, axis=-1, equal_var=False)
+        bounds = test.confidence_interval(level)
+    known = spread > 1e-9  # equal but for rounding is equal
+    return mean, *(np.where(known, part, math.nan)[()] for part in (*bounds, test.pvalue))
+
+
+def seed_gain(scores: dict[int, float], base: dict[int, float], level: float = 0.95) -> Interval:
+    """Gain, bounds and p from scores by seed. The base may be a single fixed score (seed -1).
+
+    The same seeds on both sides are paired; else Welch's interval for two independent samples.
+    """
+    if FIXED in base:
+        base = dict.fromkeys(scores, base[FIXED])
+    if set(scores) == set(base):
+        return t_interval([scores[seed] - base[seed] for seed in scores], level=level)
+    return t_interval(list(scores.values()), list(base.values()), level)
+
+
+def min_detectable_gain(
+    sd: float, seeds: Collection[int], base: Collection[int], power: float = 0.8
+) -> float:
+    """The smallest true gain that the test of seed_gain finds at 5% with this power.
+
+    `sd` is one run's, over seeds. The same seeds are paired, which leaves n - 1 degrees of freedom;
+    other seeds have Welch's. Infinite where a side has fewer than two seeds.
+    """
+    n, m = len(seeds), len(base)
+    if min(n, m) < 2:
+        return math.inf
+    paired = set(seeds) == set(base)
+    df = n - 1 if paired else (1 / n + 1 / m) ** 2 / (1 / (n**3 - n**2) + 1 / (m**3 - m**2))
+    limit = dist.t.ppf(0.975, df)
+    standard_errors = brentq(lambda gain: dist.nct.sf(limit, df, gain) - power, 0, 10 * limit)
+    return sd * math.sqrt(1 / n + 1 / m) * standard_errors
+
+
+def language_interval(gaps: pd.DataFrame, level: float = 0.95) -> tuple[float, float]:
+    """Bounds of the mean over targets [rows] of their means over languages [columns].
+
+    They say what other languages would have given: a language is drawn with all its targets, and a
+    target need not have every language. Of one target this is the plain t interval.
+    """
+    off = gaps.sub(gaps.mean(axis=1), axis=0).div(gaps.count(axis=1), axis=0)
+    own, n = off.sum() / len(gaps), gaps.shape[1]
+    if n < 2:
+        return math.nan, math.nan
+    reach = dist.t.ppf((1 + level) / 2, n - 1) * math.sqrt(n / (n - 1) * (own**2).sum())
+    mean = gaps.mean(axis=1).mean()
+    return mean - reach, mean + reach
+
+
+def ranks(scores: pd.DataFrame) -> pd.DataFrame:
+    """Arms [index], best first: mean over seeds, and the `best` and `worst` rank each may have.
+
+    `scores` has a column per seed. Every pair of arms has a paired t test, corrected by Holm's rule
+    over all pairs; only arms that are told apart so are ranked against each other, so with 95%
+    confidence all ranks at once lie where they are said to.
+    """
+    table = scores.loc[scores.mean(axis=1).sort_values(ascending=False).index]
+    better, worse = np.triu_indices(len(table), 1)
+    gaps = table.to_numpy()[better] - table.to_numpy()[worse]
+    p = np.nan_to_num(t_interval(gaps)[3], nan=1.0)
+    apart = multipletests(p, method="holm")[0] if len(p) else p.astype(bool)
+    best = 1 + np.bincount(worse[apart], minlength=len(table))
+    worst = len(table) - np.bincount(better[apart], minlength=len(table))
+    return pd.DataFrame({"mean": table.mean(axis=1), "best": best, "worst": worst})
+
+
+def percentiles(draws: np.ndarray, clusters: int, level: float = 0.95) -> tuple[float, float]:
+    """Bounds of the draws, further out where clusters are few: plain percentiles are too narrow.
+
+    They lie where a t interval of as many values would, as in Hesterberg's expanded percentiles.
+    """
+    if clusters < 2:
+        return math.nan, math.nan
+    reach = math.sqrt(clusters / (clusters - 1)) * dist.t.ppf((1 + level) / 2, clusters - 1)
+    outside = 100 * dist.norm.sf(reach)
+    low, high = np.nanpercentile(draws, [outside, 100 - outside])
+    return float(low), float(high)
