@@ -18,6 +18,9 @@ WORTH = 0.9
 # Widths of rows that are tried, in quarters of the longest sequence: wider ones have fewer gaps,
 # but each token attends to more that is masked.
 QUARTERS = (4, 5, 6, 7, 8, 12)
+# What a token costs beside attention, in tokens attended to, for each unit of a model's width: per
+# layer, 24 width^2 operations stand beside 4 width for each of them, which run at half the rate.
+PER_WIDTH = 3
 TOLERANCE = 1e-4  # of a state's norm; float32 rounds to some 1e-6
 
 
