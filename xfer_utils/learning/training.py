@@ -158,9 +158,8 @@ def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) 
     rows = np.argsort(part.lengths)[[0, len(part) // 2, -1]]
     inputs = batches.padded(part.take(rows), tokenizer.pad_token_id)
     inputs = {name: tensor.to(encoders.device()) for name, tensor in inputs.items()}
-    # Per token and layer, 24 width^2 operations beside attention's 4 width for each token seen.
     able = packing.works(model.encoder, inputs)
-    return 6 * model.encoder.config.hidden_size if able else 0
+    return packing.PER_WIDTH * model.encoder.config.hidden_size if able else 0
 
 
 def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -> str:
