@@ -73,9 +73,7 @@ class Study(Section):
     def _no_folder(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
         for name in RESERVED:
             if name == value or (isinstance(value, dict) and name in value):
-                raise ValueError(
-                    f"`{name}` is a folder in outputs/: choose another name"
-                )
+                raise ValueError(f"`{name}` is a folder in outputs/: choose another name")
         return value
 
     @field_validator("targets")
