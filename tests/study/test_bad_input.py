@@ -9,10 +9,9 @@ from mutations import mutated
 from pydantic import ValidationError
 
 from xfer_utils.commands import cli
-from xfer_utils.runs import identity
 from xfer_utils.runs import plan as study
 from xfer_utils.sources.toy.world import World
-from xfer_utils.study import params, tasks
+from xfer_utils.study import params
 
 # `make test-faults` asks for a thousand of each; here a few show that nothing obvious is wrong.
 COUNT = int(os.environ.get("XFER_MUTATIONS", "60"))

@@ -13,7 +13,6 @@ from xfer_utils.study import paths
 from xfer_utils.study.sections import (
     Count,
     Mixture,
-    Numerics,
     Pretraining,
     Role,
     Section,
