@@ -13,11 +13,9 @@ from xfer_utils.study import paths
 from xfer_utils.study.sections import (
     Count,
     Mixture,
-    Numerics,
     Pretraining,
     Role,
     Section,
-    Seed,
     Tokens,
     Training,
 )
@@ -56,7 +54,7 @@ class EncoderJob(Job, Pretraining):
 
     load: str = ""
     revision: str = "main"
-    seed: Seed = 0
+    seed: Count = 0
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
@@ -76,8 +74,7 @@ class Trained(Training):
     """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
     held_out: dict[str, list[Role]] = {}
-    seed: Seed = 0
-    numerics: Numerics = ""
+    seed: Count = 0
 
     @property
     def row_size(self) -> dict[str, int]:
