@@ -13,6 +13,7 @@ from xfer_utils.study import paths
 from xfer_utils.study.sections import (
     Count,
     Mixture,
+    Numerics,
     Pretraining,
     Role,
     Section,
@@ -75,6 +76,7 @@ class Trained(Training):
 
     held_out: dict[str, list[Role]] = {}
     seed: Count = 0
+    numerics: Numerics = ""
 
     @property
     def row_size(self) -> dict[str, int]:
