@@ -11,6 +11,7 @@ COLUMNS += ["low", "high", "interval", "n_seeds", "n_items", "p", "p_adjusted"]
 COLUMNS += ["same_data", "above_chance", "degenerate", "languages"]
 ARMS = {"none": "none", "anli_plus": "ANLI+", "mnli": "MNLI", "qqp": "QQP", "ccg": "CCG"}
 ARMS |= {"multi": "multi-task"}
+PRIMARY = "other languages without same data"
 HOSTILE = (
     '<script>alert("x")</script> | 100% of $x_1$ & {\\input{secret}} **b** [l](http://e.example)'
 )
@@ -31,17 +32,18 @@ def line(intermediate, target, **more):
 @pytest.fixture
 def gains():
     none = {"gain": 0.0, "interval": "seeds", "n_seeds": 3}
-    reach = {"low": -2.0, "high": -0.04}
+    reach = {"low": -2.0, "high": -0.04, "interval": "seeds"}
+    mean = {"split": "", "n_items": 2}
     chance = {"chance": 0.5, "above_chance": False}
     rows = [
         line("none", "tatoeba", score=20.0, low=19.0, high=21.0, chance=0.5, **none),
         line("none", "xnli", score=48.0, low=46.0, high=50.0, **none),
-        line("none", "mean", score=34.0, low=33.0, high=35.0, split="", **none),
-        line("none", "mean_other", score=34.0, low=33.0, high=35.0, split="", **none),
+        line("none", "mean", score=34.0, low=33.0, high=35.0, **mean, **none),
+        line("none", "primary", score=34.0, low=33.0, high=35.0, **mean, **none),
         line("mnli", "xnli", same_data=True, gain=-1.25, **reach, p=0.01, p_adjusted=0.04),
         line("mnli", "tatoeba", gain=4.0, low=1.0, high=7.0, **chance),
-        line("mnli", "mean", gain=1.4),
-        line("mnli", "mean_other", gain=4.0),
+        line("mnli", "mean", gain=1.4, **mean),
+        line("mnli", "primary", gain=4.0, **mean),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -51,7 +53,7 @@ def test_rows_stand_in_the_studys_order_and_columns_in_the_registrys(gains):
         gains, {("anli_plus", "xnli"): "r", ("multi", "panx"): "r", ("multi", "xnli"): "r"}
     )
     assert list(dict.fromkeys(table.cells.row)) == ["none", "ANLI+", "MNLI", "multi-task"]
-    assert list(table.heads.column) == ["XNLI", "NER", "Tatoeba", "mean", "mean without same data"]
+    assert list(table.heads.column) == ["XNLI", "NER", "Tatoeba", "mean", PRIMARY]
     assert len(table.cells) == 4 * 5
 
 
@@ -59,9 +61,9 @@ def test_none_shows_scores_and_the_others_gains(gains):
     text = table_files.wide(table_of(gains)).set_index("intermediate task")
     assert text.loc["none", "XNLI"] == "48.0 [46.0, 50.0]"
     assert text.loc["MNLI", "XNLI"] == "−1.2*† [−2.0, 0.0]"
-    assert text.loc["MNLI", "Tatoeba"] == "+4.0 [1.0, 7.0] (chance)"
+    assert text.loc["MNLI", "Tatoeba"] == "+4.0 one run (chance)", "no interval"
     assert text.loc["chance", "Tatoeba"] == "0.5" and text.loc["items", "XNLI"] == "1,200"
-    assert text.loc["split", "mean"] == "2 targets"
+    assert text.loc["split", "mean"] == "2 targets" and "languages" not in text.index
 
 
 def test_cells_that_did_not_run_say_so_with_the_reason(gains):
@@ -87,7 +89,7 @@ def test_colour_follows_the_gain_and_grey_means_chance(gains):
     colours = tables.colours(table_of(gains))
     assert tables.GREY in colours["mnli", "tatoeba"] and ("none", "xnli") not in colours
     assert f"{tables.GAIN} 19%" in colours["mnli", "mean"]
-    assert f"{tables.GAIN} 55%" in colours["mnli", "mean_other"], "the strongest"
+    assert f"{tables.GAIN} 55%" in colours["mnli", "primary"], "the strongest"
     assert tables.HARM in colours["mnli", "xnli"]
 
 

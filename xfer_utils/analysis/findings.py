@@ -20,6 +20,7 @@ PHRASES = {
     "not shown": "which cannot be told from the noise between seeds",
     "one run": "one run, so another training may give another sign",
 }
+BARE = ("one run", "not shown")  # verdicts that need no interval
 
 
 class Finding(BaseModel):
@@ -40,8 +41,8 @@ class Finding(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "Finding":
         low, high = self.interval or (self.estimate, self.estimate)
-        without = ("one run", "not shown") if self.interval is None else tuple(PHRASES)[:-1]
-        if self.verdict not in without:
+        bare = self.verdict == "one run" if self.interval else self.verdict not in BARE
+        if bare:
             raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
         if not low <= self.estimate <= high:
             raise ValueError("the estimate lies outside its interval")

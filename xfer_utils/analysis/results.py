@@ -129,8 +129,8 @@ def covered(study_dir: Path) -> dict[str, str]:
 def publish(study_dir: Path) -> Path:
     """Puts all that a study's tables are made from into the committed sample; its folder there."""
     folder, content, table = paths.SAMPLES / study_dir.name, plan(study_dir), scores(study_dir)
-    place = ["model", stats.ARM, "target"]
-    from_items = stats.gains(table, examples(study_dir))[[*place, "item_bound", "n_items"]]
+    place, marks = ["model", stats.ARM, "target"], ["item_bound", "n_items", "degenerate"]
+    from_items = stats.gains(table, examples(study_dir))[[*place, *marks]]
     table = table.drop(columns=["study", "metric_code"]).merge(from_items, how="left", on=place)
     folder.mkdir(parents=True, exist_ok=True)
     table.round(6).to_csv(folder / COMPACT, index=False, compression={"method": "gzip", "mtime": 0})

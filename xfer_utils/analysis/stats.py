@@ -74,7 +74,7 @@ def gains(
     targets and for either mean apart. `equivalent`: the 90% interval over seeds lies within MARGIN,
     the test that there is no gain worth the name. `above_chance`: the one-sided 95% bound of the
     score, over test items, is above chance (an unknown chance counts as 0). Without `examples` the
-    scores table must say what items gave: `item_bound` and `n_items`.
+    scores table must say what items gave: `item_bound`, `n_items` and `degenerate`.
     """
     lines = []
     for model, own in main_rows(scores).groupby("model", sort=False):
@@ -127,7 +127,8 @@ def _cells(rows: pd.DataFrame, examples: Examples | None, draws: int, seed: int)
         drawn, clusters, n_items, constant = _draw(rows, runs, languages, examples, draws, seed)
     else:
         drawn = rows.groupby("run")["item_bound"].first()[runs].to_numpy()[None]
-        clusters, n_items, constant = 0, int(rows["n_items"].iloc[0]), [False] * len(runs)
+        clusters, n_items = 0, int(rows["n_items"].iloc[0])
+        constant = rows.groupby("run")["degenerate"].first()[runs].tolist()
     cells = {}
     for arm, own in rows.groupby(ARM, sort=False):
         places = [runs.index(run) for run in own["run"].unique()]

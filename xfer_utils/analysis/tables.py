@@ -26,6 +26,7 @@ TITLES = {
 }  # fmt: skip
 MEANS = (MEAN, ENGLISH, OTHERS, PRIMARY)
 ONE_RUN = "one run"
+NO_ITEMS = {"item_bound": 100.0, "n_items": 1, "degenerate": False}
 NOT_RUN = "not run"
 GAIN, HARM, GREY = "#2166ac", "#b25806", "#8a8f98"  # told apart by the colour-blind too
 
@@ -64,7 +65,7 @@ def headline(scores: pd.DataFrame, examples: stats.Examples | None, **how: int) 
     names = ({MEAN: MEAN}, {MEAN: ENGLISH}, {MEAN: OTHERS, MEAN_OTHER: PRIMARY})
     for rows, wanted in zip((english | ~english, english, ~english), names, strict=True):
         if rows.any():  # items need no counting here, so those of a mean count its targets
-            own = stats.gains(scores[rows].assign(item_bound=np.inf, n_items=1), None)
+            own = stats.gains(scores[rows].assign(**NO_ITEMS), None)
             parts.append(own.assign(target=own["target"].map(wanted)).dropna(subset="target"))
     return pd.concat(parts, ignore_index=True)
 
