@@ -87,7 +87,7 @@ def test_without_a_terminal_there_is_a_line_a_minute(plan, reporter, capsys):
     assert capsys.readouterr().out == ""
     reporter.printed -= overview.MINUTE
     reporter(now, "")
-    told = r"\[0/5\] about \d+ s left  running: encoder-xlmr-tiny step 10/30 0 min 04 s left\n"
+    told = r"\[0/5\] about \d+ s left  running: encoder-xlmr-tiny-s0 step 10/30 0 min 04 s left\n"
     assert re.fullmatch(told, capsys.readouterr().out)
     reporter(now, "")
     assert capsys.readouterr().out == "", "not again for a minute"
@@ -99,7 +99,7 @@ def test_in_a_terminal_the_last_line_is_always_new(plan, reporter, capsys, monke
     encoder, *_ = plan.runs
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     reporter(Progress(5, running={encoder: time.time()}), "")
-    told = r"\r\033\[K\[0/5\] about \d+ s left  running: encoder-xlmr-tiny"
+    told = r"\r\033\[K\[0/5\] about \d+ s left  running: encoder-xlmr-tiny-s0"
     assert re.fullmatch(told, capsys.readouterr().out)
 
 
