@@ -71,7 +71,7 @@ def test_commits_are_checked_by_the_locked_tools(tmp_path):
         if name == "ruff":
             command = [sys.executable, "-m", "ruff", *arguments, str(file)]
             assert subprocess.run(command, capture_output=True).returncode == 0
-    assert file.read_text() != "import os\nx=1\n"
+            assert file.read_text() != "import os\nx=1\n", "it is set right"
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     (strip,) = [hook["entry"] for hook in hooks if hook["id"] == "nbstripout"]
     assert strip.removeprefix(".venv/bin/") in makefile, "the same as `make format`"

@@ -38,13 +38,3 @@ def test_only_known_figures_stand_in_the_panel_each_with_its_source():
     base = panel.loc["none: XLM-R Large"].set_index("measured")["points"]
     assert base.to_dict() == {"score, Tatoeba": "31.0", "score, BUCC": "71.5"}
     assert panel["source"].str.contains("2005.13013").sum() == 7
-
-
-def test_test_scores_are_shown_as_published():
-    panel = published.xtreme_panel().set_index("system")
-    assert panel.loc["X-STILTs, best per task", "XQuAD"] == "78.7 / 63.3"
-    assert panel.loc["X-STILTs, first version", "XQuAD"] == "77.2"
-    assert panel.loc["X-STILTs, first version", "POS"] == "not available"
-    assert "BUCC" not in panel, "a column that no system has is not shown"
-    notes = " ".join(published.xtreme_notes())
-    assert all(system in notes for system in panel.index)

@@ -221,7 +221,7 @@ def test_all_forms_are_written_and_are_the_same_each_time(gains, tmp_path):
 
 
 def test_a_plain_table_escapes_and_is_written_twice(tmp_path):
-    frame = pd.DataFrame({"system": [HOSTILE], "XNLI": ["not available"]})
+    frame = pd.DataFrame({"system": [HOSTILE], "XNLI": ["not run"]})
     table_files.save_plain(frame, tmp_path, "panel", "Title", [HOSTILE])
     assert "<script" not in (tmp_path / "panel.html").read_text()
     assert pd.read_csv(tmp_path / "panel.csv").system[0] == HOSTILE

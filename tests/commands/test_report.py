@@ -161,7 +161,7 @@ def test_coverage_and_provenance_are_those_of_the_runs(written):
     facts = text.partition('id="provenance"')[2]
     assert "<code>abc-dirty</code>" in facts and "<dt>machine</dt><dd>cpu" in facts
     assert "2.0 (1 runs)" in facts and "2.1 (1 runs)" in facts
-    assert "2.5 min of kernels in 2 runs" in facts and "60 s of processor time" in facts
+    assert "2.5 min of kernels in 2\nruns" in facts and "60 s of processor\ntime" in facts
 
 
 def test_a_run_leads_to_its_files_and_cells_lead_to_runs(tmp_path, written):

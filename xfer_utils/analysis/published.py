@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xfer_utils.study.tasks import registry
-
 FOLDER = Path(__file__).parent / "published_figures"
-NOT_AVAILABLE = "not available"
-GROUP_MEAN = "mean of 7 tasks in 3 groups"
 
 
 def figures(panel: str) -> pd.DataFrame:
@@ -30,22 +26,3 @@ def gains_panel() -> pd.DataFrame:
     frame["split"] = frame["split"].replace("", "not stated")
     shown = frame[["system", "measured", "split", "points", "source"]]
     return shown.rename(columns={"system": "intermediate task"})
-
-
-def xtreme_panel() -> pd.DataFrame:
-    """XTREME test scores of published systems; question answering shows F1 / EM, as published.
-
-    The mean is the one its source prints, over three groups of tasks without retrieval.
-    """
-    scores = figures("xtreme_test").groupby(["system", "task"], sort=False)["value"]
-    table = scores.agg(lambda values: " / ".join(map("{:.1f}".format, values))).unstack(sort=False)
-    titles = {name: row.title for name, row in registry().items() if name in table}
-    titles[GROUP_MEAN] = "mean, 3 groups"
-    table = table[list(titles)].rename(columns=titles).fillna(NOT_AVAILABLE)
-    return table.rename_axis(columns=None).reset_index()
-
-
-def xtreme_notes() -> list[str]:
-    """Where the XTREME test scores are from."""
-    systems = figures("xtreme_test").groupby("source", sort=False)["system"].unique()
-    return [f"{'; '.join(names)}: {source}." for source, names in systems.items()]

@@ -10,7 +10,6 @@ import pandas as pd
 from great_tables import GT, loc, style
 
 from xfer_utils.analysis import tables
-from xfer_utils.analysis.published import NOT_AVAILABLE
 from xfer_utils.analysis.stats import ARM
 from xfer_utils.analysis.tables import NOT_RUN, MainTable, framed, great_table, value
 
@@ -92,7 +91,7 @@ def save_plain(
     shown = GT(body, rowname_col=labels, id=stem.replace("_", "-"))
     shown = shown.fmt_passthrough(columns=columns, escape=False) if links else shown
     for column in columns:
-        rows = np.flatnonzero(frame[column].isin([NOT_RUN, NOT_AVAILABLE])).tolist()
+        rows = np.flatnonzero(frame[column].eq(NOT_RUN)).tolist()
         grey = style.css("color: #767b84; font-size: 80%;")
         shown = shown.tab_style(grey, loc.body(columns=column, rows=rows))
     shown = framed(shown, columns, title, notes)

@@ -4,10 +4,10 @@
 
 const text = (cell) => cell.innerText.trim();
 
-// A cell's first number, with a true minus sign and commas understood; NaN where it has none.
+// The number that a cell begins with, true minus signs and commas understood; NaN where none.
 function number(cell) {
   const shown = cell.dataset.value ?? text(cell).replace(/−/g, "-").replace(/,/g, "");
-  return parseFloat(shown.replace(/^[^\d+.-]+/, ""));
+  return parseFloat(shown);
 }
 
 // Numbers by size, the rest by name, empty cells and `not run` last; the row `none` stays on top.
@@ -61,7 +61,7 @@ function filterable(table) {
 function follow() {
   const cell = decodeURIComponent(location.hash.slice(1));
   const rows = [...document.querySelectorAll("tr[data-cells]")];
-  const own = rows.filter((row) => row.dataset.cells.split(" ").includes(cell));
+  const own = rows.filter((row) => cell && row.dataset.cells.split(" ").includes(cell));
   for (const row of rows) row.classList.toggle("chosen", own.includes(row));
   for (const row of own) row.closest("details").open = true;
   own[0]?.scrollIntoView({ block: "center" });
@@ -72,7 +72,7 @@ function explain(part, meanings) {
   const unseen = new Map(meanings);
   const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node && unseen.size; node = walker.nextNode()) {
-    if (node.parentElement.closest("a, button, code, h1, h2, summary")) continue;
+    if (node.parentElement.closest("a, button, code, h1, h2, summary, th")) continue;
     const names = [...unseen.keys()].sort((a, b) => b.length - a.length).join("|");
     const match = node.data.match(new RegExp(`(?<![\\w-])(?:${names})(?![\\w-])`, "i"));
     if (!match) continue;

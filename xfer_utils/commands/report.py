@@ -207,13 +207,13 @@ def _template() -> Template:
     light, dark = (style.get_style_defs(".highlight") for style in styles)
     own, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
-    environment.filters |= {"duration": duration, "number": tables.number, "from": _from}
+    environment.filters |= {"duration": duration, "number": tables.number, "link": link}
     style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
     mark = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     known = {"style": style, "script": script, "script_hash": mark}
     return environment.get_template("report.html.j2", globals=known)
 
 
-def _from(path: Path, folder: Path) -> str:
+def link(path: Path, folder: Path) -> str:
     """A file's link on a page in a folder; empty where there is no such file."""
     return Path(os.path.relpath(path, folder)).as_posix() if path.is_file() else ""

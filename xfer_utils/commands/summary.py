@@ -8,7 +8,7 @@ from statistics import mean
 
 from papermill.exceptions import PapermillExecutionError
 
-from xfer_utils.analysis import findings, results, stats
+from xfer_utils.analysis import findings, results, tables
 from xfer_utils.commands import overview, report
 from xfer_utils.commands.report import Page
 from xfer_utils.runs import engines, records
@@ -99,4 +99,4 @@ def _job(run: Run) -> Page:
 def _cells(run: Run) -> tuple[str, ...]:
     """The cells of tables that rest on a run: its targets', and the means of its row."""
     row = [run.labels[name] for name in ("model", "arm") if name in run.labels]
-    return tuple(".".join([*row, name]) for name in (*run.labels.get("targets", ()), *stats.MEANS))
+    return tuple(".".join([*row, name]) for name in (*run.labels.get("targets", ()), *tables.MEANS))

@@ -9,6 +9,7 @@ those outside the word embeddings.
 import json
 import math
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from xfer_utils.runs.plan import Plan, runs_folder, source_of
 from xfer_utils.study import params, paths, settings_file
 
 CARD_FLOPS = 2.0e13  # assumed: what kernels that share a 24 GB card sustain together, in bf16
-SUSTAINED = 0.3  # of the rate of large matrix products: 0.2 to 0.4 on a CPU with the toy's encoder
-START_SECONDS = 1.0
+SUSTAINED = 0.3  # of the rate of one layer trained alone: what the whole Trainer reaches
+START_SECONDS = 2.0
 PADDING = {"packed": 1.0, "padded": 1.25}  # work per real token; padded, 1.12 to 1.35 were measured
 # Per parameter: weight, gradient and two moments in fp32, the weight in bf16; LoRA has no more
 # than the weights. Per token of a batch, layer and unit of width, kept for the backward pass:
@@ -147,7 +148,7 @@ def machine_rate(width: int) -> float:
     from torch.utils.benchmark import Timer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows, length = (512, 32) if device == "cuda" else (16, 32)
+    rows, length = (512, 32) if device == "cuda" else (32, 32)
     shape = {"nhead": math.gcd(width, 12), "dim_feedforward": 4 * width, "batch_first": True}
     layer = torch.nn.TransformerEncoderLayer(width, **shape, device=device)
     optimizer, batch = torch.optim.AdamW(layer.parameters()), torch.rand(rows, length, width)
@@ -159,7 +160,9 @@ def machine_rate(width: int) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    times = Timer("step()", globals={"step": step}).blocked_autorange(min_run_time=0.5).times
+    clock = {"timer": time.process_time} if device == "cpu" else {}  # others may use the cores, too
+    timer = Timer("step()", globals={"step": step}, **clock)
+    times = timer.blocked_autorange(min_run_time=0.5).times
     return SUSTAINED * 6 * 12 * width**2 * rows * length / min(times)
 
 
