@@ -47,12 +47,12 @@ def test_text_loses_evaluated_sentences_and_their_translations(tmp_path):
 
 
 def test_text_loses_variants_in_punctuation_and_lines_that_contain_a_sentence():
-    banned = leaks.Forbidden(["Yes, he left.", "The old dog runs a lot today", "老狗今天跑了很久"])
+    banned = leaks.Forbidden(["Yes, he left.", "The old dog runs a lot today", "老狗今天在公园里跑了很久"])
     for line in (
         "Yes - he left!",
         '"The old dog runs a lot today," she said.',
         "They say the old DOG runs a lot, today as ever",
-        "他说老狗今天跑了很久。",
+        "他说老狗今天在公园里跑了很久。",
     ):
         assert banned.are_in(line), line
     for line in (

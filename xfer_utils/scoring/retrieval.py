@@ -1,8 +1,8 @@
 """The two targets without training: nearest neighbours and mined pairs of sentence vectors."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,24 @@ from xfer_utils.formats import heads
 from xfer_utils.formats.features import Features
 from xfer_utils.learning import encoders
 from xfer_utils.learning.origins import ModelProblem
-from xfer_utils.scoring import evaluation, formulas, search
+from xfer_utils.scoring import evaluation, formulas, metrics, search
 from xfer_utils.sources.data import Data
-from xfer_utils.study.tasks import task
+from xfer_utils.study.tasks import Task, task
 
 Side = tuple[pd.DataFrame, dict[int, np.ndarray]]  # sentences, and their vectors by layer
 Pair = tuple[str, str]
 STATES_BYTES = 8e9  # of a batch: the states of all layers are held at once
+EVERY = "every"  # a pooling: the mean, and beside it what else could have been chosen
 
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """How sentences become vectors."""
+    """How sentences become vectors; tokens of the ids `left_out` are not pooled."""
 
     pooling: str
     max_length: int
     precision: str = "auto"
+    left_out: tuple[int, ...] = ()
 
 
 def default_layer(layers: int) -> int:
@@ -44,6 +46,7 @@ def evaluate(
 ) -> list[dict]:  # fmt: skip
     """Scores a retrieval task; nearest neighbours by all layers, of which `layer` is main."""
     row, last = task(name), encoder.config.num_hidden_layers
+    every, how = how.pooling == EVERY, replace(how, pooling=how.pooling.replace(EVERY, "mean"))
     if not 0 <= layer <= last:
         problem = f"layer {layer} is not one of this model's, 0 to {last}"
         raise ModelProblem(f"{problem}: correct `layer:` in the study file")
@@ -68,6 +71,11 @@ def evaluate(
             scores += [score | {"main": score["main"] and number == layer} for score in shown]
             if number == layer:
                 tables.append(table)
+        if every and not mining:
+            place = {"language": language, "split": split}
+            scores += [
+                score | place for score in _every_way(encoder, data, row, role, language, how)
+            ]
     evaluation.save_predictions(run_dir, row.name, role, pd.concat(tables, ignore_index=True))
     return scores
 
@@ -90,10 +98,18 @@ def embed(
         for rows, batch in evaluation.sorted_batches(part, pad, tokens, device):
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
+            mask = _pooled(batch, how.left_out)
             for layer in layers:
-                padded = heads.Padded(states[layer].float(), batch["attention_mask"])
+                padded = heads.Padded(states[layer].float(), mask)
                 vectors[layer][rows] = padded.vectors(how.pooling).cpu().numpy()
     return {layer: search.normalise(vector) for layer, vector in vectors.items()}
+
+
+def _pooled(batch: dict[str, torch.Tensor], left_out: Sequence[int]) -> torch.Tensor:
+    """A mask of the tokens that are pooled: all, where a row has no others."""
+    mask, ids = batch["attention_mask"], batch["input_ids"]
+    kept = mask * ~torch.isin(ids, torch.tensor(left_out, device=ids.device, dtype=ids.dtype))
+    return torch.where(kept.any(dim=1, keepdim=True), kept, mask)
 
 
 def _sides(
@@ -119,6 +135,39 @@ def _nearest(sides: list[Side], layer: int) -> pd.DataFrame:
     correct = (gold == translations).astype(int)
     frame = target[["id", "item", "cluster", "text"]]
     return frame.assign(gold=gold, prediction=translations, correct=correct)
+
+
+def _every_way(
+    encoder: Any, data: Data, row: Task, role: str, language: str, how: VectorSettings
+) -> Iterator[dict]:
+    """Scores of every layer, pooling and measure, and the shape of the space; none is main.
+
+    `anisotropy` is the mean cosine of two different sentences, `reached` the share of sentences
+    that are the nearest of some query: hubs leave others unreached. Both are from 0 to 100.
+    """
+    known = {"task": row.name, "main": False, "metric_code": metrics.code(row.metric)}
+    layers, special = range(encoder.config.num_hidden_layers + 1), data.tokenizer.all_special_ids
+    for pooling, left_out in (("mean", ()), ("mean", tuple(special)), ("first", ())):
+        way = replace(how, pooling=pooling, left_out=left_out)
+        sides = _sides(encoder, data, row.name, layers, way, role, language)
+        (source, ours), (target, english) = sides
+        right, n = pd.Index(source["id"]).get_indexer(target["match"]), len(source)
+        for layer, centred in itertools.product(layers, (False, True)):
+            vectors = [side[layer] for side in (english, ours)]
+            if centred:
+                vectors = [search.normalise(own - own.mean(axis=0)) for own in vectors]
+            nearest = search.nearest(*vectors)
+            cosines = (np.square(vectors[1].sum(axis=0)).sum() - n) / max(1, n * (n - 1))
+            by_margin = search.nearest_by_margin(*vectors)
+            factors = {"layer": layer, "pooling": pooling, "special": not left_out}
+            factors |= {"centred": centred, "n": len(target), **known}
+            for metric, by, value in (
+                ("accuracy", "cosine", (nearest == right).mean()),
+                ("accuracy", "margin", (by_margin == right).mean()),
+                ("reached", "cosine", len(set(nearest)) / n),
+                ("anisotropy", "cosine", cosines),
+            ):
+                yield factors | {"metric": metric, "by": by, "value": 100 * float(value)}
 
 
 def _mined(sides: list[Side], layer: int, dev: list[Side] | None) -> pd.DataFrame:

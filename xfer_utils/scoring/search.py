@@ -100,6 +100,19 @@ def _top(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return top.values, places.gather(1, top.indices)
 
 
+def nearest_by_margin(queries: Vectors, keys: Vectors, k: int = 4, device: str = "") -> np.ndarray:
+    """The place of each query's best key by ratio margin, among its k nearest."""
+    forward, backward = scan(queries, keys, k, device, both=True)
+    best = _margins(forward, backward).argmax(axis=1)
+    return forward.index[np.arange(len(best)), best]
+
+
+def _margins(ours: Neighbours, theirs: Neighbours) -> np.ndarray:
+    """Cosines over the mean of both sentences' mean cosine to their own neighbours."""
+    mean, others = ours.similarity.mean(axis=1), theirs.similarity.mean(axis=1)
+    return ours.similarity / ((mean[:, None] + others[ours.index]) / 2)
+
+
 def mine(source: Vectors, target: Vectors, k: int = 4, device: str = "") -> Mined:
     """Pairs by ratio margin over k neighbours both ways, one to one, best first: places, margins.
 
@@ -108,9 +121,7 @@ def mine(source: Vectors, target: Vectors, k: int = 4, device: str = "") -> Mine
     from the highest margin on ("max" retrieval), down to 0 as in XTREME. Rows must have length 1.
     """
     forward, backward = scan(source, target, k, device, both=True)
-    mean_out, mean_back = forward.similarity.mean(axis=1), backward.similarity.mean(axis=1)
-    out = forward.similarity / ((mean_out[:, None] + mean_back[forward.index]) / 2)
-    back = backward.similarity / ((mean_back[:, None] + mean_out[backward.index]) / 2)
+    out, back = _margins(forward, backward), _margins(backward, forward)
     rows, columns = np.arange(len(out)), np.arange(len(back))
     sources = np.r_[rows, backward.index[columns, back.argmax(axis=1)]]
     targets = np.r_[forward.index[rows, out.argmax(axis=1)], columns]

@@ -118,7 +118,7 @@ class RetrievalJob(Job, Following):
     evaluate: dict[str, list[Role]]
     languages: list[str] = []
     layer: int = -1
-    pooling: Literal["mean", "first", "last"] = "mean"
+    pooling: Literal["mean", "first", "last", "every"] = "mean"
     max_length: Tokens = 256
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 

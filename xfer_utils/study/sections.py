@@ -94,7 +94,7 @@ class Model(Section):
     load: str | None = None
     revision: str = "main"
     layer: int | None = None
-    pooling: Literal["mean", "first", "last"] = "mean"
+    pooling: Literal["mean", "first", "last", "every"] = "mean"
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
     intermediate_training: dict[str, Training] = {}
