@@ -7,37 +7,48 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
-.PHONY: study smoke encoders test test-slow test-all lab lint format
+.PHONY: help study smoke encoders sample docs test test-slow test-all lab lint format
 
-study: $(STAMP)
+help:  ## prints these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+study: $(STAMP)  ## the paper's main table in the toy world, and its report
 	$(BIN)/xfer run params/toy.yaml
 	$(BIN)/xfer report params/toy.yaml
 
-smoke: $(STAMP)
+smoke: $(STAMP)  ## everything once, in about a minute
 	$(BIN)/xfer run params/smoke.yaml
 	$(BIN)/xfer report params/smoke.yaml
 
-encoders: $(STAMP)
+encoders: $(STAMP)  ## the shipped encoders, made again
 	$(BIN)/xfer run params/toy-encoder.yaml
 	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/toy-encoder/15_ship_encoders.ipynb -p ship True
 
-test: $(STAMP)
+sample: $(STAMP)  ## the report in outputs/sample, made again
+	$(BIN)/xfer run $(or $(STUDY),params/toy.yaml)
+	$(BIN)/xfer report $(or $(STUDY),params/toy.yaml) --sample
+	$(BIN)/python docs/sample.py $(or $(STUDY),params/toy.yaml)
+
+docs: $(STAMP)  ## the generated pages in docs/, made again
+	$(BIN)/python docs/make.py
+
+test: $(STAMP)  ## the fast tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(STAMP)
+test-slow: $(STAMP)  ## the tests that train and render
 	$(BIN)/python -m pytest -m slow
 
-test-all: test test-slow
+test-all: test test-slow  ## all tests
 
-lab: $(STAMP)
+lab: $(STAMP)  ## opens JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.
 
-lint: $(STAMP)
+lint: $(STAMP)  ## checks code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(STRIP) --verify $(NOTEBOOKS)
 
-format: $(STAMP)
+format: $(STAMP)  ## sets code and strips notebooks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(STRIP) $(NOTEBOOKS)

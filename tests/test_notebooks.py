@@ -6,12 +6,10 @@ import json
 import tokenize
 
 import nbformat
-import pandas as pd
 import pytest
 from conftest import PROJECT, SMOKE
 from pydantic import ValidationError
 
-from xfer_utils.analysis import results
 from xfer_utils.runs import engines
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.kinds import KINDS
@@ -181,51 +179,3 @@ def test_defaults_are_the_smoke_studys(smoke_plan):
             k: v for k, v in run.parameters.items() if k not in places
         }
         assert own.get("encoder_dir", "outputs/scratch/encoder") == "outputs/scratch/encoder"
-
-
-@pytest.fixture
-def explore(monkeypatch):
-    """Executes notebook 70 on two runs of one target, and returns its names."""
-    frame = pd.DataFrame(
-        {"language": "de", "id": ["a", "b", "c"], "item": ["a", "b", "c"], "gold": "g"}
-    )
-    frames = {
-        "r0": frame.assign(prediction="p", correct=[0, 0, 1]),
-        "r1": frame.assign(prediction="q", correct=[0, 1, 1]).iloc[::-1],
-    }
-
-    def run(target: str, **given: str) -> dict:
-        scores = {
-            "arm": ["none", "mnli"],
-            "run": ["r0", "r1"],
-            "target": target,
-            "main": True,
-            "seed": 0,
-        }
-        scores = pd.DataFrame(scores).assign(language="de", split="dev", value=50.0, model="m")
-        monkeypatch.setattr(results, "scores", lambda folder: scores)
-        monkeypatch.setattr(results, "examples", lambda folder: lambda run, target: frames[run])
-        names = {}
-        for cell in cells(PROJECT / "notebooks" / "70_explore_predictions.ipynb"):
-            exec(cell.source, names)
-            if "parameters" in tags(cell):
-                names |= {"target": target, "language": "de", **given}
-        return names
-
-    return run
-
-
-def test_exploring_compares_each_item_with_itself(explore):
-    pair = explore("xnli")["pair"].set_index("id")
-    assert pair["before"].to_dict() == {"a": 0, "b": 0, "c": 1} and pair["after"].to_dict() == {
-        "a": 0,
-        "b": 1,
-        "c": 1,
-    }
-
-
-def test_exploring_says_what_it_cannot_compare(explore):
-    with pytest.raises(ValueError, match="Choose another target"):
-        explore("bucc2018")
-    with pytest.raises(ValueError, match="not evaluated after none and after qqp"):
-        explore("xnli", arm="qqp")

@@ -141,8 +141,8 @@ def test_only_draws_in_parents_limit_stops_and_made_again_is_the_same(smoke, own
 
 @pytest.mark.slow
 def test_a_failing_run_stops_only_what_builds_on_it(own_outputs, tmp_path, command):
-    """Questions do not fit into eight tokens, which only the notebook can find out."""
-    text = "intermediate: [none, squad]\ntargets: [xquad, tatoeba]\nintermediate_training: {squad: {max_length: 8}}\n"
+    """The encoder has fewer positions, which only the notebook can find out."""
+    text = "intermediate: [none, squad]\ntargets: [xquad, tatoeba]\nintermediate_training: {squad: {max_length: 256}}\n"
     path = study_file(tmp_path, text)
     remove(own_outputs, "retrieval-after-none")
     ended = xfer("run", path, outputs=own_outputs)

@@ -18,4 +18,4 @@ def test_the_throughput_notebook_measures_every_loop(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "loops.csv", index_col=0)
     assert len(table) == 6 and (table > 0).all(axis=None)
     assert names["parts"]["share, %"].sum() == pytest.approx(100)
-    assert "real tokens per second with random batches" in capsys.readouterr().out
+    assert "real tokens per second packed" in capsys.readouterr().out

@@ -98,6 +98,7 @@ def test_pooling_by_hand():
     assert padded.vectors("first").tolist() == [[1.0], [4.0]]
     assert padded.vectors("last").tolist() == [[6.0], [8.0]]
     assert padded.vectors("mean").tolist() == [[3.0], [6.0]]
+    assert padded.vectors("max").tolist() == [[6.0], [8.0]]
 
 
 PRECISIONS = [

@@ -9,7 +9,6 @@ from xfer_utils.analysis import results
 from xfer_utils.commands import overview
 from xfer_utils.runs import plan as study
 from xfer_utils.runs import records
-from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
 

@@ -181,6 +181,30 @@ WRONG = [
         "two contrasts have this name",
     ),
     ("title: Mine", "title: Mine\nnumerics: strange", "numerics", 3, "'other'"),
+    ("{steps: 10}", "{heads: 5}", "models.small.pretrain", 7, "`width: 96` cannot be shared"),
+    ("name: mine", "name: claims", "name", 1, "is a folder in outputs/"),
+    ("  small:", "  claims:", "models", 5, "is a folder in outputs/"),
+    ("  small:", f"  {'s' * 65}:", "models", 6, "at most 64 characters"),
+    ("[xnli, udpos]", "[]", "targets", 8, "at least 1"),
+    ("title: Mine", "title: Mine\nevaluate: {xnli: []}", "evaluate.xnli", 3, "at least 1"),
+    ("title: Mine", "title: Mine\nsummaries: [../x]", "summaries", 3, "is no notebook"),
+    ("title: Mine", "title: Mine\nsplits: {xnli: {dev: ../x}}", "splits.xnli.dev", 3, "pattern"),
+    (
+        "title: Mine",
+        "title: Mine\nsplits: {xnli: {def: x}}",
+        "splits.xnli.def",
+        3,
+        "'train', 'dev'",
+    ),
+    ("title: Mine", "title: Mine\nseeds: {none: [-1]}", "seeds.none.0", 3, "or equal to 0"),
+    ("    epochs: 7", "    weight_decay: .nan", "mnli.weight_decay", 12, "finite"),
+    ("    epochs: 7", "    weight_decay: 1.0e+9", "mnli.weight_decay", 12, "or equal to 10"),
+    ("    epochs: 7", "    adam_epsilon: .inf", "mnli.adam_epsilon", 12, "finite"),
+    ("    epochs: 7", "    adam_epsilon: 8", "mnli.adam_epsilon", 12, "or equal to 0.01"),
+    ("    epochs: 7", "    max_length: 8", "mnli.max_length", 12, "or equal to 16"),
+    ("    epochs: 7", "    max_length: 1000000000000", "mnli.max_length", 12, "or equal to 131072"),
+    ("{steps: 10}", "{layers: 9223372036854775808}", "small.pretrain.layers", 7, "or equal to 500"),
+    ("title: Mine", f"title: Mine\nworkers: {10**30}", "workers", 3, "or equal to 1000"),
 ]
 
 
@@ -215,14 +239,24 @@ def test_values_are_read_by_yaml_1_2(tmp_path, text, value):
     assert type(settings_file.load(path)["key"]) is type(value)
 
 
+def doubled(twice: str) -> str:
+    """Sixty lines, each twice the one before."""
+    lines = [f"a{n + 1}: &a{n + 1} {twice.format(n)}" for n in range(60)]
+    return "\n".join(["a0: &a0 {x: 1}", *lines])
+
+
 HOSTILE = [
     ("key: " + "[" * 5000, "nested too deeply"),
     ("key: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ("a: &a [1, 1]\nb: &b [*a, *a]\ntitle: [*b, *b]", "valid string"),
-    ("title: &a {b: *a}", "aliases"),
+    ("title: &a {b: *a}", "aliases (*) stand for more than 100,000 values"),
+    (doubled("[*a{0}, *a{0}]"), "aliases (*) stand for more than 100,000 values"),
+    (doubled("{{<<: [*a{0}, *a{0}]}}"), "aliases (*) stand for more than 100,000 values"),
     ('a: "x\0"', "not valid YAML"),
     ('extends: "a\\0b"\nname: x', "null byte"),
     (f"extends: {'x' * 4000}\nname: x", "too long"),
+    ("extends: ../secret.yaml\nname: x", "not the name of a file beside this one"),
+    ("extends: [a]\nname: x", "not the name of a file beside this one"),
     ("a: !!float abc", "cannot be read"),
     ("a: " + "9" * 6000, "cannot be read"),
     ("a: 2020-13-45", "cannot be read"),

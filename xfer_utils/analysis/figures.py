@@ -15,13 +15,13 @@ from xfer_utils.analysis.tables import GAIN, GREY, HARM, MEANS, MainTable, value
 from xfer_utils.study.languages import FEATURES
 
 STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # as wide as one another, nearly
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.edgecolor": GREY,
     "svg.hashsalt": "xfer",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text as text, a third smaller; the reader's browser has the fonts
     "text.parse_math": False,  # names from data may hold dollar signs
 }
 

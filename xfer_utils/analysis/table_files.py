@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from great_tables import GT, loc, style
 
+from xfer_utils.analysis import tables
 from xfer_utils.analysis.published import NOT_AVAILABLE
 from xfer_utils.analysis.stats import ARM
 from xfer_utils.analysis.tables import NOT_RUN, MainTable, framed, great_table, value
@@ -76,11 +77,20 @@ def save(table: MainTable, folder: Path, stem: str = "main") -> dict[str, Path]:
 
 
 def save_plain(
-    frame: pd.DataFrame, folder: Path, stem: str, title: str, notes: Sequence[str] = ()
-) -> GT:
-    """Writes a frame of ready text as HTML and CSV, its first column as row labels; the table."""
+    frame: pd.DataFrame, folder: Path, stem: str, title: str, notes: Sequence[str] = (),
+    links: Sequence[tuple[str, str, str]] = (),
+) -> GT:  # fmt: skip
+    """Writes a frame of ready text as HTML, CSV and LaTeX, its first column as row labels.
+
+    `links` are model, arm and target of each row: its cells lead to their runs in the report.
+    """
     labels, *columns = frame.columns
-    shown = GT(frame, rowname_col=labels, id=stem.replace("_", "-"))
+    body = frame.copy()
+    for column in columns if links else ():
+        texts = zip(links, map(html.escape, frame[column]), strict=True)
+        body[column] = [tables.runs_link(*where, text) if text else "" for where, text in texts]
+    shown = GT(body, rowname_col=labels, id=stem.replace("_", "-"))
+    shown = shown.fmt_passthrough(columns=columns, escape=False) if links else shown
     for column in columns:
         rows = np.flatnonzero(frame[column].isin([NOT_RUN, NOT_AVAILABLE])).tolist()
         grey = style.css("color: #767b84; font-size: 80%;")
@@ -89,4 +99,6 @@ def save_plain(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.html").write_text(shown.as_raw_html(make_page=True), encoding="utf-8")
     frame.to_csv(folder / f"{stem}.csv", index=False)
+    text = frame.to_latex(index=False, escape=True).replace("−", "$-$")
+    (folder / f"{stem}.tex").write_text(text, encoding="utf-8")
     return shown

@@ -85,13 +85,14 @@ def main_table(
     columns = [name for name in (*registry(), *MEANS) if name in targets]
     grid = pd.MultiIndex.from_product([rows, columns], names=[ARM, "target"])
     cells = gains.set_index([ARM, "target"]).reindex(grid).reset_index()  # refuses duplicates
-    cells = cells.drop(columns=["model", "split", "chance"])  # they stand above the columns
+    cells = cells.drop(columns=["split", "chance"])  # they stand above the columns
     is_score, is_missing = cells[ARM] == BASELINE, cells["score"].isna()
     cells["state"] = np.select([is_missing, is_score], [NOT_RUN, "score"], "gain")
     cells["value"] = cells["gain"].mask(is_score, cells["score"]).astype(float)
     for mark in ("same_data", "degenerate"):
         cells[mark] = cells[mark].eq(True)
     cells["above_chance"] = cells["above_chance"].ne(False)
+    cells["model"] = next(iter(gains["model"]), "")
     cells["row"], cells["column"] = cells[ARM].map(arms), cells["target"].map(task_title)
     cells["reach"] = list(map(bounds, cells["low"], cells["high"]))
     one_run = ~is_missing & (cells["interval"] != SEEDS)
@@ -228,7 +229,13 @@ def _html_cell(cell: pd.Series) -> str:
     if cell["state"] == NOT_RUN:
         return f'<span class="not-run" title="{html.escape(cell["reason"])}">{value(cell)}</span>'
     strong = f"<b>{value(cell)}</b>" if cell["p_adjusted"] < 0.05 else value(cell)
-    return strong + (f"<br><small>{cell['reach']}</small>" if cell["reach"] else "")
+    shown = runs_link(cell["model"], cell[ARM], cell["target"], strong)
+    return shown + (f"<br><small>{cell['reach']}</small>" if cell["reach"] else "")
+
+
+def runs_link(model: str, arm: str, target: str, shown: str) -> str:
+    """A cell's markup that leads, in the report, to the runs behind it."""
+    return f'<a href="#{html.escape(f"{model}.{arm}.{target}")}">{shown}</a>'
 
 
 def _html_head(head: pd.Series) -> str:

@@ -1,8 +1,11 @@
 """What the command line says about a plan and its progress."""
 
+import re
 import shutil
 import sys
+import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +19,8 @@ from xfer_utils.runs.engines import Progress
 from xfer_utils.runs.kinds import KINDS
 from xfer_utils.runs.plan import Plan, Run, runs_folder
 from xfer_utils.study import kept, paths
+
+MINUTE, DAY = 60.0, 86400.0
 
 
 def plan_text(plan: Plan) -> str:
@@ -100,37 +105,74 @@ def changed(plan: Plan) -> dict[str, list[str]]:
 
 
 def start(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:
-    """Prints the first lines and makes the progress report itself from then on."""
-    expected = cost.expected(plan, wanted, threads)
-    at_once, remaining = expected.lanes(workers), dict(expected.seconds)
-    spent, foreseen, terminal = 0.0, 0.0, sys.stdout.isatty()
+    """Prints the first lines, with a warning before long work, and reports from then on."""
+    report = Reporter(plan, wanted, workers, cost.expected(plan, wanted, threads))
     head = f"{plan.study.title}: {len(progress.done)} of {progress.total} runs done"
-    print(f"{head}, {len(wanted)} to run, {workers} at a time.")
-
-    def report(now: Progress, event: str) -> None:
-        nonlocal spent, foreseen
-        for run_id in remaining.keys() & {*now.done, *now.failed, *now.blocked}:
-            seconds = remaining.pop(run_id)
-            if result := records.read(plan.runs[run_id].folder):
-                spent, foreseen = spent + result.timing["total"], foreseen + seconds
-        pace = spent / foreseen if foreseen else 1.0
-        left = duration(pace * cost.wall_seconds(plan, remaining, at_once))
-        line = f"[{len(now.done)}/{now.total}] about {left} left"
-        clear = "\r\033[K" if terminal else ""
-        if event:
-            print(f"{clear}{line}  {event}", flush=True)
-        if terminal and now.running:
-            text = f"{line}  running: {', '.join(map(_progress, now.running))}"
-            print(clear + text[: shutil.get_terminal_size().columns - 1], end="", flush=True)
-
+    seconds = report.seconds_left(progress)
+    print(f"{head}, {len(wanted)} to run, {workers} at a time, about {duration(seconds)}.")
+    if seconds > DAY and not report.expected.cards:
+        card = duration(report.expected.card_seconds) or "far less"
+        print(f"WARNING: this machine has no GPU. On one card it takes about {card}. Ctrl-C stops.")
     progress.report = report
 
 
-def _progress(run_id: str) -> str:
-    """A run's readable name, with the step that its training has reached."""
+@dataclass
+class Reporter:
+    """Says how far a study is: at every event, in a terminal all the time, else once a minute."""
+
+    plan: Plan
+    wanted: list[str]
+    workers: int
+    expected: cost.Expected
+    printed: float = field(default_factory=time.time)
+
+    def __call__(self, now: Progress, event: str) -> None:
+        line = f"[{len(now.done)}/{now.total}] about {duration(self.seconds_left(now))} left"
+        running = f"{line}  running: {', '.join(map(_progress, now.running))}"
+        terminal = sys.stdout.isatty()
+        clear, due = "\r\033[K" * terminal, time.time() > self.printed + MINUTE
+        if event or (due and not terminal):
+            print(f"{clear}{line}  {event}" if event else running, flush=True)
+            self.printed = time.time()
+        if terminal and now.running:
+            width = shutil.get_terminal_size().columns - 1
+            print(clear + running[:width], end="", flush=True)
+
+    def seconds_left(self, now: Progress) -> float:
+        """The expected time, corrected by what finished runs took and trainings say of themselves.
+
+        Runs of one kind correct each other; a kind of which nothing is known, all together.
+        """
+        known, begun = dict(now.seconds), time.time()
+        for run_id, start in now.running.items():
+            told = re.search(r"(\d+) min (\d+) s left", _told(run_id))
+            left = 60 * int(told[1]) + int(told[2]) if told else 0
+            known |= {run_id: begun - start + left} if left > MINUTE / 6 else {}
+        taken, foreseen = Counter(), Counter()
+        for run_id, seconds in known.items():
+            for kind in (self.plan.runs[run_id].kind.name, ""):
+                taken[kind] += seconds
+                foreseen[kind] += self.expected.seconds[run_id]
+        remaining = {}
+        for run_id in set(self.wanted) - {*now.done, *now.failed, *now.blocked}:
+            kind = self.plan.runs[run_id].kind.name
+            kind = kind if kind in taken else ""
+            pace = taken[kind] / foreseen[kind] if taken else 1.0
+            whole = known.get(run_id, pace * self.expected.seconds[run_id])
+            remaining[run_id] = max(0.0, whole - begun + now.running.get(run_id, begun))
+        return cost.wall_seconds(self.plan, remaining, self.expected.lanes(self.workers))
+
+
+def _told(run_id: str) -> str:
+    """What a training says of its progress."""
     file = runs_folder() / run_id / paths.PROGRESS
-    step = file.read_text(encoding="utf-8").split("  ")[0] if file.is_file() else ""
-    return f"{_slug(run_id)} {step}".strip()
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _progress(run_id: str) -> str:
+    """A run's readable name, the step that its training has reached, and its time left."""
+    step, _, left = _told(run_id).rpartition("  ")
+    return " ".join(filter(None, [_slug(run_id), step.partition("  ")[0], left]))
 
 
 def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:

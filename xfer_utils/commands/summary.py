@@ -1,12 +1,14 @@
 """`xfer report`: executes the summary notebooks of a study and builds its HTML report."""
 
 import json
+import subprocess
+import time
 from pathlib import Path
 from statistics import mean
 
 from papermill.exceptions import PapermillExecutionError
 
-from xfer_utils.analysis import results
+from xfer_utils.analysis import findings, results, stats
 from xfer_utils.commands import overview, report
 from xfer_utils.commands.report import Page
 from xfer_utils.runs import engines, records
@@ -31,7 +33,18 @@ def build(plan: Plan) -> tuple[Path, str]:
     records.write_json(record, {"files": files})
     failed = "\n".join(f"{page.title}: {page.error}" for page in pages if page.error)
     pages += [_job(run) for run in plan.runs.values()]
-    return report.build(plan.folder, results.study(plan.folder), pages), failed
+    arms, not_run = plan.arms, results.not_run(plan.folder)
+    about = {"arms": arms, "not_run": not_run, "left_out": plan.left_out, "commit": commit()}
+    return report.build(plan.folder, results.study(plan.folder), pages, **about), failed
+
+
+def commit() -> str:
+    """The commit that the code was at, and whether files differ from it; empty without git."""
+    call = ["git", "-C", str(paths.PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _summary(plan: Plan, notebook: Path) -> Page:
@@ -45,8 +58,10 @@ def _summary(plan: Plan, notebook: Path) -> Page:
     except PapermillExecutionError as problem:
         error = engines.last_line(str(problem))
     files = [file for file, when in _written(plan.folder).items() if before.get(file) != when]
-    if error:
-        for file in files:
+    for file in files if error else ():
+        if file.name == findings.FILE:
+            findings.write(plan.folder, notebook.stem, [])  # those of other summaries stay
+        else:
             file.unlink()
     return Page(
         title.splitlines()[0].lstrip("# "), "summary", "failed" if error else "done", executed,
@@ -64,15 +79,24 @@ def _job(run: Run) -> Page:
     """What the report says of one run; its score is each task's mean over languages."""
     executed, error = run.folder / engines.EXECUTED, run.folder / engines.ERROR
     path, result = executed if executed.exists() else None, records.read(run.folder)
+    known = {"path": path, "id": run.id, "arm": run.labels.get("arm", ""), "cells": _cells(run)}
     if result:
         main: dict[str, list[float]] = {}
         for score in result.scores:
             if score.main:
                 main.setdefault(score.task, []).append(score.value)
-        means = ", ".join(f"{name} {mean(values):.1f}" for name, values in main.items())
-        seconds = result.timing["total"]
-        return Page(run.slug, run.kind.name, "done", path, run.id, means, seconds)
+        known["score"] = ", ".join(f"{name} {mean(values):.1f}" for name, values in main.items())
+        known["files"] = (run.folder / records.RESULT, *sorted(run.folder.glob("predictions/*")))
+        made = time.gmtime((run.folder / records.RESULT).stat().st_mtime)
+        known["made"] = result.environment | result.timing | {"date": time.strftime("%F", made)}
+        known["seconds"] = result.timing["total"]
+        return Page(run.slug, run.kind.name, "done", **known)
     if error.exists():
-        problem = engines.last_line(error.read_text("utf-8"))
-        return Page(run.slug, run.kind.name, "failed", path, run.id, error=problem)
-    return Page(run.slug, run.kind.name, "not run", path, run.id)
+        known["error"] = engines.last_line(error.read_text("utf-8"))
+    return Page(run.slug, run.kind.name, "failed" if error.exists() else "not run", **known)
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    """The cells of tables that rest on a run: its targets', and the means of its row."""
+    row = [run.labels[name] for name in ("model", "arm") if name in run.labels]
+    return tuple(".".join([*row, name]) for name in (*run.labels.get("targets", ()), *stats.MEANS))

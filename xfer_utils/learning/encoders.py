@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 from transformers.utils import logging
 
-from xfer_utils.learning import origins
+from xfer_utils.learning import guard, origins
 from xfer_utils.learning.origins import ModelProblem, Origin
 from xfer_utils.study import paths
 from xfer_utils.study.sections import Numerics, Pretraining
@@ -142,6 +142,7 @@ def load_encoder(source: Path | Origin) -> nn.Module:
     if missing:
         problem = f"{len(missing)} weights are missing ({', '.join(missing[:3])})"
         raise ModelProblem(f"{origin.model} is not a whole {config.model_type} model: {problem}.")
+    guard.check_weights(encoder, origin.model)
     encoder.xfer_origin = origin
     if getattr(config, "is_causal", None) is False:
         _lift_causal_mask(encoder)

@@ -9,6 +9,7 @@ import sentencepiece
 from transformers import XLMRobertaTokenizer
 
 from xfer_utils.sources import leaks
+from xfer_utils.sources.raw import MissingData
 from xfer_utils.study.tasks import registry
 
 SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
@@ -31,6 +32,8 @@ def train_tokenizer(lines: list[str], vocabulary: int, max_length: int) -> XLMRo
     Unigram only considers pieces that occur in two different words, and would cut up a frequent
     word with one form. So each word that occurs twice is shown again with a full stop behind it.
     """
+    if not any(map(str.strip, lines)):
+        raise MissingData("no text to pre-train on is left, once what is evaluated is taken out")
     counts = Counter(word for line in lines for word in line.split())
     shown_again = [f"{word}." for word, count in sorted(counts.items()) if count > 1]
     model = io.BytesIO()

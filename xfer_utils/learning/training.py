@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-from xfer_utils.learning import batches, encoders, packing
+from xfer_utils.learning import batches, encoders, guard, packing
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.data import Data
@@ -59,7 +60,16 @@ class Units(torch.utils.data.Dataset):
         number, units = indices[0][0], [unit for _, unit in indices]
         seed = (self.sampler.seed, self.sampler.epoch, number, units[0])
         masking = replace(self.masking, seed=seed)
-        return batches.collate(*self.tasks[number], units, self.pad, masking, self.per_token)
+        batch = batches.collate(*self.tasks[number], units, self.pad, masking, self.per_token)
+        return batch | {"indices": indices}
+
+    def parts(self, batch: dict, count: int) -> list[dict]:
+        """A batch as several of about as many units; `share` is the part of its loss in each."""
+        indices = batch["indices"]
+        cuts = np.linspace(0, len(indices), min(count, len(indices)) + 1).round().astype(int)
+        parts = [self.__getitems__(indices[a:b]) for a, b in pairwise(cuts)]
+        shares = [len(part["labels"]) / len(batch["labels"]) for part in parts]
+        return [part | {"share": share} for part, share in zip(parts, shares, strict=True)]
 
 
 class BatchTrainer(Trainer):
@@ -69,6 +79,7 @@ class BatchTrainer(Trainer):
         super().__init__(eval_dataset=units, **kwargs)
         self.units, self.progress, self.dev_score = units, progress, dev_score
         self.tally = packing.Tally()
+        self.parts, self.waiting = 1, []
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
@@ -78,31 +89,50 @@ class BatchTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
+        inputs = {name: value for name, value in inputs.items() if name != "indices"}
         self.tally.add(inputs)
-        loss = model(**inputs)["loss"]
-        self.progress.loss = loss.detach()
+        share = inputs.pop("share", 1.0)
+        loss = share * model(**inputs)["loss"]
+        self.progress.loss = loss.detach() / share
         return loss
+
+    def get_batch_samples(self, *args: Any) -> tuple:
+        """The batches of the next step: none of their gradients is there yet."""
+        self.waiting = []
+        return super().get_batch_samples(*args)
+
+    def training_step(self, model: Any, inputs: dict, *_: Any) -> torch.Tensor:
+        """One batch, in one go or in parts; where memory is out, in twice as many from then on.
+
+        Parts add up to the batch's own gradient, but for what is random in them. Pairs are
+        compared within a part.
+        """
+        self.waiting.append(inputs)
+        try:
+            return self._in_parts(model, inputs)
+        except torch.OutOfMemoryError:
+            if self.parts >= len(inputs["indices"]):
+                raise
+        self.parts *= 2
+        print(
+            f"Out of memory: from step {self.state.global_step} on in {self.parts} parts a batch."
+        )
+        torch.cuda.empty_cache()
+        model.zero_grad()  # with it goes what earlier batches of this step have given
+        earlier, self.waiting = self.waiting[:-1], []
+        for batch in earlier:
+            self.training_step(model, batch)
+        return self.training_step(model, inputs)
+
+    def _in_parts(self, model: Any, inputs: dict) -> torch.Tensor:
+        parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
+        return sum(super(BatchTrainer, self).training_step(model, part) for part in parts)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The dev score, by which the Trainer stops and chooses a checkpoint."""
         values, handler = {"eval_score": self.dev_score()}, self.callback_handler
         self.control = handler.on_evaluate(self.args, self.state, self.control, values)
         return values
-
-
-class _Moments(TrainerCallback):
-    """Saves every so many minutes, as only long trainings need it; ends with a dev score."""
-
-    def __init__(self, minutes: float) -> None:
-        self.seconds, self.saved = 60 * minutes, time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_save |= time.monotonic() - self.saved > self.seconds
-        last = state.global_step == state.max_steps
-        control.should_evaluate |= args.load_best_model_at_end and last
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.saved = time.monotonic()
 
 
 def train(
@@ -121,7 +151,7 @@ def train(
     set_seed(seed)
     start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
-    callbacks = [_Moments(settings.checkpoint_minutes), *callbacks, progress]
+    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
     if settings.select == "english_dev":
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
@@ -130,12 +160,16 @@ def train(
         model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
-    last, begin = last_checkpoint(checkpoints), time.perf_counter()
+    last, begin = guard.last_checkpoint(checkpoints), time.perf_counter()
     gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
     outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
     gc.unfreeze()
     model.eval()
+    guard.check_weights(model, "the trained model")
     steps, log = trainer.state.global_step, trainer.state.log_history
+    losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
+    if found := guard.oddities(tasks, losses):
+        print(f"Degenerate: {'; '.join(found)}.")
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
@@ -144,7 +178,9 @@ def train(
         "seconds": round(time.perf_counter() - begin, 2),
         "layout": "packed" if per_token else "padded",
         **trainer.tally.summary(),
-        "losses": [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row],
+        "parts": trainer.parts,
+        "degenerate": found,
+        "losses": losses,
     }
 
 
@@ -158,9 +194,8 @@ def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) 
     rows = np.argsort(part.lengths)[[0, len(part) // 2, -1]]
     inputs = batches.padded(part.take(rows), tokenizer.pad_token_id)
     inputs = {name: tensor.to(encoders.device()) for name, tensor in inputs.items()}
-    # Per token and layer, 24 width^2 operations beside attention's 4 width for each token seen.
     able = packing.works(model.encoder, inputs)
-    return 6 * model.encoder.config.hidden_size if able else 0
+    return packing.PER_WIDTH * model.encoder.config.hidden_size if able else 0
 
 
 def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -> str:
@@ -169,13 +204,6 @@ def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
     chosen = settings.model_dump(include=Training.model_fields.keys() - {"checkpoint_minutes"})
     return hashlib.sha256(json.dumps([chosen, more, sizes, weights]).encode()).hexdigest()[:10]
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that is whole: the Trainer writes its own state last."""
-    states = folder.glob("checkpoint-*/trainer_state.json")
-    whole = [path.parent for path in states if path.read_text().endswith("\n}\n")]
-    return max(whole, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
 def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> TrainingArguments:

@@ -7,6 +7,7 @@ those outside the word embeddings.
 """
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -140,17 +141,26 @@ def effort(parameters: Mapping[str, Any], counts: Counts) -> float:
 def machine_rate(width: int) -> float:
     """FLOP/s that a model of this width sustains here, on one thread or on the GPU.
 
-    Measured with products as wide as the model's feed-forward layer.
+    Measured in a second or two: one layer is trained on a batch, again and again.
     """
     import torch
     from torch.utils.benchmark import Timer
 
-    cuda = torch.cuda.is_available()
-    where = {"device": "cuda", "dtype": torch.bfloat16} if cuda else {}
-    rows = 16384 if cuda else 512
-    factors = {"a": torch.rand(rows, width, **where), "b": torch.rand(width, 4 * width, **where)}
-    times = Timer("a @ b", globals=factors).blocked_autorange(min_run_time=0.3).times
-    return SUSTAINED * 2 * rows * width * 4 * width / min(times)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, length = (512, 32) if device == "cuda" else (16, 32)
+    shape = {"nhead": math.gcd(width, 12), "dim_feedforward": 4 * width, "batch_first": True}
+    layer = torch.nn.TransformerEncoderLayer(width, **shape, device=device)
+    optimizer, batch = torch.optim.AdamW(layer.parameters()), torch.rand(rows, length, width)
+    batch = batch.to(device)
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            layer(batch).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    times = Timer("step()", globals={"step": step}).blocked_autorange(min_run_time=0.5).times
+    return SUSTAINED * 6 * 12 * width**2 * rows * length / min(times)
 
 
 def _history(likes: set[str], counts: Counts) -> dict[str, float]:

@@ -29,6 +29,7 @@ class Progress:
     blocked: set[str] = field(default_factory=set)
     running: dict[str, float] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
+    seconds: dict[str, float] = field(default_factory=dict)  # of runs that ended here, well
     report: Callable[["Progress", str], None] = lambda progress, event: None
 
 
@@ -166,6 +167,7 @@ class Launcher:
         error = future.exception()
         if error is None:
             self.progress.done.add(run_id)
+            self.progress.seconds[run_id] = seconds
             event = f"done   {seconds:6.1f} s  {run_id}"
         else:
             message = last_line(str(error)) or type(error).__name__

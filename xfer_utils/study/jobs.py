@@ -17,7 +17,6 @@ from xfer_utils.study.sections import (
     Pretraining,
     Role,
     Section,
-    Seed,
     Tokens,
     Training,
 )
@@ -56,7 +55,7 @@ class EncoderJob(Job, Pretraining):
 
     load: str = ""
     revision: str = "main"
-    seed: Seed = 0
+    seed: Count = 0
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
@@ -76,7 +75,7 @@ class Trained(Training):
     """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
     held_out: dict[str, list[Role]] = {}
-    seed: Seed = 0
+    seed: Count = 0
     numerics: Numerics = ""
 
     @property

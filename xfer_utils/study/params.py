@@ -4,14 +4,7 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from xfer_utils.study import paths, settings_file
 from xfer_utils.study.sections import (
@@ -29,18 +22,8 @@ from xfer_utils.study.sections import (
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import registry, task, training_parts
 
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
-
-
-def _free(name: str) -> str:
-    if name in RESERVED:
-        raise ValueError(f"`{name}` is a folder of its own in outputs/: choose another name")
-    return name
-
-
-Name = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64), AfterValidator(_free)
-]
 # A split's name is part of a file's name.
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
@@ -84,6 +67,14 @@ class Study(Section):
     summaries: list[str] = ["50_main_table"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    @field_validator("name", "models", "arms")
+    @classmethod
+    def _no_folder(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
+        for name in RESERVED:
+            if name == value or (isinstance(value, dict) and name in value):
+                raise ValueError(f"`{name}` is a folder in outputs/: choose another name")
+        return value
 
     @field_validator("targets")
     @classmethod

@@ -16,7 +16,6 @@ Tokens = Annotated[int, Field(ge=16, le=2**17)]
 Width = Annotated[int, Field(ge=16, le=2**16)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Role = Literal["dev", "test"]
 Numerics = Literal["", "other"]  # other: as if another machine did the rounding
 
@@ -75,6 +74,12 @@ class Pretraining(Section):
     dropout_later: Share = 0.1
     lines_per_language: Count = 0
     numerics: Numerics = ""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "Pretraining":
+        if self.width % self.heads:
+            raise ValueError(f"`width: {self.width}` cannot be shared among `heads: {self.heads}`")
+        return self
 
 
 class Model(Section):
@@ -155,8 +160,8 @@ class Contrast(Section):
 class Seeds(Section):
     """Seeds of phases 2 and 3: `none` (no intermediate task) needs several, to know its noise."""
 
-    none: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0, 1, 2]
-    other: Annotated[list[Seed], Field(min_length=1, max_length=100)] = [0]
+    none: Annotated[list[Count], Field(min_length=1, max_length=100)] = [0, 1, 2]
+    other: Annotated[list[Count], Field(min_length=1, max_length=100)] = [0]
 
     @field_validator("none", "other")
     @classmethod

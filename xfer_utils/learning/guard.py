@@ -1,0 +1,103 @@
+"""What keeps a training from being lost, and nonsense from passing for a result."""
+
+import json
+import math
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from xfer_utils.formats.features import Features
+from xfer_utils.study import kept
+
+DIGESTS = "digests.json"  # of a checkpoint's files, written last
+CURE = "lower `learning_rate:`, or look at what the training started from"
+
+
+class Degenerate(RuntimeError):
+    """A training whose numbers are none."""
+
+
+class Told(RuntimeError):
+    """A training that has stopped because it was told to, with a checkpoint to go on from."""
+
+
+class Guard(TrainerCallback):
+    """Saves every so many minutes, as only long trainings need it, and on SIGUSR1, then stops.
+
+    It also stops where the loss is no number, and ends with a dev score.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds, self.saved, self.told = 60 * minutes, time.monotonic(), False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        with suppress(ValueError):  # only a main thread hears of signals
+            signal.signal(signal.SIGUSR1, self._tell)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_save |= self.told or time.monotonic() - self.saved > self.seconds
+        last = state.global_step == state.max_steps
+        control.should_evaluate |= args.load_best_model_at_end and last
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict | None = None, **_: Any
+    ) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            step = f"step {state.global_step} of {state.max_steps}"
+            raise Degenerate(f"the loss is {loss}, no number, by {step}: {CURE}.")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        place = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        digests = {file.name: kept.digest(file) for file in place.iterdir() if file.is_file()}
+        (place / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+        self.saved = time.monotonic()
+        if self.told:
+            raise Told(f"told to stop: step {state.global_step} of {state.max_steps} is saved.")
+
+    def _tell(self, *_: Any) -> None:
+        self.told = True
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that is as it was saved; later ones are set aside."""
+    places = folder.glob("checkpoint-*")
+    for place in sorted(places, key=lambda path: -int(path.name.partition("-")[2])):
+        try:
+            damaged = kept.altered(place, json.loads((place / DIGESTS).read_text("utf-8")))
+        except (OSError, ValueError, AttributeError):
+            damaged = [DIGESTS]
+        if not damaged:
+            return place
+        kept.set_aside(place, f"not as it was saved: {', '.join(damaged)}")
+    return None
+
+
+def check_weights(model: torch.nn.Module, name: str) -> None:
+    """Refuses weights that are no numbers: whatever is done with them passes for a result."""
+    broken = [key for key, weight in model.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        raise Degenerate(f"{name} has weights that are no numbers ({broken[0]}): {CURE}.")
+
+
+def oddities(tasks: dict[str, Features], losses: list[tuple[int, float]]) -> list[str]:
+    """What makes a training worthless though it ran through, in words."""
+    found = []
+    for name, part in tasks.items():
+        gold = part.arrays.get("labels", part.arrays.get("target"))
+        gold = gold if gold is None or gold.ndim > 1 else gold[gold >= 0]
+        if gold is not None and len(np.unique(gold, axis=0)) < 2:
+            found.append(f"all training examples of {name} have the same label")
+        first, ids = part.slice("ids", 0), part.arrays["ids"]
+        alike = len(part) > 1 and np.ptp(part.lengths) == 0
+        if alike and (ids.reshape(-1, len(first)) == first).all():
+            found.append(f"all training examples of {name} read the same")
+    if losses and losses[-1][1] > max(5 * losses[0][1], losses[0][1] + 2):
+        found.append(f"the loss rose from {losses[0][1]:.2f} to {losses[-1][1]:.2f}")
+    return found
