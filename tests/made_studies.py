@@ -7,6 +7,7 @@ import matplotlib
 import nbformat
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import PROJECT
 
 from xfer_utils.analysis import results
@@ -61,8 +62,9 @@ def summary(name: str, folder: Path, **given: object) -> dict:
     """Runs a summary notebook's cells on a study, within this process; its variables."""
     variables: dict = {}
     notebook = nbformat.read(PROJECT / "notebooks" / f"{name}.ipynb", as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", lambda *_: None)
+        for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
             exec(cell.source, variables)
             if "parameters" in cell.metadata.get("tags", []):
                 variables |= {"study_dir": str(folder), **given}

@@ -14,7 +14,7 @@ from xfer_utils.analysis import stats
 from xfer_utils.runs import records
 from xfer_utils.runs.kinds import KINDS
 from xfer_utils.scoring import scores as scoring
-from xfer_utils.study import languages, paths
+from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.study.tasks import task
 
@@ -105,25 +105,13 @@ def _belongs(score: dict, settings: dict) -> bool:
     """Whether a score's language counts: real data may hold more than the benchmark averages."""
     if settings["languages"]:
         return score["language"] in settings["languages"]
-    return settings["source"] == "toy" or score["language"] in _counted(score["task"], settings)
+    return settings["source"] == "toy" or score["language"] in counted(score["task"], settings)
 
 
-def _counted(name: str, settings: dict) -> set[str]:
+def counted(name: str, settings: dict) -> set[str]:
     """The languages that the benchmark averages a target over."""
     added = task(name).xtreme_r_languages if settings["benchmark"] == "xtreme_r" else ()
     return {*task(name).languages, *added}
-
-
-def covered(study_dir: Path) -> dict[str, str]:
-    """By target, how many of its languages were scored, where some are missing."""
-    about, scored, parts = study(study_dir), scores(study_dir).groupby("target")["language"], {}
-    world = set(languages.languages(about["languages_csv"]).index)
-    for name, count in scored.nunique().items():
-        own = world - ({"en"} if task(name).format == "sentence" else set())
-        whole = len(own if about["source"] == "toy" else _counted(name, about))
-        if count < whole:
-            parts[name] = f"{count} of {whole} languages"
-    return parts
 
 
 def publish(study_dir: Path) -> Path:

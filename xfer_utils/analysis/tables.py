@@ -240,7 +240,7 @@ def runs_link(model: str, arm: str, target: str, shown: str) -> str:
 
 def _html_head(head: pd.Series) -> str:
     title = html.escape(head["column"]).replace(" without ", " without<br>")
-    facts = [head["split"], head["languages"]]
+    facts = [head["split"], head["languages"] and f"{head['languages']} languages"]
     facts += [f"n {head['items']}", f"chance {head['chance']}"] if head["items"] else []
     small = [f"<small>{html.escape(fact)}</small>" for fact in facts if fact]
     return "<br>".join([f"<b>{title}</b>", *small])
