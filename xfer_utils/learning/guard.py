@@ -99,8 +99,8 @@ def oddities(tasks: dict[str, Features], losses: list[tuple[int, float]]) -> lis
         if alike and (ids.reshape(-1, len(first)) == first).all():
             found.append(f"all training examples of {name} read the same")
     values = [loss for _, loss in losses] or [0.0]
-    first = values[0]
+    begin = values[0]
     # The losses of a mixture's tasks may be far apart, whichever comes first.
-    if max(values) > max((3 if len(tasks) == 1 else 12) * first, first + 2):
-        found.append(f"the loss rose from {first:.2f} to {max(values):.2f}")
+    if max(values) > max((3 if len(tasks) == 1 else 12) * begin, begin + 2):
+        found.append(f"the loss rose from {begin:.2f} to {max(values):.2f}")
     return found
