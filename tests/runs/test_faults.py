@@ -167,14 +167,14 @@ def test_random_kills_short(outputs, smoke, tmp_path):
 
 def test_what_was_tampered_with_is_made_again_short(small, outputs, smoke):
     """A replaced encoder, garbled predictions, a foreign result, a changed score, a lost file of the toy world."""
-    (outputs,) = [outputs()]
+    outputs = outputs()
 
     def of(slug, name):
         (path,) = (outputs / "runs").glob(f"{slug}-*/{name}")
         return path
 
-    weights = of("intermediate-mnli-s0", "encoder/model.safetensors").read_bytes()
-    encoder = of("encoder-xlmr-tiny-s0", "encoder/model.safetensors")
+    weights = of("intermediate-squad-s0", "encoder/model.safetensors").read_bytes()
+    encoder = of("intermediate-mnli-s0", "encoder/model.safetensors")
     assert len(weights) == encoder.stat().st_size and weights != encoder.read_bytes()
     encoder.write_bytes(weights)
     predictions = of("target-mnli-after-none-s0", "predictions/xnli.dev.parquet")
