@@ -30,7 +30,7 @@ def pack(plan: Plan, archive: Path, weights: bool) -> int:
             entry = tarfile.TarInfo(f"{run_id}/{records.RESULT}")
             entry.size = len(record)
             out.addfile(entry, io.BytesIO(record))
-            for name in {*result.files, engines.EXECUTED, f"{run_id}.log"} - {*left}:
+            for name in sorted({*result.files, engines.EXECUTED, f"{run_id}.log"} - {*left}):
                 if (folder / name).is_file():
                     out.add(folder / name, f"{run_id}/{name}", recursive=False)
     return len(results)
