@@ -97,12 +97,30 @@ def write(folder, age=0.0, **holder):
     os.utime(path, (time.time() - age,) * 2)
 
 
-def test_another_host_is_judged_by_its_heartbeat(tmp_path):
+@pytest.mark.parametrize("age", [0.0, 10_000.0, -10_000.0])
+def test_another_host_lives_while_its_heartbeat_changes(tmp_path, monkeypatch, age):
+    """By our own clock: its clock, by which its files are dated, may be hours away from ours."""
+    clock = [500.0]
+    monkeypatch.setattr(claims.time, "monotonic", lambda: clock[0])
     with Claims(tmp_path) as ours:
-        write(tmp_path, host="elsewhere", process=1, age=claims.STALE_AFTER - 20)
-        assert ours.running("a") and not ours.take("a")
-        write(tmp_path, host="elsewhere", process=1, age=claims.STALE_AFTER + 20)
+        for beat in range(5):
+            write(tmp_path, host="elsewhere", process=1, age=age - beat)
+            for _ in range(3):
+                assert ours.running("a") and not ours.take("a")
+                clock[0] += claims.STALE_AFTER / 3
+        clock[0] += 1
         assert not ours.running("a") and ours.take("a")
+
+
+def test_another_host_that_takes_over_from_another_is_given_its_time(tmp_path, monkeypatch):
+    clock = [500.0]
+    monkeypatch.setattr(claims.time, "monotonic", lambda: clock[0])
+    with Claims(tmp_path) as ours:
+        write(tmp_path, host="elsewhere", process=1)
+        assert ours.running("a")
+        clock[0] += claims.STALE_AFTER + 1
+        write(tmp_path, host="a third", process=1)
+        assert ours.running("a"), "another holder"
 
 
 def test_on_this_host_the_process_is_asked_and_not_the_clock(tmp_path):

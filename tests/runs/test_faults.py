@@ -1,17 +1,17 @@
 """Kills, breaks and rivals: nothing half-made counts, and the next command ends as an undisturbed study would."""
 
 import os
+import random
 import re
 import shutil
 import signal
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from conftest import records_of, scores_of, start, study_file, xfer
+from kills import OFTEN, VICTIMS, gone, kernels, survive, until
 
-pytestmark = pytest.mark.slow
 SMALL = "intermediate: [none, mnli]\ntargets: [xnli, tatoeba]\n"
 RUNS = 6
 
@@ -35,32 +35,12 @@ def outputs(own_outputs):
     return without
 
 
-def until(condition, seconds=200.0):
-    """Waits for a condition; its value."""
-    end = time.time() + seconds
-    while time.time() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
-
-
 def claimed(outputs, kind):
     """Claims on runs of a kind whose notebook has begun to work."""
     return [path.stem for path in (outputs / "claims").glob(f"{kind}-*.json")]
 
 
 MNLI = ("intermediate-mnli", "target-mnli-after-mnli", "retrieval-after-mnli")
-
-
-def kernels(process):
-    """The kernels of a launcher: what its fork server has forked."""
-    servers = psutil.Process(process.pid).children()
-    return [child for server in servers for child in server.children()]
-
-
-def gone(processes):
-    return lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
 def assert_finishes_as_undisturbed(small, outputs, smoke):
@@ -75,6 +55,7 @@ def assert_finishes_as_undisturbed(small, outputs, smoke):
 @pytest.mark.parametrize(
     ("kind", "missing"), [("encoder", ("*",)), ("target", ("target-mnli-after-none", *MNLI))]
 )
+@pytest.mark.slow
 def test_a_killed_launcher(small, outputs, smoke, kind, missing):
     outputs = outputs(*missing)
     process = start("run", small, outputs=outputs)
@@ -91,6 +72,7 @@ def test_a_killed_launcher(small, outputs, smoke, kind, missing):
     assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
+@pytest.mark.slow
 def test_a_killed_kernel(small, outputs, smoke):
     outputs = outputs("retrieval-after-none", *MNLI)
     process = start("run", small, "--workers", "1", "--only", "*mnli-*", outputs=outputs)
@@ -106,6 +88,7 @@ def test_a_killed_kernel(small, outputs, smoke):
     assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
+@pytest.mark.slow
 def test_two_launchers_at_once(small, outputs, smoke):
     outputs = outputs("*")
     processes = [start("run", small, outputs=outputs) for _ in range(2)]
@@ -124,6 +107,7 @@ def test_two_launchers_at_once(small, outputs, smoke):
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_ctrl_c(small, outputs, smoke, sign):
     outputs = outputs(*MNLI)
     process = start("run", small, outputs=outputs)
@@ -143,6 +127,7 @@ def test_ctrl_c(small, outputs, smoke, sign):
         assert_finishes_as_undisturbed(small, outputs, smoke)
 
 
+@pytest.mark.slow
 def test_a_long_training_resumes_from_its_checkpoint(own_outputs, tmp_path, smoke):
     text = "intermediate: [none]\ntargets: [xnli]\ntarget_training:\n  mnli: {epochs: 150, checkpoint_minutes: 0.005}\n"
     path = study_file(tmp_path, text, "long")
@@ -169,3 +154,51 @@ def test_a_long_training_resumes_from_its_checkpoint(own_outputs, tmp_path, smok
     # The mean loss that is logged next after a checkpoint covers the steps since the checkpoint only; later ones agree.
     assert resumed["training"]["losses"][-1] == whole["training"]["losses"][-1]
     assert not list(own_outputs.rglob("checkpoints"))
+
+
+def test_random_kills_short(outputs, smoke, tmp_path):
+    """`make test-faults` kills thirty times; here each kind of process is killed once, if it lives so long."""
+    study = study_file(tmp_path, SMALL + OFTEN, "kills")
+    outputs = outputs("target-mnli-after-none", "retrieval-after-none", *MNLI)
+    random.seed(7)
+    assert survive(study, outputs, list(VICTIMS), 2.0) >= 2
+    assert scores_of(outputs) == scores_of(smoke.outputs)
+
+
+def test_what_was_tampered_with_is_made_again_short(small, outputs, smoke):
+    """A replaced encoder, garbled predictions, a foreign result, a changed score, a lost file of the toy world."""
+    outputs = outputs()
+
+    def of(slug, name):
+        (path,) = (outputs / "runs").glob(f"{slug}-*/{name}")
+        return path
+
+    weights = of("intermediate-squad-s0", "encoder/model.safetensors").read_bytes()
+    encoder = of("intermediate-mnli-s0", "encoder/model.safetensors")
+    assert len(weights) == encoder.stat().st_size and weights != encoder.read_bytes()
+    encoder.write_bytes(weights)
+    predictions = of("target-mnli-after-none-s0", "predictions/xnli.dev.parquet")
+    content = predictions.read_bytes()
+    predictions.write_bytes(content[:200] + bytes(9) + content[209:])
+    foreign = of("retrieval-after-mnli-s0", "result.json")
+    shutil.copy(foreign, of("retrieval-after-none*", "result.json"))
+    changed = of("target-mnli-after-mnli-s0", "result.json")
+    text = changed.read_text()
+    changed.write_text(re.sub(r'"value": [0-9.]+', '"value": 99.5', text, count=1))
+    lost = next((outputs / "data").glob("toy-*/xnli/qaa.validation.parquet"))
+    lost.unlink()
+    status = xfer("status", small, outputs=outputs)
+    assert "2 done, 0 running, 0 failed, 4 waiting" in status.stdout
+    assert "encoder/model.safetensors is missing or not as the run has left it" in status.stdout
+    assert "is that of another run, retrieval-after-mnli" in status.stdout
+    assert "was changed after it was written: it will be made again" in status.stdout
+    assert (
+        "xnli/qaa.validation.parquet; set aside as broken-toy-" in status.stderr and lost.exists()
+    )
+    ended = xfer("run", small, outputs=outputs)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr.count("set aside as broken-") == 4
+    for path in (outputs / "runs").glob("broken-*"):
+        assert path.name in ended.stderr
+        shutil.rmtree(path)
+    assert scores_of(outputs) == scores_of(smoke.outputs)

@@ -1,5 +1,6 @@
-"""The `xfer` command: plan, run, status, report, rescore, export, doctor, clean."""
+"""The `xfer` command: plan, run, status, report, rescore, export, doctor, clean, pack, unpack."""
 
+import errno
 import signal
 import sys
 import time
@@ -14,8 +15,14 @@ from xfer_utils.learning.origins import ModelProblem
 from xfer_utils.runs import engines
 from xfer_utils.runs.plan import Plan, make_plan
 from xfer_utils.sources.catalogue import HubUnreachable, MalformedRow, MissingData
+from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError, closest
 
+AGAIN = 75  # EX_TEMPFAIL: nothing is wrong, the same command goes on
+ROOM = "free space there, or set XFER_OUTPUTS to a larger disk"
+STANDS = "something else stands there: move it away"
+DISK = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM}
+DISK |= dict.fromkeys((errno.EEXIST, errno.EISDIR, errno.ENOTDIR), STANDS)
 WRONG_REQUEST = (SettingsError, MissingData, MalformedRow, HubUnreachable, ModelProblem)
 
 app = typer.Typer(
@@ -29,7 +36,10 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
 Limit = Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")]
+Drain = Annotated[bool, typer.Option("--drain", help="of a job array: see README, On a cluster")]
 Workers = Annotated[int, typer.Option(help="kernels at a time; 0: the study's, or one per core")]
+Archive = Annotated[Path, typer.Argument(help="such as toy.tar.gz")]
+Weights = Annotated[bool, typer.Option("--weights", help="with encoders, to build on them there")]
 Row = Annotated[str, typer.Option(help="the row of the table to export")]
 Model = Annotated[str, typer.Option(help="which model, where the study has several")]
 Dev = Annotated[bool, typer.Option("--dev", help="also dev sets, as dev-LANGUAGE files")]
@@ -52,27 +62,36 @@ def plan(file: File, why: Why = "", source: Source = "", numerics: Numerics = ""
 @app.command()
 def run(
     file: File, only: Only = "*", limit: Limit = 0, workers: Workers = 0, refresh: Refresh = False,
-    source: Source = "", numerics: Numerics = "",
+    source: Source = "", numerics: Numerics = "", drain: Drain = False,
 ) -> None:  # fmt: skip
-    """Executes the study's runs with papermill; a finished run is never run again."""
+    """Executes the study's runs with papermill; a finished run is never run again.
+
+    With --drain it leaves runs of other launchers to them, and on SIGUSR1 or SIGTERM saves its
+    trainings, gives its claims back and exits with code 75: start it again.
+    """
     plan = make_plan(file, source, numerics)
     overview.save_plan(plan)
     if refresh:
         engines.forget(plan, overview.changed(plan))
-    progress = engines.Progress(len(plan.runs), done=set(plan.done()))
     chosen = engines.with_parents(plan, _matching(plan, only))
+    engines.make_whole(plan, chosen)
+    progress = engines.Progress(len(plan.runs), done=set(plan.done()))
     wanted = [run_id for run_id in chosen if run_id not in progress.done][: limit or None]
     workers, threads = overview.lanes(plan, workers)
     overview.start(plan, wanted, workers, threads, progress)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGTERM, signal.SIGUSR1) if drain else ():
+        signal.signal(sign, lambda *_: setattr(progress, "told", min(progress.told, time.time())))
     begun = time.time()
     try:
-        engines.execute(plan, wanted, workers, threads, progress)
+        engines.execute(plan, wanted, workers, threads, progress, drain)
     except KeyboardInterrupt:
         done = f"{len(progress.done)} of {progress.total} runs are done"
         typer.echo(f"\nInterrupted. {done}; the same command continues.")
         raise typer.Exit(130) from None
     typer.echo(overview.finished_text(plan, progress, time.time() - begun))
+    if progress.told <= time.time() and not progress.done.issuperset(wanted):
+        raise typer.Exit(AGAIN)
     if progress.failed:
         raise typer.Exit(1)
 
@@ -141,6 +160,29 @@ def clean(file: File, yes: Yes = False, source: Source = "") -> None:
     typer.echo(overview.clean(make_plan(file, source), yes))
 
 
+@app.command()
+def pack(
+    file: File, archive: Archive, weights: Weights = False, source: Source = "",
+    numerics: Numerics = "",
+) -> None:  # fmt: skip
+    """Puts the study's finished runs into one archive, for another machine."""
+    from xfer_utils.commands import travel
+
+    typer.echo(f"{travel.pack(make_plan(file, source, numerics), archive, weights)} runs packed.")
+
+
+@app.command()
+def unpack(archive: Archive) -> None:
+    """Adds the runs of an archive to those here, once they are found whole."""
+    from xfer_utils.commands import travel
+
+    became = travel.unpack(archive)
+    typer.echo(", ".join(f"{len(runs)} {what}" for what, runs in became.items()) + ".")
+    if became["refused"]:
+        typer.echo("\n".join(became["refused"]), err=True)
+        raise typer.Exit(1)
+
+
 def _matching(plan: Plan, pattern: str) -> list[str]:
     """Ids of the runs whose id holds the pattern."""
     ids = [run_id for run_id in plan.runs if fnmatch(run_id, f"*{pattern}*")]
@@ -157,3 +199,11 @@ def main() -> None:
     except WRONG_REQUEST as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        advice = DISK.get(error.errno, "see that it is there and can be written")
+        kept = "What is finished is kept, and the same command continues."
+        place = error.filename or paths.outputs()
+        typer.echo(f"{place}: {error.strerror}; {advice}. {kept}", err=True)
+        sys.exit(1)

@@ -183,7 +183,14 @@ def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:
         text.append(f"failed: {run_id}: {message}\n  {notebook}")
     if progress.blocked:
         text.append(f"{len(progress.blocked)} runs build on failed ones and were left out.")
+    done = plan.done().items()
+    text += [f"{run_id}: {why}" for run_id, result in done for why in worthless(result)]
     return "\n".join(text)
+
+
+def worthless(result: records.Result) -> list[str]:
+    """What a training itself found to make its result worthless, in words."""
+    return [f"degenerate: {why}" for why in result.training.get("degenerate", ())]
 
 
 def status_text(plan: Plan) -> str:

@@ -85,7 +85,8 @@ def _job(run: Run) -> Page:
         for score in result.scores:
             if score.main:
                 main.setdefault(score.task, []).append(score.value)
-        known["score"] = ", ".join(f"{name} {mean(values):.1f}" for name, values in main.items())
+        means = [f"{name} {mean(values):.1f}" for name, values in main.items()]
+        known["score"] = ", ".join(means + overview.worthless(result))
         known["files"] = (run.folder / records.RESULT, *sorted(run.folder.glob("predictions/*")))
         made = time.gmtime((run.folder / records.RESULT).stat().st_mtime)
         known["made"] = result.environment | result.timing | {"date": time.strftime("%F", made)}

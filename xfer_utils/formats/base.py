@@ -162,7 +162,8 @@ class Format:
 def of(name: str) -> Format:
     """The format of this name: that of the module with the same name."""
     module = f"{__package__}.{name}"
-    form = getattr(import_module(module), "FORMAT", None) if find_spec(module) else None
+    known = name.isidentifier() and find_spec(module)
+    form = getattr(import_module(module), "FORMAT", None) if known else None
     if form is None:
         raise ValueError(f"unknown format {name!r}: formats/{name}.py would have to define FORMAT")
     return form

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from httpx2 import HTTPError
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from xfer_utils.sources import client_errors
@@ -64,6 +65,17 @@ def local_folder(load: str) -> Path | None:
             "the tokenizer is needed. A model on the hub is named owner/name."
         )
     return None
+
+
+def layers(load: str, revision: str) -> int | None:
+    """How many layers a model has, as far as this machine knows its configuration."""
+    folder = local_folder(load)
+    with explained(load):
+        file = folder / "config.json" if folder else None
+        file = file or try_to_load_from_cache(load, "config.json", revision=revision)
+        config = json.loads(Path(file).read_text("utf-8")) if isinstance(file, str | Path) else {}
+    names = ("num_hidden_layers", "n_layer", "num_layers")
+    return next((config[name] for name in names if name in config), None)
 
 
 def fingerprint(load: str) -> str:

@@ -23,6 +23,7 @@ class Claims:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.held: set[str] = set()
+        self._seen: dict[str, tuple[dict, float]] = {}
         self._stop = threading.Event()
 
     def __enter__(self) -> "Claims":
@@ -63,12 +64,19 @@ class Claims:
         return holder if {"host", "process"} <= set(holder) else None
 
     def running(self, run_id: str) -> bool:
-        """Whether a living process holds the run: on this host it is looked up, not timed."""
+        """Whether a living process holds the run: on this host it is looked up, not timed.
+
+        Elsewhere it lives until its heartbeat has not changed for long enough, by our clock: that
+        of another host, or of the disk that is shared, may be wrong.
+        """
         holder = self.holder(run_id)
         if holder is None:
             return False
         if holder["host"] != socket.gethostname():
-            return time.time() - holder["beat"] <= STALE_AFTER
+            seen, since = self._seen.get(run_id, (None, 0.0))
+            if seen != holder:
+                self._seen[run_id] = holder, time.monotonic()
+            return seen != holder or time.monotonic() - since <= STALE_AFTER
         number = holder["process"]
         return psutil.pid_exists(number) and holder["born"] == _process(number)["born"]
 

@@ -1,5 +1,6 @@
 """Executes a plan's runs with papermill: several kernels at a time, each run made once."""
 
+import errno
 import os
 import re
 import shutil
@@ -17,6 +18,9 @@ from xfer_utils.study.settings_file import SettingsError, closest
 
 EXECUTED, ERROR = "notebook.ipynb", "error.txt"
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 60.0  # for trainings to be saved once they are told to stop
+# Errors of the disk that the next run would only repeat.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Progress:
     running: dict[str, float] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)  # of runs that ended here, well
+    told: float = float("inf")  # when this launcher was told to stop, by time.time()
     report: Callable[["Progress", str], None] = lambda progress, event: None
 
 
@@ -78,8 +83,24 @@ def forget(plan: Plan, chosen: Iterable[str]) -> None:
             (run.folder / records.RESULT).unlink(missing_ok=True)
 
 
-def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:
-    """Runs what is wanted and not done; a failed run stops only what builds on it."""
+def make_whole(plan: Plan, chosen: list[str]) -> None:
+    """Takes back that runs are done whose weights were left on another machine, but are needed."""
+    needed = {run_id for run_id in chosen if not plan.runs[run_id].result()}
+    for run in reversed(plan.runs.values()):
+        for parent in map(plan.runs.get, run.parents.values() if run.id in needed else ()):
+            if (result := parent.result()) and result.left:
+                (parent.folder / records.RESULT).unlink()
+                needed.add(parent.id)
+
+
+def execute(
+    plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress,
+    drain: bool = False,
+) -> None:  # fmt: skip
+    """Runs what is wanted and not done; a failed run stops only what builds on it.
+
+    With `drain` it does not wait for runs that others have claimed, once it has no more of its own.
+    """
     for run_id in wanted:
         run = plan.runs[run_id]
         check_parameters(paths.NOTEBOOKS / run.kind.notebook, run.parameters)
@@ -91,7 +112,7 @@ def execute(plan: Plan, wanted: list[str], workers: int, threads: int, progress:
     with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(workers) as pool:
         launcher = Launcher(plan, wanted, workers, threads, progress, claims, pool)
         try:
-            launcher.run_all()
+            launcher.run_all(drain)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             kernels.kill_all()
@@ -110,11 +131,13 @@ class Launcher:
         self.waiting = [id for id in wanted if id not in progress.done]
         self.futures: dict[Future, tuple[str, int]] = {}
 
-    def run_all(self) -> None:
-        """Until nothing is left to run."""
-        while self.waiting or self.futures:
-            for run_id in list(self.waiting):
+    def run_all(self, drain: bool) -> None:
+        """Until nothing is left to run, or it is told to stop and what runs has been saved."""
+        while self.futures or (self.waiting and not self._told()):
+            for run_id in [] if self._told() else list(self.waiting):
                 self._consider(self.plan.runs[run_id])
+            if drain and not self.futures and self.progress.elsewhere.issuperset(self.waiting):
+                return
             finished, _ = wait(self.futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self.progress.report(self.progress, "")  # trainings have gone on
             for future in finished:
@@ -123,6 +146,17 @@ class Launcher:
                 self._book(run_id, future)
             if not self.futures and self.waiting:
                 time.sleep(POLL_SECONDS)
+
+    def _told(self) -> bool:
+        """Whether to stop; if so, kernels hear of it, each time those started since."""
+        from xfer_utils.runs import kernels
+
+        late = time.time() - self.progress.told
+        if late > GRACE_SECONDS:
+            kernels.kill_all()
+        elif late >= 0:
+            kernels.tell_all()
+        return late >= 0
 
     def _consider(self, run: Run) -> None:
         """Starts a run if it can be, drops it if it is done elsewhere or can no longer be run."""
@@ -169,9 +203,14 @@ class Launcher:
             self.progress.done.add(run_id)
             self.progress.seconds[run_id] = seconds
             event = f"done   {seconds:6.1f} s  {run_id}"
+        elif self._told():
+            event = f"given back after {seconds:.1f} s  {run_id}"
         else:
             message = last_line(str(error)) or type(error).__name__
-            (self.plan.runs[run_id].folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
+            folder, number = self.plan.runs[run_id].folder, _errno(message)
+            if number in DISK:
+                raise OSError(number, os.strerror(number), str(folder))
+            (folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
             self.progress.failed[run_id] = message
             event = f"FAILED {seconds:6.1f} s  {run_id}: {message}"
         self.progress.report(self.progress, event)
@@ -184,7 +223,8 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
         _remove(run.folder / leftover)
     begun, notebook = time.time(), paths.NOTEBOOKS / run.kind.notebook
     _check_code(run)
-    execute_notebook(notebook, run.folder / EXECUTED, run.parameters, threads, slot)
+    log = run.folder / f"{run.id}.log"
+    execute_notebook(notebook, run.folder / EXECUTED, run.parameters, threads, slot, log)
     _check_code(run)
     records.accept(
         run.folder, id=run.id, kind=run.kind.name, identity=run.identity, code=run.code,
@@ -206,16 +246,18 @@ def _check_code(run: Run) -> None:
 
 
 def execute_notebook(
-    notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0
-) -> None:
-    """One notebook through papermill, in a warm kernel; what its process prints goes beside it."""
+    notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0,
+    log: Path | None = None,
+) -> None:  # fmt: skip
+    """One notebook through papermill, in a warm kernel; what its process prints goes to a log."""
     # Imported here: a command that executes nothing need not wait for them.
     import papermill
 
     from xfer_utils.runs.kernels import client_options
 
     executed.parent.mkdir(parents=True, exist_ok=True)
-    options = client_options(executed.with_suffix(".log"), kernel_environment(threads, slot))
+    log = log or executed.with_suffix(".log")
+    options = client_options(log, kernel_environment(threads, slot))
     options |= {"progress_bar": False, "autosave_cell_every": 0}
     papermill.execute_notebook(str(notebook), str(executed), parameters, **options)
 
@@ -235,6 +277,12 @@ def kernel_environment(threads: int, slot: int) -> dict[str, str]:
 def last_line(text: str) -> str:
     """The last line of an error that says something, without terminal colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip().rpartition("\n")[2].strip()
+
+
+def _errno(message: str) -> int:
+    """The number of the system's error that a message tells of, as Python and Rust word it."""
+    found = re.search(r"(?:\[Errno|os error) (\d+)", message)
+    return int(found[1]) if found else 0
 
 
 def _remove(path: Path) -> None:

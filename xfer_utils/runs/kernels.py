@@ -120,6 +120,12 @@ def kill_all() -> None:
         kernel.kill()
 
 
+def tell_all() -> None:
+    """Has every training saved and ended; a kernel that is not training ends at once."""
+    for kernel in list(LIVE):
+        kernel.send_signal(signal.SIGUSR1)
+
+
 @contextlib.contextmanager
 def _no_main_module() -> Iterator[None]:
     """Keeps multiprocessing from importing the launcher's own script again in every kernel."""

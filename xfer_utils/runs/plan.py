@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xfer_utils.learning import origins
 from xfer_utils.runs import codehash, identity, records, shipped
 from xfer_utils.runs.kinds import KINDS, Kind
 from xfer_utils.sources import leaks
@@ -237,6 +238,11 @@ class Planner:
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
         model = self.study.models[labels["model"]]
+        deepest = origins.layers(model.load, model.revision) if model.load and model.layer else None
+        if deepest is not None and model.layer > deepest:
+            place = ("models", labels["model"], "layer")
+            message = f"{model.layer} is not one of its layers, 0 to {deepest}"
+            raise params.refusal(self.plan.file, place, message)
         parameters = {
             **self._evaluation(targets),
             "layer": -1 if model.layer is None else model.layer,

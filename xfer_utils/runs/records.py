@@ -56,6 +56,7 @@ class Result(BaseModel):
     environment: dict[str, Any]
     timing: dict[str, float]
     digests: dict[str, str] = {}
+    left: list[str] = []  # files that stayed behind where the run was made
     seal: str = ""
 
 
@@ -112,7 +113,7 @@ def accept(run_dir: Path, *, seconds: float, **about: Any) -> Result:
     except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise BrokenResult(f"{draft}: not a valid record: {error}") from None
     _check(run_dir, result)
-    result.seal = _seal(result.model_dump())
+    result = sealed(result)
     write_json(run_dir / RESULT, result.model_dump())
     draft.unlink()
     return result
@@ -145,6 +146,16 @@ def _whole(run_dir: Path) -> Result:
         raise BrokenResult(f"{RESULT} was changed after it was written")
     _check(run_dir, result)
     return result
+
+
+def sealed(result: Result, left: list[str] = ()) -> Result:
+    """A record with its own digest; files that are left behind are no part of it any more."""
+    named = {
+        field: {name: mark for name, mark in getattr(result, field).items() if name not in left}
+        for field in ("files", "digests")
+    }
+    result = result.model_copy(update={**named, "left": list(left)})
+    return result.model_copy(update={"seal": _seal(result.model_dump())})
 
 
 def _seal(content: dict) -> str:

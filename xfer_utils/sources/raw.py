@@ -124,7 +124,7 @@ def open_parquet(path: Path) -> Raw:
 def _whole(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise MalformedRow(f"{path} is no whole parquet file ({error}): copy it again") from error
 
 
@@ -142,7 +142,18 @@ def _json_rows(path: Path) -> Rows:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise malformed(path, number, error.colno, f"not JSON ({error.msg})") from error
+        except RecursionError as error:
+            raise malformed(path, number, 1, "nested too deeply") from error
         if not isinstance(row, dict):
             problem = f"an object was expected, not {type(row).__name__}"
             raise malformed(path, number, 1, problem)
-        yield number, row
+        yield number, _encodable(row) if "\\ud" in line.lower() else row
+
+
+def _encodable(value: Any) -> Any:
+    """A value without half characters, which JSON can name and no file of text can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(part) for key, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xfer_utils.study import settings_file
-from xfer_utils.study.settings_file import SettingsError
+from xfer_utils.study.settings_file import SettingsError, closest
 
 Columns = dict[str, str | list[str]]
 
@@ -112,14 +112,21 @@ def _file() -> dict[str, dict]:
 @cache
 def registry() -> dict[str, Task]:
     """Every task by name, in the order of tasks.yaml; a SettingsError names a fault's line."""
-    return {name: _task(name, row) for name, row in _file().items() if name != TEXT}
+    tasks = {name: _task(name, row) for name, row in _file().items() if name != TEXT}
+    for name, row in tasks.items():
+        for key in ("parts", "train_on", "train_first", "gold_only"):
+            value = getattr(row, key) or ()
+            for other in (value,) if isinstance(value, str) else value:
+                if other not in tasks:
+                    raise _refusal((name, key), f"`{other}` is no task.{closest(other, [*tasks])}")
+    return tasks
 
 
 def _task(name: str, row: dict) -> Task:
     try:
         if not isinstance(row, dict):
             raise ValueError(f"an entry is a list of `key: value` lines, not {row!r}")
-        task = Task(name=name, **row)
+        task = Task.model_validate({**row, "name": name})
         for module in CHECKS:
             importlib.import_module(module).check(task)
     except ValidationError as error:
@@ -129,8 +136,12 @@ def _task(name: str, row: dict) -> Task:
         keys, message = (name,), str(error)
     else:
         return task
-    _, line = settings_file.line_of(FILE, keys)
-    raise SettingsError(f"{FILE}, line {line}: `{'.'.join(map(str, keys))}`: {message}")
+    raise _refusal(keys, message)
+
+
+def _refusal(keys: tuple, message: str) -> SettingsError:
+    place = settings_file.place(keys, [FILE])
+    return SettingsError(f"{place}: `{'.'.join(map(str, keys))}`: {message}")
 
 
 @cache
