@@ -61,7 +61,7 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     verdict = "not shown" if repeated else "one run"
     if gain["p_adjusted"] < 0.05:
         verdict = "gain" if gain["gain"] > 0 else "loss"
-    elif gain["equivalent"]:
+    elif gain.get("equivalent"):
         verdict = "equivalent"
     points = number(gain["gain"], signed=True) + " points"
     over = f" {bounds(*reach)} over {gain['n_seeds']} seeds" if reach else ""
