@@ -185,7 +185,6 @@ WRONG = [
     ("name: mine", "name: claims", "name", 1, "is a folder in outputs/"),
     ("  small:", "  claims:", "models", 5, "is a folder in outputs/"),
     ("  small:", f"  {'s' * 65}:", "models", 6, "at most 64 characters"),
-    ("[xnli, udpos]", "[]", "targets", 8, "at least 1"),
     ("title: Mine", "title: Mine\nevaluate: {xnli: []}", "evaluate.xnli", 3, "at least 1"),
     ("title: Mine", "title: Mine\nsummaries: [../x]", "summaries", 3, "is no notebook"),
     ("title: Mine", "title: Mine\nsplits: {xnli: {dev: ../x}}", "splits.xnli.dev", 3, "pattern"),
