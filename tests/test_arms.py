@@ -31,7 +31,7 @@ def test_every_arm_is_run_and_has_its_title(arms):
     assert "8 of 8 runs done" in printed
     kinds = {f"target-squad-after-{name}-s0" for name in plan["arms"]}
     kinds |= {f"intermediate-{name}-s0" for name in plan["arms"] if name != "none"}
-    assert kinds | {"encoder-xlmr-tiny"} == set(runs)
+    assert kinds | {"encoder-xlmr-tiny-s0"} == set(runs)
     titles = {name: arm["title"] for name, arm in plan["arms"].items()}
     assert titles["sham_squad"] == "sham of SQuAD" and titles["sham_qqp"] == "sham_qqp"
 

@@ -166,7 +166,7 @@ def test_unknown_parameters_are_refused_before_a_kernel_starts():
 
 
 SLUGS = [
-    "encoder-xlmr-tiny-s0", "intermediate-mnli-s0", "target-mnli-after-none-s0", "retrieval-after-none"
+    "encoder-xlmr-tiny-s0", "intermediate-mnli-s0", "target-mnli-after-none-s0", "retrieval-after-none-s0"
 ]  # fmt: skip
 
 
