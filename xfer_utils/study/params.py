@@ -172,10 +172,11 @@ class Study(Section):
         """
         origins = [self, self.models[model]] if model else [self]
         sections = [getattr(origin, f"{phase}_training") for origin in origins]
-        tasks = self.arms[arm].tasks if arm in self.arms else []
-        keys = ["default", *(tasks if len(tasks) == 1 else []), name]
+        own = self.arms.get(arm, Arm())
+        tasks = own.tasks if phase == "intermediate" and len(own.tasks) == 1 else []
+        sections += [own.target_training] if phase == "target" else [{name: own.training}]
+        keys = ["default", *tasks, name]
         layers = [section.get(key) for section in sections for key in keys]
-        layers.append(self.arms[arm].training if arm in self.arms else None)
         settings: dict[str, Any] = {}
         for layer in filter(None, layers):
             settings |= layer.model_dump(exclude_unset=True)
