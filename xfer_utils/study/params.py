@@ -92,8 +92,12 @@ class Study(Section):
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
             _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
-            if name == NONE and arm.tasks:
-                raise ValueError("`none` is the arm without an intermediate task")
+            if name == NONE and (arm.tasks or arm.text.rate):
+                raise ValueError("`none` is the arm without phase 2")
+            for section in arm.target_training:
+                if section not in (known := _section_keys("target_training")):
+                    message = _no_section(section, "target_training", known)
+                    raise ValueError(f"in the arm `{name}`, `target_training`: {message}")
         return arms
 
     @field_validator("seeds", mode="before")
