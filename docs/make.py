@@ -19,6 +19,7 @@ PARTS = {  # by the name in keys.yaml: heading, class
     "pretrain": ("pretrain", sections.Pretraining),
     "training": ("training", sections.Training),
     "arm": ("arms", sections.Arm),
+    "text": ("text", sections.Text),
     "seeds": ("seeds", sections.Seeds),
     "contrast": ("primary", sections.Contrast),
 }

@@ -205,3 +205,17 @@ def test_nobody_reads_all_of_wikipedia_by_accident(tmp_path, monkeypatch):
         SettingsError, match=r"models\.m\.pretrain\.lines_per_language.*all of Wikipedia"
     ):
         study.make_plan(file, source="hub")
+
+
+def test_a_language_without_training_data_is_not_run(make):
+    text = "intermediate: [none]\narms: {german: {tasks: [mnli], languages: [en, %s]}}\ntargets: [tatoeba]\n"
+    files = {"mnli/en.train": [PAIR[0]], "mnli_translated/de.train": [PAIR[0]]}
+    swahili = make(text % "sw", files)
+    assert swahili.not_run["german", "tatoeba"].startswith("no Swahili training data for MNLI in ")
+    german = make(text % "de", files)
+    (job,) = [run.job for run in german.runs.values() if run.kind.name == "intermediate"]
+    assert job.languages == ["en", "de"]
+    ids = set(german.runs)
+    grown = make(text % "de", {"mnli_translated/de.train": [PAIR[0], PAIR[0]]})
+    changed = ids - set(grown.runs)
+    assert [id.split("-")[0] for id in changed] == ["intermediate"], "what is read is in the id"

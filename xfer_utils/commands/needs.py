@@ -60,10 +60,15 @@ def missing_languages(study: Study) -> dict[str, str]:
 
 def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
     """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
-    names = [name for arm in study.rows().values() for name in arm.tasks]
+    source, arms = source_of(study), study.rows().values()
+    names = [name for arm in arms for name in arm.tasks]
+    sets = (
+        source.training_set(n, code) for arm in arms for n in arm.tasks for code in arm.languages
+    )
+    names += filter(None, sets)
     for target in study.targets:
         names += filter(None, (task(target).train_first, task(target).train_on, target))
-    source, entries = source_of(study), []
+    entries = []
     for row in map(task, dict.fromkeys(part for name in names for part in training_parts(name))):
         added = row.hub_xtreme_r if row.name in study.targets else None
         scored = product(study.roles(row.name), added.languages) if added else ()

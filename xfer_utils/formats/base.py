@@ -108,6 +108,14 @@ class Format:
         """A row's new answer, by the hash of its input, where there are so many labels."""
         return key % labels
 
+    def reworded(self, row: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+        """A row's texts, each of them changed."""
+        texts = {name: row[name] for name, kind in self.columns.items() if kind in (TEXT, TEXTS)}
+        return {
+            name: change(text) if isinstance(text, str) else list(map(change, text))
+            for name, text in texts.items()
+        }
+
     # ----- token ids and batches -----
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """Flat arrays of some rows: ids, starts, example, and what training and scoring need."""

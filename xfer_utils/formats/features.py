@@ -20,11 +20,14 @@ class Features:
     """Rows of one task, an encoder input each: one or several side by side for an example.
 
     `ids` (and `types`, `labels`, `words`, `offsets`) hold all rows end to end; `starts` cuts them.
-    `example` says which example a row belongs to, and `target` what is learnt of it.
+    `example` says which example a row belongs to, and `target` what is learnt of it. In a mixture
+    they may have batches of their own size, and a number of units that an epoch visits.
     """
 
     format: str
     arrays: Arrays
+    batch_size: int = 0  # 0: the training's
+    visits: int = 0  # 0: each unit once, up to the training's cap
 
     def __len__(self) -> int:
         return len(self.arrays["starts"]) - 1
@@ -52,6 +55,14 @@ class Features:
         names = {"ids", "types"} & self.arrays.keys()
         inputs = {name: self.arrays[name][places] for name in names}
         return Features(self.format, inputs | {"starts": starts})
+
+
+def joined(parts: list[Features]) -> Features:
+    """The inputs of several parts, end to end."""
+    names = parts[0].arrays.keys() - {"starts"}
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in names}
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Features(parts[0].format, arrays | {"starts": base.starts(lengths)})
 
 
 def of_examples(

@@ -48,6 +48,17 @@ class Span(Format):
         """One to three words of the context."""
         return _answer(row["context"], 1 + key % 3, lambda places: key // 3 % places)
 
+    def reworded(self, row: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+        """The answer, too, where it stands in the new context: the first one alone is learnt."""
+        new = super().reworded(row, change)
+        if not row["answers"]["text"]:
+            return new | {"answers": row["answers"]}
+        context, begin = row["context"], row["answers"]["answer_start"][0]
+        end = begin + len(row["answers"]["text"][0])
+        before, answer, after = map(change, (context[:begin], context[begin:end], context[end:]))
+        answers = {"text": [answer], "answer_start": [len(before)]}
+        return new | {"context": before + answer + after, "answers": answers}
+
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:
         """The target is the answer's first and last token, or 0, 0 where the window lacks it."""
         longest = max_length // 3

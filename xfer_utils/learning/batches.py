@@ -9,30 +9,63 @@ from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import packing
+from xfer_utils.study.sections import Training
 
 
 class Batches(torch.utils.data.Sampler):
-    """Lists of (task number, unit); an epoch visits min(units, cap) units of each task."""
+    """Lists of (task number, unit); an epoch visits min(units, cap) units of each task.
+
+    Where a task says itself how many are visited, that holds: some of its units, or some again.
+    """
 
     def __init__(self, tasks: list[Features], size: int, seed: int, cap: int = 0) -> None:
         self.units = [len(task.units) - 1 for task in tasks]
-        self.counts = [min(units, cap or units) for units in self.units]
-        self.size, self.seed, self.epoch = size, seed, 0
+        self.tokens = [int(task.arrays["starts"][-1]) for task in tasks]
+        caps = [min(units, cap or units) for units in self.units]
+        self.counts = [task.visits or most for task, most in zip(tasks, caps, strict=True)]
+        self.sizes = [task.batch_size or size for task in tasks]
+        self.seed, self.epoch = seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer at the start of an epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(-(-count // self.size) for count in self.counts)
+        return sum(-(-c // size) for c, size in zip(self.counts, self.sizes, strict=True))
+
+    @property
+    def mean_size(self) -> float:
+        """Units of a batch, of the last of a task like those of the others."""
+        parts = zip(self.counts, self.sizes, strict=True)
+        return sum(size * -(-count // size) for count, size in parts) / len(self)
+
+    def steps(self, settings: Training) -> int:
+        """Steps of a training by its settings; 0 where its epochs alone decide."""
+        batches, steps = len(self), settings.max_steps
+        if settings.max_tokens:
+            parts = zip(self.counts, self.tokens, self.units, strict=True)
+            epoch = sum(count * tokens / units for count, tokens, units in parts)
+            a_step = epoch / batches * settings.accumulation
+            steps = max(1, round(settings.max_tokens / a_step))
+        if settings.more_steps:
+            a_round = -(-batches // settings.accumulation)
+            steps = (steps or settings.epochs * a_round) + settings.more_steps
+        return steps
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         batches = []
-        for number, (units, count) in enumerate(zip(self.units, self.counts, strict=True)):
-            drawn = [(number, int(unit)) for unit in rng.permutation(units)[:count]]
-            batches += [drawn[at : at + self.size] for at in range(0, count, self.size)]
+        parts = zip(self.units, self.counts, self.sizes, strict=True)
+        for number, (units, count, size) in enumerate(parts):
+            drawn = [(number, int(unit)) for unit in draw(units, count, rng)]
+            batches += [drawn[at : at + size] for at in range(0, count, size)]
         yield from (batches[place] for place in rng.permutation(len(batches)))
+
+
+def draw(available: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """So many of the available places in random order, each again only after all others."""
+    rounds = [rng.permutation(available) for _ in range(-(-count // available))]
+    return np.concatenate(rounds)[:count]
 
 
 def collate(

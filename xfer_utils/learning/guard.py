@@ -4,16 +4,18 @@ import json
 import math
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from transformers import TrainerCallback
 
 from xfer_utils.formats.features import Features
-from xfer_utils.study import kept
+from xfer_utils.study import kept, paths
 
 DIGESTS = "digests.json"  # of a checkpoint's files, written last
 CURE = "lower `learning_rate:`, or look at what the training started from"
@@ -63,6 +65,20 @@ class Guard(TrainerCallback):
 
     def _tell(self, *_: Any) -> None:
         self.told = True
+
+
+class Keep(TrainerCallback):
+    """Keeps the weights at so many moments, equally far apart, each with its English dev score."""
+
+    def __init__(self, model: Any, folder: Path, count: int, dev_score: Callable) -> None:
+        self.model, self.folder, self.count, self.dev_score = model, folder, count, dev_score
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step in np.linspace(0, state.max_steps, self.count + 1).round()[1:]:
+            weights, about = self.model.state_dict(), {"english_dev": str(self.dev_score())}
+            weights = {name: weights[name].contiguous() for name in weights}
+            with paths.replacing(self.folder / f"{state.global_step:09}.safetensors") as temporary:
+                save_file(weights, temporary, about)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import sentencepiece
@@ -15,12 +16,18 @@ from xfer_utils.study.tasks import registry
 SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
 
 
-def sample_text(source: Any, most: int) -> tuple[dict[str, list[str]], dict[str, int]]:
+def evaluated() -> list[str]:
+    """All targets: what any of them evaluates is in no text."""
+    return [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
+
+
+def sample_text(
+    source: Any, most: int, languages: Sequence[str] = ()
+) -> tuple[dict[str, list[str]], dict[str, int]]:
     """Lines per language (at most `most`; 0: all), and how many were dropped as evaluated."""
-    targets = [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
-    banned = leaks.forbidden(source, targets)
+    banned = leaks.forbidden(source, evaluated())
     text, dropped = {}, {}
-    for code in source.text_languages():
+    for code in languages or source.text_languages():
         lines = itertools.islice(source.text(code), most or None)
         text[code], dropped[code] = leaks.clean_text(lines, banned)
     return text, dropped

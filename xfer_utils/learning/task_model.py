@@ -26,6 +26,7 @@ class TaskModel(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)
+        self.kept: list[Path] = []  # weights from different moments of the training
         self.register_load_state_dict_post_hook(_shared_are_not_missing)
         forms = {name: base.of(format) for name, format in formats.items()}
         self.heads = nn.ModuleDict(
@@ -67,7 +68,10 @@ def _shared_are_not_missing(model: TaskModel, keys: Any) -> None:
 
 
 def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
-    """The parent's encoder with a fresh head for each task, whose weights the seed decides."""
+    """The parent's encoder with a fresh head for each task, whose weights the seed decides.
+
+    What an arm adds to the tasks has heads too.
+    """
     set_seed(job.seed)
     encoder = encoders.load_encoder(job.parent)
     if job.activation_checkpointing:
@@ -75,8 +79,11 @@ def build(job: TrainingJob, data: Data, tasks: list[str]) -> TaskModel:
     if job.tuning == "lora":
         encoder = encoders.with_lora(encoder, job.lora_rank)
     encoders.freeze(encoder, job.freeze)
+    tasks = list(dict.fromkeys([*tasks, *job.mixture.tasks]))
     formats = {name: task(name).format for name in tasks}
     labels = {name: data.labels(name) for name in tasks}
+    if job.mixture.text.rate:
+        formats["text"] = "mlm"
     model = TaskModel(encoder, formats, labels, job.precision)
     return encoders.rounded(model, job.numerics).to(encoders.device())
 

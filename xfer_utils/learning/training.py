@@ -17,7 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-from xfer_utils.learning import batches, encoders, guard, packing
+from xfer_utils.learning import alongside, batches, encoders, guard, packing
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.data import Data
@@ -26,14 +26,23 @@ from xfer_utils.study.sections import Training
 
 
 def read_examples(job: TrainingJob, tasks: list[str]) -> tuple[Data, dict[str, Features]]:
-    """The job's data, and its tasks' English training examples, cleaned, as token ids."""
+    """The job's data, and its tasks' training examples, cleaned, as token ids.
+
+    What an arm adds to them (other tasks, text) is among the examples too.
+    """
     tokenizer = encoders.load_tokenizer(job.parent)
-    spare = job.dev_examples if job.select == "english_dev" else 0
+    spare = job.dev_examples if job.chooses else 0
     held_out = {"held_out": job.held_out, "spare": spare}
     mixed = {"mixture": job.mixture, "seed": job.seed}
     data = Data(job.source, job.world, job.splits, tokenizer, **held_out, **mixed)
     how = {"most": job.max_examples, "clean": True, **job.row_size}
-    return data, {name: data.features(name, "train", **how) for name in tasks}
+    examples = {name: data.features(name, "train", **how) for name in tasks}
+    if added := [name for name in job.mixture.tasks if name not in tasks]:
+        examples |= alongside.other_tasks(data, job, added)
+    if job.mixture.text.rate:
+        beside = [examples[name] for name in job.mixture.tasks]
+        examples["text"] = alongside.text_rows(data, job, beside)
+    return data, examples
 
 
 def dev_mean(
@@ -145,13 +154,18 @@ def train(
     Several tasks are mixed in proportion to their sizes (at most `cap` each). Resumes from the
     run's last checkpoint where there is one.
     """
-    features, size = list(tasks.values()), settings.batch_size
-    sampler = batches.Batches(features, size, seed, cap)
+    features = list(tasks.values())
+    sampler = batches.Batches(features, settings.batch_size, seed, cap)
     per_token = _cost_per_token(model, features, tokenizer) if settings.layout == "packed" else 0
     set_seed(seed)
     start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
     callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
+    settings = settings.model_copy(update={"max_steps": sampler.steps(settings)})
+    if settings.checkpoints:
+        settings = settings.model_copy(update={"select": "last"})
+        keep = guard.Keep(model, checkpoints / "kept", settings.checkpoints, dev_score)
+        callbacks.append(keep)
     if settings.select == "english_dev":
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
@@ -166,6 +180,7 @@ def train(
     gc.unfreeze()
     model.eval()
     guard.check_weights(model, "the trained model")
+    model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
     steps, log = trainer.state.global_step, trainer.state.log_history
     losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
     if found := guard.oddities(tasks, losses):
@@ -173,7 +188,7 @@ def train(
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
-        "examples": steps * size * settings.accumulation,
+        "examples": round(steps * settings.accumulation * sampler.mean_size),
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "layout": "packed" if per_token else "padded",

@@ -104,19 +104,28 @@ def training_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:
     if "masked" in parameters:
         lines = 0 if parameters["load"] else parameters["steps"] * parameters["batch_size"]
         return lines and lines * counts.line_tokens(parameters["max_length"])
-    names = parameters.get("tasks") or [*filter(None, [parameters.get("train_task")])]
-    if not names:
+    if "epochs" not in parameters:
         return 0.0
-    limits = [parameters["max_examples"], parameters["cap"] if len(names) > 1 else 0]
-    rows, tokens = 0, 0.0
-    for name in names:
-        read = min([counts.train(name), *filter(None, limits)])
-        rows += read
-        tokens += read * counts.example_tokens(name, "train", parameters["max_length"])
-    if steps := parameters["max_steps"]:  # the Trainer stops after so many, whatever the epochs
-        examples = steps * parameters["batch_size"] * parameters["accumulation"]
-        return tokens / max(1, rows) * examples
-    return tokens * parameters["epochs"]
+    beside = parameters.get("together") or {}
+    parts = [(parameters.get("tasks") or [parameters.get("train_task")], parameters)]
+    parts += [(beside["tasks"], beside)] if beside.get("tasks") else []
+    return sum(_mixture_tokens([*filter(None, names)], own, counts) for names, own in parts)
+
+
+def _mixture_tokens(names: list[str], parameters: Mapping[str, Any], counts: Counts) -> float:
+    """Tokens of a mixture over all its epochs, or as far as it is to go."""
+    limits = [parameters["max_examples"], parameters.get("cap") if len(names) > 1 else 0]
+    longest, rate = parameters["max_length"], (parameters.get("text") or {}).get("rate", 0)
+    copies = len(parameters["languages"]) if parameters.get("items") == "all" else 1
+    read = {name: copies * min([counts.train(name), *filter(None, limits)]) for name in names}
+    tokens = sum(n * counts.example_tokens(name, "train", longest) for name, n in read.items())
+    rows = sum(read.values())
+    lines = rate * (rows or 1)
+    tokens += lines and lines * counts.line_tokens(longest)
+    a_step = tokens / max(1, rows + lines) * parameters["batch_size"] * parameters["accumulation"]
+    steps = parameters["max_steps"]  # the Trainer stops after so many, whatever the epochs
+    total = parameters.get("max_tokens") or a_step * steps or tokens * parameters["epochs"]
+    return total + a_step * parameters.get("more_steps", 0)
 
 
 def evaluation_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import Any
 
 from xfer_utils.formats import base
@@ -39,7 +40,8 @@ def digest(content: Any) -> str:
 def of_run(kind: Kind, job: Job, parents: list[str], source: Any) -> dict[str, Any]:
     """The identity of a run as data; its digest ends the run's id."""
     tasks = list(dict.fromkeys([*kind.trains_on(job), *kind.scores(job)]))
-    formats = sorted({task(name).format for name in tasks} or {"mlm"})
+    formats = {task(name).format for name in tasks} or {"mlm"}
+    formats = sorted(formats | ({"mlm"} if job.mixture.text.rate else set()))
     versions = {name: base.of(name).VERSION for name in formats}
     content = {
         "kind": kind.name,
@@ -71,7 +73,7 @@ def _row_fields(name: str) -> dict:
 
 def _row(name: str, job: Job) -> dict:
     """A registry row as data; its metric counts only where it chooses a checkpoint or a search."""
-    chooses = task(name).format == "sentence" or getattr(job, "select", "last") != "last"
+    chooses = task(name).format == "sentence" or getattr(job, "chooses", False)
     return _row_fields(name) | ({"metric": task(name).metric} if chooses else {})
 
 
@@ -82,12 +84,25 @@ def _data(kind: Kind, job: Job, tasks: list[str], source: Any) -> dict[str, str]
             return {"weights": origins.fingerprint(job.load)}
         return {"text": text_read(job.lines_per_language, source)}
     data = {part: source.revision(part) for name in tasks for part in training_parts(name)}
+    data |= _translations(job, source)
+    if job.mixture.text.rate:
+        data["text"] = text_read(job.mixture.text.lines_per_language, source)
     if held_out := getattr(job, "held_out", {}):
         for name in kind.trains_on(job):
             if removed := _removed(name, held_out, source):
                 data[f"{name}, without"] = removed
-        if job.select != "last":  # where dev is evaluated, a checkpoint is chosen on other rows
+        if job.chooses:  # where dev is evaluated, a checkpoint is chosen on other rows
             data["held out"] = digest(held_out)
+    return data
+
+
+def _translations(job: Job, source: Any) -> dict[str, str]:
+    """Training sets in other languages, and all that they are cleaned of."""
+    mixture, data = job.mixture, {}
+    for name, code in product(mixture.tasks, mixture.languages):
+        if code != "en":
+            read = [source.training_set(name, code), *job.held_out]
+            data[f"{name} in {code}"] = digest(list(map(source.revision, read)))
     return data
 
 

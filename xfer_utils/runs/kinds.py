@@ -13,8 +13,8 @@ from xfer_utils.study.jobs import EncoderJob, IntermediateJob, Job, RetrievalJob
 class Kind:
     """One kind of job.
 
-    `keeps` are the folders whose files belong to the record. `trained` and `evaluated` name the
-    parameters that list tasks: from them the identity knows the registry rows.
+    `keeps` are the folders whose files belong to the record. `evaluated` names the parameter that
+    lists targets: from them and what is trained on the identity knows the registry rows.
     """
 
     name: str
@@ -24,13 +24,11 @@ class Kind:
     phase: str
     title: str
     keeps: tuple[str, ...]
-    trained: str = ""
     evaluated: str = ""
 
     def trains_on(self, job: Job) -> list[str]:
         """Tasks whose training sets a job reads."""
-        names = getattr(job, self.trained) if self.trained else []
-        return [names] if isinstance(names, str) else list(names)
+        return list(filter(None, [getattr(job, "train_task", ""), *job.mixture.tasks]))
 
     def scores(self, job: Job) -> list[str]:
         """Targets that a job evaluates."""
@@ -45,12 +43,11 @@ ALL = (
     Kind(
         name="intermediate", version=2, notebook="20_intermediate.ipynb", job=IntermediateJob,
         phase="phase 2", title="Intermediate training", keeps=("encoder", "predictions"),
-        trained="tasks",
     ),
     Kind(
         name="target", version=2, notebook="30_target.ipynb", job=TargetJob,
         phase="phase 3", title="Target training and evaluation",
-        keeps=("encoder", "model", "predictions"), trained="train_task", evaluated="targets",
+        keeps=("encoder", "model", "predictions"), evaluated="targets",
     ),
     Kind(
         name="retrieval", version=1, notebook="35_retrieval.ipynb", job=RetrievalJob,

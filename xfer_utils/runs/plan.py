@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from xfer_utils.learning import origins
 from xfer_utils.runs import codehash, identity, records, shipped
 from xfer_utils.runs.kinds import KINDS, Kind
+from xfer_utils.runs.lacking import Lacking
 from xfer_utils.sources import leaks
 from xfer_utils.sources.catalogue import open_source
 from xfer_utils.sources.toy.world import World
 from xfer_utils.study import params, paths
 from xfer_utils.study.jobs import Job
-from xfer_utils.study.sections import Arm, Training
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.sections import Arm, Together, Training
+from xfer_utils.study.tasks import task
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Planner:
             raise params.refusals(file, error, ("world",), known) from None
         if study.source == "toy":
             self.plan.languages_csv = str(self.source.path / "languages.csv")
+        self.lacking = Lacking(self.source, study.source, self.plan.languages_csv)
         self._check_languages()
         for name in study.models:
             for arm in self.plan.arms:
@@ -142,10 +144,8 @@ class Planner:
         parameters = model.model_dump(include={"revision", "head_pooling", "attention"})
         if not model.pretrain:
             return self._add("encoder", name, parameters | {"load": model.load}, None, labels)
-        if self.study.source == "hub" and not model.pretrain.lines_per_language:
-            place = ("models", name, "pretrain", "lines_per_language")
-            message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
-            raise params.refusal(self.plan.file, place, message)
+        lines = model.pretrain.lines_per_language
+        self._check_lines(("models", name, "pretrain", "lines_per_language"), lines)
         ready = shipped.find(model.pretrain, seed, self.source) if model.shipped else ""
         own = {"seed": seed, "numerics": self.study.numerics}
         made = {"load": ready} if ready else model.pretrain.model_dump() | own
@@ -153,15 +153,24 @@ class Planner:
 
     def _branch(self, encoder: Run, labels: dict) -> None:
         """Everything that follows from one encoder, one arm and one seed."""
-        parent = self._arm(encoder, labels) if self.plan.arms[labels["arm"]].tasks else encoder
-        if parent is None:
+        name, arm, parent = labels["arm"], self.plan.arms[labels["arm"]], encoder
+        mixture, training, reason = self._phase2(labels)
+        if reason:
+            self._present(self.study.targets, labels, reason)
             return
+        if arm.has_phase2:
+            how = ("intermediate", name, mixture["tasks"], training, mixture)
+            parent = self._trained(*how, encoder, labels)
+        counts = training.model_dump(include=Together.COUNT)
+        beside = Together(**mixture, **counts) if arm.together else Together()
         served: dict[str | None, list[str]] = {}
         for target in self.study.targets:
             served.setdefault(task(target).train_on, []).append(target)
-        mined = self._present(served.pop(None, []), labels)
+        own = arm.has_phase2 or name == params.NONE
+        nothing = "" if own else "this arm has no encoder of its own: there is no phase 2"
+        mined = self._present(served.pop(None, []), labels, nothing)
         for train_task, targets in served.items():
-            self._target(parent, train_task, targets, labels)
+            self._target(parent, train_task, targets, labels, beside)
         if mined:
             self._retrieval(parent, mined, labels)
 
@@ -173,37 +182,38 @@ class Planner:
         self.plan.not_run |= {(labels["arm"], name): reason for name in absent}
         return present
 
-    def _arm(self, encoder: Run, labels: dict) -> Run | None:
-        """Phase 2 of one arm; None where none of its tasks can be trained on."""
+    def _phase2(self, labels: dict) -> tuple[dict[str, Any], Training, str]:
+        """What an arm trains on, by which settings, and why it cannot; empty where it can."""
         name, arm = labels["arm"], self.plan.arms[labels["arm"]]
         training = self.study.training("intermediate", name, labels["model"], name)
         if arm.steps:
             training = training.model_copy(update={"max_steps": arm.steps})
-        reasons = {part: self._missing(part, training) for part in arm.tasks}
-        tasks = [part for part, reason in reasons.items() if not reason]
-        self.plan.left_out[name] = {part: reason for part, reason in reasons.items() if reason}
-        if tasks:
-            parameters = {**arm.mixture, "tasks": tasks}
-            return self._trained("intermediate", name, tasks, training, parameters, encoder, labels)
-        self._present(self.study.targets, labels, next(iter(reasons.values())))
-        return None
+        reasons = {part: self.lacking.task(part, training, arm.languages) for part in arm.tasks}
+        tasks, reason = [part for part in arm.tasks if not reasons[part]], ""
+        if arm.tasks:
+            self.plan.left_out[name] = {part: why for part, why in reasons.items() if why}
+            reason = "" if tasks else reasons[arm.tasks[0]]
+        if arm.text.rate:
+            place = ("arms", name, "text", "lines_per_language")
+            self._check_lines(place, arm.text.lines_per_language)
+            reason = reason or self.lacking.text(arm.text.languages)
+        return {**arm.mixture, "tasks": tasks}, training, reason
 
-    def _missing(self, name: str, training: Training) -> str:
-        """Why a task cannot be trained on; empty where it can. A checkpoint's choice needs dev."""
-        roles = {"train": "training"} | ({} if training.select == "last" else {"dev": "dev"})
-        for part in training_parts(name):
-            for role, title in roles.items():
-                if not self.source.has(part, role):
-                    if registry()[part].open_labels and not self.source.has(part, "train"):
-                        return "licensed data"
-                    return f"no {title} data for {part} in {self.study.source}"
-        return ""
+    def _check_lines(self, place: tuple, lines: int) -> None:
+        if self.study.source == "hub" and not lines:
+            message = "0 would read all of Wikipedia; set a limit, e.g. 8000."
+            raise params.refusal(self.plan.file, place, message)
 
-    def _target(self, parent: Run, train_task: str, targets: list[str], labels: dict) -> None:
-        arm, first = labels["arm"], task(targets[0]).train_first
+    def _target(
+        self, parent: Run, train_task: str, targets: list[str], labels: dict, beside: Together
+    ) -> None:
+        arm, model, first = labels["arm"], labels["model"], task(targets[0]).train_first
         names = [name for name in (first, train_task) if name]
-        settings = {name: self.study.training("target", name, labels["model"]) for name in names}
-        reasons = (self._missing(name, training) for name, training in settings.items())
+        settings = {name: self.study.training("target", name, model, arm) for name in names}
+        reasons = [self.lacking.task(name, training) for name, training in settings.items()]
+        others = [name for name in beside.tasks if name != train_task]
+        if beside.tasks and not others:
+            reasons.append("the two training sets are one")
         targets = self._present(targets, labels, next(filter(None, reasons), ""))
         if not targets:
             return
@@ -220,9 +230,11 @@ class Planner:
             **self._evaluation(targets),
             "max_eval_items": self.study.max_eval_items,
             "keep_model": self.study.keep_model,
+            "together": beside.model_copy(update={"tasks": others}),
         }
         slug, training = f"{train_task}-after-{arm}", settings[train_task]
-        self._trained("target", slug, [train_task], training, parameters, parent, labels)
+        tasks = [train_task, *others]
+        self._trained("target", slug, tasks, training, parameters, parent, labels)
 
     def _trained(
         self, kind: str, slug: str, tasks: list[str], training: Training, parameters: dict,
@@ -232,7 +244,12 @@ class Planner:
         targets = self.study.targets
         near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
         held_out = {target: self.study.roles(target) for target in near}
-        parameters |= {**training.model_dump(), "held_out": held_out, "seed": labels["seed"]}
+        parameters = {
+            **parameters,
+            **training.model_dump(),
+            "held_out": held_out,
+            "seed": labels["seed"],
+        }
         parameters["numerics"] = self.study.numerics
         return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
 

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import safe_open
 
 from xfer_utils.formats import base
 from xfer_utils.formats.features import Features
@@ -34,6 +35,38 @@ def evaluate(
     codes = chosen(data, name, role, languages)
     scores, frame = score(model, head, data, name, role, codes, **reading)
     save_predictions(run_dir, name, role, frame)
+    if model.kept:
+        scores += by_checkpoint(
+            model, lambda: score(model, head, data, name, role, codes, **reading)
+        )
+    return scores
+
+
+def by_checkpoint(model: TaskModel, evaluate: Callable[[], tuple[list, Any]]) -> list[dict]:
+    """Main scores by four ways to choose among the weights that a training has kept.
+
+    `last`; `english_dev`, the best on English dev; `averaged` weights of the later half; and
+    `oracle`, in each language the best on the very items scored: a bound that nobody could choose.
+    """
+    states, dev = [], []
+    for path in model.kept:
+        with safe_open(path, "pt") as file:
+            states.append({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            dev.append(float(file.metadata()["english_dev"]))
+    later = states[len(states) // 2 :]
+    means = {name: torch.stack([s[name] for s in later]).double().mean(0) for name in states[0]}
+    tables = []
+    for state in (means, *states):  # the last weights stay in the model
+        model.load_state_dict(state, strict=False)
+        tables.append({row["language"]: row for row in evaluate()[0] if row["main"]})
+    averaged, *moments = tables
+    scores = []
+    for code in averaged:
+        oracle = max((table[code] for table in moments), key=lambda row: row["value"])
+        best = moments[int(np.argmax(dev))][code]
+        choices = {"last": moments[-1][code], "english_dev": best, "averaged": averaged[code]}
+        choices["oracle"] = oracle
+        scores += [{**row, "main": False, "checkpoint": how} for how, row in choices.items()]
     return scores
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import evaluation, formulas, search
-from xfer_utils.sources.data import Data, spread
+from xfer_utils.sources.data import Data
 from xfer_utils.sources.folder import ENTITIES
+from xfer_utils.sources.transforms import spread
 from xfer_utils.study.tasks import task
 
 

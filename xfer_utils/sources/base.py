@@ -12,9 +12,10 @@ from datasets import Dataset
 from xfer_utils.formats.columns import Conversion, Reading
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.sources.schema import converted, dataset, pool
-from xfer_utils.study.tasks import task, training_parts
+from xfer_utils.study.tasks import registry, task, training_parts
 
 VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
+TRANSLATED = "_translated"  # ends the name of the entry that holds a task's machine translations
 Splits = dict[str, dict[str, str | list[str]]]
 
 
@@ -48,6 +49,11 @@ class Source:
         splits = {part: self.splits(part, role) for part in training_parts(name)}
         stored = [(task(part), split) for part in splits for split in splits[part]]
         return all(splits.values()) and all(self.holds(*which, language) for which in stored)
+
+    def training_set(self, name: str, language: str) -> str:
+        """The entry that has a task's training set in a language, machine-translated or not."""
+        entries = [entry for entry in (name, name + TRANSLATED) if entry in registry()]
+        return next((entry for entry in entries if self.has(entry, "train", language)), "")
 
     def read(self, name: str, role: str, language: str = "en") -> Dataset:
         """Canonical rows of one role and language; MissingData where the source has none."""
@@ -91,9 +97,10 @@ class Source:
         """Batches of a split; where rows were lost, numbers name the items of no other language."""
         row, language = converter.task, converter.language
         batches = list(self._batches(converter, role, split))
-        translated = language != "en" and self.holds(row, split, "en")
+        original = task(row.name.removesuffix(TRANSLATED))
+        translated = language != "en" and self.holds(original, split, "en")
         if row.aligned and converter.numbered and translated:
-            english = self.tables(row, split, "en")["rows"]
+            english = self.tables(original, split, "en")["rows"]
             rows = sum(len(numbers) for _, numbers in english.read(english.columns[:1]))
             if rows != converter.reading.rows:
                 problem = f"not row-aligned ({rows} rows expected)"

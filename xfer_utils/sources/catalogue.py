@@ -2,15 +2,17 @@
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from xfer_utils.sources.base import Source, Splits, digest
 from xfer_utils.sources.folder import FolderSource
 from xfer_utils.sources.hub import HubSource
-from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData
+from xfer_utils.sources.raw import HubUnreachable, MalformedRow, MissingData, Raw
 from xfer_utils.sources.toy import world as toy_world
 from xfer_utils.sources.toy import write as toy_files
 from xfer_utils.study import kept, paths
+from xfer_utils.study.tasks import Task
 
 __all__ = ["HubUnreachable", "MalformedRow", "MissingData", "Source", "open_source"]
 LISTING = ".files.json"
@@ -47,7 +49,32 @@ def _toy(dials: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
         kept.set_aside(folder, f"not as written: {', '.join(damaged[:3])}")
     if not folder.is_dir():
         _write_once(world, folder)
-    return FolderSource(folder, "toy", splits, pinned=mark)
+    return ToySource(world, folder, splits, mark)
+
+
+class ToySource(FolderSource):
+    """A toy world's folder, and training sets of phase 2 in its other languages.
+
+    Their items are those of the English set. Each is written when it is first read, beside the
+    world: it would be five times as large with all of them.
+    """
+
+    def __init__(self, world: toy_world.World, folder: Path, splits: Splits | None, mark: str):
+        super().__init__(folder, "toy", splits, pinned=mark)
+        self.world, self.codes = world, {dials.code for dials in world.tongues()}
+        self.spoken = {row[:2] for row in toy_files.intermediate(world.rows())}
+
+    def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
+        if super().holds(row, split, language) or not self.holds(row, split, language):
+            return super().tables(row, split, language)
+        translated = FolderSource(self.path / "translated", "toy")
+        path = translated.path / row.folder / f"{language}.{split}.parquet"
+        kept.cached(path, partial(toy_files.translate, self.world, row.name, split, language))
+        return translated.tables(row, split, language)
+
+    def holds(self, row: Task, split: str, language: str) -> bool:
+        spoken = (row.name, split) in self.spoken and language in self.codes
+        return spoken or super().holds(row, split, language)
 
 
 def _write_once(world: toy_world.World, folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from xfer_utils.formats import features
 from xfer_utils.formats.features import Features
@@ -38,7 +38,7 @@ class Data:
         self.mixture, self.seed = mixture or Mixture(), seed
         self.cache = paths.outputs() / "cache"
         self._readings: dict[Path, list[dict]] = {}
-        self._tokenizer_mark = base.digest(_behaviour(tokenizer))
+        self.tokenizer_mark = base.digest(_behaviour(tokenizer))
 
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
@@ -55,6 +55,10 @@ class Data:
         if clean:
             key += [leaks.VERSION, self.spare]
             key += [self._content(*held) for held in leaks.listed(self.held_out)]
+        translations = self._translations(name) if clean and role == "train" else []
+        if translations:
+            read = [[code, self._content(part, role)] for part, code in translations]
+            key += [read, self.mixture.items, self.mixture.corrupted]
         transform = transforms.wanted(self.mixture, self.seed, name, role)
         key += [transform] if transform else []
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
@@ -64,11 +68,14 @@ class Data:
                 rows, read, dropped = self._clean(name, role)
             else:
                 rows, read, dropped = self.source.read(name, role, language), role, 0
-            if most and len(rows) > most:
-                rows = rows.select(spread(len(rows), most))
+            if translations:
+                rows = self._translated(name, rows, most)
+            elif most and len(rows) > most:
+                rows = rows.select(transforms.spread(len(rows), most))
             if transform:
                 rows = transforms.applied(rows, leaks.format_of(name), len(labels), *transform)
-            tables = [(part, read, language) for part in parts]
+            tables = {(part, read, language) for part in parts}
+            tables |= {(part, read, code) for part, code in translations}
             readings = [
                 row | {"dropped_as_evaluated": dropped} for row in self.source.report()
                 if (row["task"], row["role"], row["language"]) in tables
@@ -93,9 +100,31 @@ class Data:
         if own_dev_is_evaluated:
             places, spare = np.arange(len(rows)), min(self.spare, len(rows) // 2)
             from_end = leaks.format_of(name).spare_from_end
-            apart = places[len(rows) - spare :] if from_end else spread(len(rows), spare)
+            apart = places[len(rows) - spare :] if from_end else transforms.spread(len(rows), spare)
             rows = rows.select(np.setdiff1d(places, apart) if role == "train" else apart)
         return rows, read, dropped
+
+    def _translations(self, name: str) -> list[tuple[str, str]]:
+        """The data sets that a task's rows in other languages come from, each with its language."""
+        codes = self.mixture.languages if name in self.mixture.tasks else []
+        entries = [(self.source.training_set(name, c), c) for c in codes if c != "en"]
+        return [(part, code) for entry, code in entries for part in training_parts(entry)]
+
+    def _translated(self, name: str, english: Dataset, most: int) -> Dataset:
+        """Rows in the mixture's languages; an item that English must do without is in none."""
+        clean, tables, mixture = set(english["item"]), {}, self.mixture
+        for code in mixture.languages:
+            rows = english
+            if code != "en":
+                entry = self.source.training_set(name, code)
+                rows, _ = leaks.clean_rows(self.source, entry, "train", self.held_out, code)
+                rows = rows.select([n for n, item in enumerate(rows["item"]) if item in clean])
+            tables[code] = rows
+        tables = transforms.shared_out(tables, most, mixture.items)
+        for code in (tables.keys() - {"en"}) if mixture.corrupted else ():
+            how = (leaks.format_of(name), mixture.corrupted, code)
+            tables[code] = transforms.corrupted(tables[code], *how)
+        return concatenate_datasets(list(tables.values()))
 
     def _dev_is_evaluated(self, name: str) -> bool:
         """Whether a task's own dev set is evaluated, or its translation: COPA's by XCOPA's.
@@ -131,7 +160,7 @@ class Data:
             form, size = task(name).format, (max_length, doc_stride)
             return features.of_examples(form, rows, self.tokenizer, *size)
 
-        mark = base.digest(path.stem, self._tokenizer_mark, max_length, doc_stride)
+        mark = base.digest(path.stem, self.tokenizer_mark, max_length, doc_stride)
         return features.cached(self.cache / "features" / f"{mark}.safetensors", make)
 
     def _content(self, name: str, role: str) -> list:
@@ -147,11 +176,6 @@ class Data:
     def split_name(self, name: str, role: str) -> str:
         """The split as its data set calls it, for the tables."""
         return "+".join(self.source.splits(name, role))
-
-
-def spread(available: int, wanted: int) -> np.ndarray:
-    """`wanted` places at equal distances among the available ones."""
-    return np.linspace(0, available - 1, wanted).round().astype(int)
 
 
 def _behaviour(tokenizer: Any) -> list:

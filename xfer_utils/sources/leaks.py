@@ -69,21 +69,24 @@ def evaluated(source: Source, targets: Targets) -> Iterator[tuple[str, str]]:
     return ((name, role) for name, role in listed(targets) if source.languages(name, role))
 
 
-def clean_rows(source: Source, name: str, role: str, targets: Targets) -> tuple[Dataset, int]:
-    """English rows for training or selection without what targets evaluate, and how many it cost.
+def clean_rows(
+    source: Source, name: str, role: str, targets: Targets, language: str = "en"
+) -> tuple[Dataset, int]:
+    """Rows for training or selection without what targets evaluate, and how many it cost.
 
     A row goes that shares an item, paragraph or id with them; a shared article alone is no leak.
-    Of translations the English original stands for all; where there is none, the first language
-    does: ids are shared, texts are not. A development set is not held against itself: choosing on
-    it is a matter of cross-fitting. XQuAD and LAReQA are made from SQuAD's development set, so this
-    is what makes early stopping on SQuAD clean.
+    Of translations the one in the same language stands for all, and English is their original;
+    where there is none, the first language does: ids are shared, texts are not. A development set
+    is not held against itself: choosing on it is a matter of cross-fitting. XQuAD and LAReQA are
+    made from SQuAD's development set, so this is what makes early stopping on SQuAD clean.
     """
-    rows, union = source.read(name, role), Marks()
+    rows, union = source.read(name, role, language), Marks()
     for target, split in evaluated(source, targets):
         if comparable(target, name) and (target, split) != (name, role):
             codes = source.languages(target, split)
-            for language in codes[:1] if task(target).aligned else codes:
-                union.add(marks(format_of(target), _rows(source, target, split, language)))
+            same = language if language in codes else codes[0]
+            for code in [same] if task(target).aligned else codes:
+                union.add(marks(format_of(target), _rows(source, target, split, code)))
     form = format_of(name)
     clean = [n for n, row in enumerate(rows) if not shared(form.marks(row), union) - {"articles"}]
     return rows.select(clean), len(rows) - len(clean)

@@ -17,6 +17,7 @@ from xfer_utils.study.sections import (
     Pretraining,
     Role,
     Section,
+    Together,
     Tokens,
     Training,
 )
@@ -44,6 +45,11 @@ class Job(Section):
         folder = paths.resolve(self.run_dir)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @property
+    def mixture(self) -> Mixture:
+        """What an arm says of the training data; most jobs have none of it."""
+        return Mixture()
 
     def identity(self) -> dict[str, Any]:
         """What can change the result: the parameters that are not at their off value."""
@@ -89,7 +95,7 @@ class IntermediateJob(Job, Following, Trained, Mixture):
 
     @property
     def mixture(self) -> Mixture:
-        """What it trains on, and what is done to it."""
+        """What this job trains on."""
         return self
 
 
@@ -103,12 +109,14 @@ class TargetJob(Job, Following, Trained):
     max_eval_items: Count = 0
     keep_model: bool = False
 
+    together: Together = Together()
+
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
 
     @property
     def mixture(self) -> Mixture:
-        """A target's own training set is what it is."""
-        return Mixture()
+        """What is learnt together with the target's own training set."""
+        return self.together
 
 
 class RetrievalJob(Job, Following):

@@ -92,8 +92,12 @@ class Study(Section):
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
             _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
-            if name == NONE and arm.tasks:
-                raise ValueError("`none` is the arm without an intermediate task")
+            if name == NONE and (arm.tasks or arm.text.rate):
+                raise ValueError("`none` is the arm without phase 2")
+            for section in arm.target_training:
+                if section not in (known := _section_keys("target_training")):
+                    message = _no_section(section, "target_training", known)
+                    raise ValueError(f"in the arm `{name}`, `target_training`: {message}")
         return arms
 
     @field_validator("seeds", mode="before")
@@ -172,10 +176,11 @@ class Study(Section):
         """
         origins = [self, self.models[model]] if model else [self]
         sections = [getattr(origin, f"{phase}_training") for origin in origins]
-        tasks = self.arms[arm].tasks if arm in self.arms else []
-        keys = ["default", *(tasks if len(tasks) == 1 else []), name]
+        own = self.arms.get(arm, Arm())
+        tasks = own.tasks if phase == "intermediate" and len(own.tasks) == 1 else []
+        sections += [own.target_training] if phase == "target" else [{name: own.training}]
+        keys = ["default", *tasks, name]
         layers = [section.get(key) for section in sections for key in keys]
-        layers.append(self.arms[arm].training if arm in self.arms else None)
         settings: dict[str, Any] = {}
         for layer in filter(None, layers):
             settings |= layer.model_dump(exclude_unset=True)

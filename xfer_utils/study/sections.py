@@ -5,9 +5,9 @@ out there, so that a new setting changes no id of a finished run. A default that
 therefore needs a new `version` of the kinds of job that read it (tests/runs/golden.json).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -32,6 +32,8 @@ class Training(Section):
     learning_rate: Part = 1.0e-5
     epochs: Few = 2
     max_steps: Count = 0
+    max_tokens: Count = 0  # about so many, whatever epochs and steps
+    more_steps: Count = 0  # beyond what these three say
     batch_size: Few = 32
     accumulation: Few = 1
     max_length: Tokens = 256
@@ -44,6 +46,7 @@ class Training(Section):
     max_grad_norm: Annotated[float, Field(ge=0, le=10**6)] = 1.0
     layout: Literal["packed", "padded"] = "packed"
     select: Literal["last", "english_dev"] = "last"
+    checkpoints: Annotated[int, Field(ge=0, le=100)] = 0  # kept to compare choices; `last` counts
     eval_steps: Positive = 1000
     patience: Positive = 30
     dev_examples: Positive = 500
@@ -53,6 +56,11 @@ class Training(Section):
     freeze: Count = 0  # so many hidden states stay as they are: 1 embeddings, 2 layer 1 too
     activation_checkpointing: bool = False
     checkpoint_minutes: Annotated[float, Field(gt=0, le=10**5)] = 20.0
+
+    @property
+    def chooses(self) -> bool:
+        """Whether English dev data is needed to choose a checkpoint."""
+        return self.select != "last" or self.checkpoints > 0
 
 
 class Pretraining(Section):
@@ -111,35 +119,84 @@ class Model(Section):
         return self
 
 
+def _rated(text: Any) -> Any:
+    """A bare number is the rate of a Text."""
+    return {"rate": text} if isinstance(text, int | float) else text
+
+
+class Text(Section):
+    """Masked language modelling alongside: `rate` rows of text for each row of the tasks.
+
+    All languages with text, or those listed, are drawn by their number of rows to the power of 0.3.
+    """
+
+    rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    languages: list[str] = []
+    lines_per_language: Count = 0
+    batch_size: Few = 32
+
+
 class Mixture(Section):
     """What phase 2 trains on: one task, or several, each visited in proportion to its size.
 
     At most `cap` examples of each are visited in an epoch. `transform` makes a control of them:
-    with `shuffled` labels, or `sham` ones that a hash of the input decides.
+    with `shuffled` labels, or `sham` ones that a hash of the input decides. Of the `languages`
+    other than English, which are translations, a share of the words may be `corrupted`; `items` are
+    split among the languages, or are in all of them.
     """
 
     tasks: list[str] = []
     cap: Positive = 2**17
     transform: Literal["", "shuffled", "sham"] = ""
+    languages: Annotated[list[str], Field(min_length=1)] = ["en"]
+    items: Literal["split", "all"] = "split"
+    corrupted: Share = 0.0
+    text: Annotated[Text, BeforeValidator(_rated)] = Text()
+
+
+class Together(Mixture, Training):
+    """What is learnt together with a target's own set, as often as phase 2 would have it learnt.
+
+    Of the settings of phase 2 those count that say what is read, and how often.
+    """
+
+    COUNT: ClassVar[frozenset[str]] = frozenset({
+        "epochs", "max_steps", "max_tokens", "more_steps", "batch_size", "accumulation",
+        "max_length", "doc_stride", "max_examples",
+    })  # fmt: skip
 
 
 class Arm(Mixture):
     """What phase 2 does, as data: a row of the tables. The empty arm is `none`.
 
-    `training` are settings of this arm alone, over those of `intermediate_training`.
+    With `together` there is no phase 2: its tasks are learnt with each target's own set, in one
+    mixture. `training` are settings of this arm alone, over those of `intermediate_training`;
+    `target_training` those of phase 3 in this arm, by its training set.
     """
 
     title: str = ""
-    languages: list[Literal["en"]] = ["en"]
-    text: Annotated[float, Field(ge=0, le=0)] = 0.0
     steps: Count = 0
-    together: Literal[False] = False
+    together: bool = False
     training: Training = Training()
+    target_training: dict[str, Training] = {}
 
     @property
     def mixture(self) -> dict[str, Any]:
         """The parameters of a job that trains on what this arm does."""
         return self.model_dump(include=set(Mixture.model_fields))
+
+    @property
+    def has_phase2(self) -> bool:
+        """Whether an encoder of its own leaves phase 2."""
+        return bool(self.tasks or self.text.rate) and not self.together
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Arm":
+        if self.together and not self.tasks:
+            raise ValueError("`together` with what? An arm without `tasks` has nothing to add")
+        if self.text.rate and not (self.tasks or self.steps):
+            raise ValueError("text without a task has no end: say how many `steps`")
+        return self
 
 
 class Contrast(Section):

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from xfer_utils.sources.toy import pairs, prose, questions, rows
 from xfer_utils.sources.toy.grammar import Clause
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Draw, Universe
-from xfer_utils.sources.toy.world import World
+from xfer_utils.sources.toy.world import Sizes, World
 from xfer_utils.study.settings_file import SettingsError
 
 Item = Any
@@ -56,11 +56,7 @@ class Writer:
         """One file `<task>/<name>.parquet`."""
         path = self.folder / task / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        schema = None
-        if "answers" in records[0]:  # where all lists are empty, they do not show their type
-            types = dict.fromkeys(records[0], pa.string()) | {"answers": ANSWERS}
-            schema = pa.schema(types)
-        pq.write_table(pa.Table.from_pylist(records, schema), path)
+        _write(path, records)
 
     def speak(self, task: str, split: str, items: list[Item], codes: Iterable[str] = ()) -> None:
         """The same items in some languages, or in all of them."""
@@ -71,6 +67,13 @@ class Writer:
                 chosen = [(n, item) for n, item in enumerate(items) if not gaps or (n + number) % 5]
                 records = [rows.row(task, lexicon, split, n, item) for n, item in chosen]
                 self.put(task, f"{code}.{split}", records)
+
+
+def _write(path: Path, records: list[dict[str, Any]]) -> None:
+    schema = None
+    if "answers" in records[0]:  # where all lists are empty, they do not show their type
+        schema = pa.schema(dict.fromkeys(records[0], pa.string()) | {"answers": ANSWERS})
+    pq.write_table(pa.Table.from_pylist(records, schema), path)
 
 
 def single(make: Callable[..., Item | None], *settings: Any) -> Maker:
@@ -85,7 +88,8 @@ TYDIQA = partial(questions.spans, which=0.6)
 def write_world(world: World, folder: Path) -> None:
     """Write all tasks, texts and `languages.csv`; the same world gives the same bytes."""
     w = Writer(world, Path(folder))
-    _intermediate(w)
+    for task, split, items in _intermediate(w):
+        w.speak(task, split, items, ["en"])
     _parallel(w)
     (w.folder / "text").mkdir(exist_ok=True)
     for code, lexicon in w.lexicons.items():
@@ -100,11 +104,11 @@ def write_world(world: World, folder: Path) -> None:
     pd.DataFrame(table).to_csv(w.folder / "languages.csv", index=False)
 
 
-def _intermediate(w: Writer) -> None:
+def intermediate(sizes: Sizes) -> list[tuple[str, str, str, int, int, Maker]]:
     """The intermediate tasks: one training and one development set each, ANLI in three rounds."""
-    many, fewer, dev = w.sizes.intermediate_train, w.sizes.choice_train, w.sizes.intermediate_dev
+    many, fewer, dev = sizes.intermediate_train, sizes.choice_train, sizes.intermediate_dev
     third, few = many // 3, max(8, dev // 3)
-    for task, train, validation, train_rows, dev_rows, maker in (
+    return [
         ("snli", "train", "validation", many, dev, single(pairs.inference, 0.0)),
         ("mnli", "train", "validation_matched", many, dev, single(pairs.inference, 0.25)),
         ("anli", "train_r1", "dev_r1", third, few, single(pairs.adversarial, 1)),
@@ -117,10 +121,23 @@ def _intermediate(w: Writer) -> None:
         ("cosmos_qa", "train", "validation", fewer, dev, single(questions.inferred)),
         ("commonsense_qa", "train", "validation", fewer, dev, single(questions.commonsense)),
         ("ccg", "train", "validation", fewer, dev, single(prose.varied)),
-    ):
-        w.speak(task, train, w.draw(task, train, train_rows, maker, "train"), ["en"])
-        items = w.draw(task, validation, dev_rows, maker, "intermediate_dev")
-        w.speak(task, validation, items, ["en"])
+    ]
+
+
+def _intermediate(w: Writer, only: str = "") -> Iterator[tuple[str, str, list[Item]]]:
+    """Task, split and items of each intermediate set, or of one task's sets, one after another."""
+    for task, train, validation, train_rows, dev_rows, maker in intermediate(w.sizes):
+        if not only or task == only:
+            yield task, train, w.draw(task, train, train_rows, maker, "train")
+            yield task, validation, w.draw(task, validation, dev_rows, maker, "intermediate_dev")
+
+
+def translate(world: World, task: str, split: str, code: str, path: Path) -> None:
+    """Write one set of an intermediate task in another language: the same items, drawn again."""
+    w = Writer(world, path.parent)
+    items = next(items for _, name, items in _intermediate(w, task) if name == split)
+    spoken = partial(rows.row, task, w.lexicons[code], split)
+    _write(path, [spoken(n, item) for n, item in enumerate(items)])
 
 
 def _parallel(w: Writer) -> None:
