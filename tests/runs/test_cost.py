@@ -12,6 +12,7 @@ from xfer_utils.runs.plan import Run
 from xfer_utils.study import params, paths
 from xfer_utils.study.jobs import IntermediateJob
 
+START = cost.START_SECONDS
 SMOKE = paths.PARAMS / "smoke.yaml"
 JOB = IntermediateJob(run_dir="", source="hub", encoder_dir="", tasks=["mnli"])
 MNLI = JOB.model_dump()
@@ -92,7 +93,7 @@ def test_finished_runs_of_the_same_kind_and_encoder_are_scaled_by_work(plan):
     counts = Counts(study.source_of(plan.study))
     ratio = cost.effort(run.parameters, counts) / cost.effort(run.parameters | half, counts)
     assert 1.2 < ratio < 2.5
-    assert after.seconds == pytest.approx({run.id: 1 + 50 * ratio, other.id: 1 + 50 * ratio})
+    assert after.seconds == pytest.approx(dict.fromkeys((run.id, other.id), START + (51 - START) * ratio))
     assert (after.measured, after.rates) == (2, [])
 
 
@@ -142,7 +143,7 @@ def test_time_from_flops_by_hand(plan):
     flops = 6 * lines * counts.line_tokens(parameters["max_length"]) * weights
     for threads in (1, 2):
         seconds = cost.expected(plan, [encoder.id], threads).seconds[encoder.id]
-        assert seconds == pytest.approx(1.0 + flops / (3e10 * threads))
+        assert seconds == pytest.approx(START + flops / (3e10 * threads))
 
 
 def test_the_rate_of_this_machine_is_measured():
@@ -167,8 +168,8 @@ def test_a_published_model_takes_as_long_as_this_machine_needs(plan):
     expected = cost.expected(loaded, [runs[0].id])
     tokens = min(392702, 100000) * 40 * 2  # two epochs of the capped training set
     flops = 86e6 * (6 * tokens + 2 * 15 * 500 * 45)
-    assert expected.seconds[runs[0].id] == pytest.approx(1 + flops / 3e10)
-    assert expected.card_seconds == pytest.approx(1 + flops / 2e13)
+    assert expected.seconds[runs[0].id] == pytest.approx(START + flops / 3e10)
+    assert expected.card_seconds == pytest.approx(START + flops / 2e13)
     assert expected.seconds[runs[0].id] > 36 * 3600
 
 
