@@ -1,17 +1,24 @@
-# ruff: noqa: F401, F811 (fixtures are used by their names)
 """Data full of scripts, control characters and emptiness: through all formats into a report that runs nothing."""
 
 import json
 import lzma
 
 import pytest
-from commands.test_report import ATTACK, BROWSER, browse, site
+from browser import BROWSER, Browser
 from conftest import records_of, xfer
+
+SITE = "http://127.0.0.1:9"
+ATTACK = (
+    "<script>window.owned=1</script><img src='{site}/a.png' onerror='window.owned=1'>"
+    "<iframe src='{site}/b'></iframe><link rel='stylesheet' href='{site}/c.css'>"
+    "<a href='javascript:window.owned=1'>x</a><form action='{site}'><input autofocus onfocus='owned=1'>"
+    "</form><style>body {{ background: url({site}/d.png) }}</style><meta http-equiv=refresh content=0>"
+)
 
 STUDY = """\
 name: hostile
-title: '<script>document.title = "owned"</script>'
-question: <img src=x onerror='document.title="owned"'>
+title: <script>window.owned=1</script>
+question: <img src=x onerror=window.owned=1>
 estimand: '{{ 7 * 7 }} {% raw %}'
 source: folder:%s
 models:
@@ -25,14 +32,14 @@ target_training: {default: {epochs: 1, max_length: 64, learning_rate: 1.0e-3}}
 """
 
 
-def hostile(address: str) -> list[str]:
+def hostile() -> list[str]:
     """Texts that nobody writes who means well."""
     return [
-        ATTACK.format(site=address),
-        "</script></style></textarea><script>document.title='owned'</script>",
-        "<svg/onload=document.title='owned'>", "&lt;script&gt;document.title='owned'&lt;/script&gt;",
-        "[x](javascript:document.title='owned') ![y](" + address + "/markdown.png)",
-        r"$$\href{javascript:document.title='owned'}{x}$$", "{{ 7 * 7 }} {% include '/etc/passwd' %}",
+        ATTACK.format(site=SITE),
+        "</script></style></textarea><script>window.owned=1</script>",
+        "<svg/onload=window.owned=1>", "&lt;script&gt;window.owned=1&lt;/script&gt;",
+        "[x](javascript:window.owned=1) ![y](" + SITE + "/markdown.png)",
+        r"$$\href{javascript:window.owned=1}{x}$$", "{{ 7 * 7 }} {% include '/etc/passwd' %}",
         "\x00\x01\x02\x1b[31m\x7f\x85", "\u202e\u2066right\u200fto left\u2069", "\u2028\u2029\ufeff\u200b",
         "half \ud83d a \udc00 character", "é" * 3 + "\u0301" * 50, "😀👩‍👩‍👧‍👦🏳️‍🌈", "", " ", "\t\r", "x" * 10**6,
         "=1+1", "'; DROP TABLE scores; --", "../../../../etc/passwd", "NaN", "null", "-100", "\\ud800",
@@ -109,9 +116,8 @@ def fill(folder, texts: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_hostile_data_through_all_formats_into_a_report(tmp_path, site):
-    address, asked = site
-    fill(tmp_path / "data", hostile(address))
+def test_hostile_data_through_all_formats_into_a_report(tmp_path):
+    fill(tmp_path / "data", hostile())
     study, outputs = tmp_path / "hostile.yaml", tmp_path / "outputs"
     study.write_text(STUDY % (tmp_path / "data"), encoding="utf-8")
     ended = xfer("run", study, outputs=outputs)
@@ -124,9 +130,9 @@ def test_hostile_data_through_all_formats_into_a_report(tmp_path, site):
     pages = sorted((outputs / "hostile" / "report").rglob("*.html"))
     assert len(pages) > len(records)
     if BROWSER:
-        for number, page in enumerate(pages):
-            seen = browse(page, tmp_path / f"profile{number}")
-            title = seen[seen.index("<title>") : seen.index("</title>")]
-            assert "owned" not in title.replace("document.title = &quot;owned&quot;", ""), page
-            assert "<title>" in seen and "</html>" in seen
-    assert asked == [], "no page asks anybody for anything"
+        with Browser(tmp_path / "profile") as browser:
+            for page in pages:
+                browser.open(page)
+                assert browser.ask("document.body.innerText.length") > 100
+                assert browser.ask("window.owned === undefined") is True, page
+                assert {url.split(":")[0] for url in browser.fetched} <= {"file", "data"}, page
