@@ -93,6 +93,8 @@ def test_what_is_imported_is_declared():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             for name in {name.split(".")[0] for name in names}:
+                if name == "ray" and path.name == "ray_engine.py":  # an extra, in this module only
+                    continue
                 if name not in sys.stdlib_module_names and name != "xfer_utils":
                     package = canonicalize_name(named.get(name, name))
                     assert package in declared | brought, f"{path.name} imports {name}"

@@ -6,7 +6,7 @@ import sys
 import time
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,6 +38,9 @@ Only = Annotated[str, typer.Option(help="runs whose id matches this, and what th
 Limit = Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")]
 Drain = Annotated[bool, typer.Option("--drain", help="of a job array: see README, On a cluster")]
 Workers = Annotated[int, typer.Option(help="kernels at a time; 0: the study's, or one per core")]
+Engine = Annotated[Literal["threads", "ray"], typer.Option(help="ray: on a cluster (.[ray])")]
+Address = Annotated[str, typer.Option(help="of a Ray cluster to join; else one on this machine")]
+GpusPerRun = Annotated[float, typer.Option(min=0, max=64, help="with ray, such as 0.25")]
 Archive = Annotated[Path, typer.Argument(help="such as toy.tar.gz")]
 Weights = Annotated[bool, typer.Option("--weights", help="with encoders, to build on them there")]
 Row = Annotated[str, typer.Option(help="the row of the table to export")]
@@ -62,7 +65,8 @@ def plan(file: File, why: Why = "", source: Source = "", numerics: Numerics = ""
 @app.command()
 def run(
     file: File, only: Only = "*", limit: Limit = 0, workers: Workers = 0, refresh: Refresh = False,
-    source: Source = "", numerics: Numerics = "", drain: Drain = False,
+    source: Source = "", numerics: Numerics = "", drain: Drain = False, engine: Engine = "threads",
+    address: Address = "", gpus_per_run: GpusPerRun = 0.0,
 ) -> None:  # fmt: skip
     """Executes the study's runs with papermill; a finished run is never run again.
 
@@ -77,14 +81,20 @@ def run(
     engines.make_whole(plan, chosen)
     progress = engines.Progress(len(plan.runs), done=set(plan.done()))
     wanted = [run_id for run_id in chosen if run_id not in progress.done][: limit or None]
-    workers, threads = overview.lanes(plan, workers)
-    overview.start(plan, wanted, workers, threads, progress)
+    (lanes, threads), pool = overview.lanes(plan, workers), None
+    if engine == "ray" and wanted:
+        from xfer_utils.runs.ray_engine import RayPool
+
+        workers = workers or plan.study.workers or (0 if address else lanes)
+        pool = RayPool(address, gpus_per_run, workers, threads)
+        lanes = pool.lanes
+    overview.start(plan, wanted, lanes, threads, progress)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for sign in (signal.SIGTERM, signal.SIGUSR1) if drain else ():
         signal.signal(sign, lambda *_: setattr(progress, "told", min(progress.told, time.time())))
     begun = time.time()
     try:
-        engines.execute(plan, wanted, workers, threads, progress, drain)
+        engines.execute(plan, wanted, lanes, threads, progress, drain, pool)
     except KeyboardInterrupt:
         done = f"{len(progress.done)} of {progress.total} runs are done"
         typer.echo(f"\nInterrupted. {done}; the same command continues.")

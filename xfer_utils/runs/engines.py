@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,11 +95,12 @@ def make_whole(plan: Plan, chosen: list[str]) -> None:
 
 def execute(
     plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress,
-    drain: bool = False,
+    drain: bool = False, pool: Executor | None = None,
 ) -> None:  # fmt: skip
     """Runs what is wanted and not done; a failed run stops only what builds on it.
 
     With `drain` it does not wait for runs that others have claimed, once it has no more of its own.
+    A `pool` of another engine takes the place of threads.
     """
     for run_id in wanted:
         run = plan.runs[run_id]
@@ -109,7 +110,8 @@ def execute(
 
     kernels.STOPPED.clear()
     progress.report(progress, "")
-    with Claims(paths.outputs() / "claims") as claims, ThreadPoolExecutor(workers) as pool:
+    pool = pool or ThreadPoolExecutor(workers)
+    with Claims(paths.outputs() / "claims") as claims, pool:
         launcher = Launcher(plan, wanted, workers, threads, progress, claims, pool)
         try:
             launcher.run_all(drain)
@@ -124,7 +126,7 @@ class Launcher:
 
     def __init__(
         self, plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress,
-        claims: Claims, pool: ThreadPoolExecutor,
+        claims: Claims, pool: Executor,
     ) -> None:  # fmt: skip
         self.plan, self.progress, self.claims, self.pool = plan, progress, claims, pool
         self.threads, self.slots = threads, list(range(workers))
