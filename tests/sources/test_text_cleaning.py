@@ -47,7 +47,9 @@ def test_text_loses_evaluated_sentences_and_their_translations(tmp_path):
 
 
 def test_text_loses_variants_in_punctuation_and_lines_that_contain_a_sentence():
-    banned = leaks.Forbidden(["Yes, he left.", "The old dog runs a lot today", "老狗今天在公园里跑了很久"])
+    banned = leaks.Forbidden(
+        ["Yes, he left.", "The old dog runs a lot today", "老狗今天在公园里跑了很久"]
+    )
     for line in (
         "Yes - he left!",
         '"The old dog runs a lot today," she said.',
