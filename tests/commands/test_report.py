@@ -134,7 +134,7 @@ def test_the_page_opens_with_two_findings_at_most(written, verdicts, opens_with)
     text = front(written, findings=findings)
     lead = re.findall(r'<p class="finding">&lt;(\d)&gt; points.</p>', text)
     assert lead == [str(number) for number in opens_with]
-    assert text.count("points.") == len(lead) + len(verdicts), "and all of them in the table"
+    assert text.count("&gt; points.") == len(lead) + len(verdicts), "and all of them in the table"
 
 
 def test_findings_of_any_summary_are_shown(written):

@@ -93,7 +93,9 @@ def test_finished_runs_of_the_same_kind_and_encoder_are_scaled_by_work(plan):
     counts = Counts(study.source_of(plan.study))
     ratio = cost.effort(run.parameters, counts) / cost.effort(run.parameters | half, counts)
     assert 1.2 < ratio < 2.5
-    assert after.seconds == pytest.approx(dict.fromkeys((run.id, other.id), START + (51 - START) * ratio))
+    assert after.seconds == pytest.approx(
+        dict.fromkeys((run.id, other.id), START + (51 - START) * ratio)
+    )
     assert (after.measured, after.rates) == (2, [])
 
 

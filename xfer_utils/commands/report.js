@@ -2,7 +2,7 @@
 // stand. Without it nothing is lost.
 "use strict";
 
-const text = (cell) => cell.innerText.trim();
+const text = (cell) => cell.textContent.trim();
 
 // The number that a cell begins with, true minus signs and commas understood; NaN where none.
 function number(cell) {
