@@ -41,13 +41,14 @@ def without_variance(slope=-2.0):
 
 
 def test_the_librarys_open_fault_is_still_there():
-    """statsmodels 10239: an effect that is constant within a language comes out as exactly 0.0.
+    """statsmodels 10239: where no variance is left, effects constant within a language are wrong.
 
-    Where this fails the fault is mended: the refusal in mixed.mean_gain can go.
+    They come out as 0.0 or as noise, and the fit says that it has converged. Where this fails the
+    fault is mended: the refusal in mixed.mean_gain can go.
     """
     model = MixedLM.from_formula("gap ~ distance", without_variance(), groups="language")
     fit = model.fit(method="lbfgs")
-    assert fit.params["distance"] == 0.0 and fit.params["Intercept"] == 0.0
+    assert fit.converged and abs(fit.params["distance"] - -2) > 0.5
 
 
 def test_where_the_fault_could_strike_there_is_no_estimate():
