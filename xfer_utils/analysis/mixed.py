@@ -8,7 +8,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 
 from xfer_utils.analysis.intervals import Interval
 
-LEAST = 1e-6  # share of the variance below which statsmodels may return wrong effects (its #10239)
+LEAST = 1e-3  # share of the variance below which statsmodels may return wrong effects (its #10239)
 Fit = tuple[Interval, str]
 
 
