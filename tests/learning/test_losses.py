@@ -9,7 +9,7 @@ import torch
 from conftest import dataset
 from tiny_training import lm_head, rows, sequence, text
 
-from xfer_utils.formats import features
+from xfer_utils.formats import features, heads
 from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches
 
