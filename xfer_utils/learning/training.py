@@ -77,7 +77,7 @@ class Units(torch.utils.data.Dataset):
         indices = batch["indices"]
         cuts = np.linspace(0, len(indices), min(count, len(indices)) + 1).round().astype(int)
         parts = [self.__getitems__(indices[a:b]) for a, b in pairwise(cuts)]
-        shares = [len(part["labels"]) / len(batch["labels"]) for part in parts]
+        shares = [len(part["labels"]) / max(1, len(batch["labels"])) for part in parts]
         return [part | {"share": share} for part, share in zip(parts, shares, strict=True)]
 
 
@@ -102,7 +102,7 @@ class BatchTrainer(Trainer):
         self.tally.add(inputs)
         share = inputs.pop("share", 1.0)
         loss = share * model(**inputs)["loss"]
-        self.progress.loss = loss.detach() / share
+        self.progress.loss = loss.detach() / (share or 1.0)
         return loss
 
     def get_batch_samples(self, *args: Any) -> tuple:
