@@ -160,7 +160,7 @@ def _exporter() -> Any:
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    renderer = IPythonRenderer(escape=False)
+    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     renderer.inline_math, renderer.block_math = mathml, functools.partial(mathml, display="block")
     shown_less = ("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt")
     options = dict.fromkeys(("sanitize_html", *shown_less), True)
