@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
-.PHONY: help study smoke encoders sample docs test test-slow test-all lab lint format
+.PHONY: help study smoke encoders sample docs test test-slow test-all test-faults lab lint format
 
 help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -39,6 +39,10 @@ test-slow: $(STAMP)  ## the tests that train and render
 	$(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## all tests
+
+test-faults: $(STAMP)  ## mutated studies by the thousand, thirty kills; a quarter of an hour
+	XFER_MUTATIONS=1000 $(BIN)/python -m pytest tests/study/test_bad_input.py
+	$(BIN)/python tests/kills.py 30
 
 lab: $(STAMP)  ## opens JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

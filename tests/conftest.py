@@ -115,6 +115,32 @@ def command(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture
+def run(smoke, monkeypatch):
+    """Executes a notebook in this process, and returns its names and all that it displayed."""
+    import nbformat
+
+    from xfer_utils.commands import overview
+    from xfer_utils.runs.plan import make_plan
+
+    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
+    overview.save_plan(make_plan(SMOKE))
+
+    def execute(name: str, **given: object) -> dict:
+        names, shown = {}, []
+        monkeypatch.setattr("IPython.display.display", shown.append)
+        monkeypatch.setattr(
+            "ipywidgets.interact", lambda function, **options: shown.append(options)
+        )
+        for cell in nbformat.read(PROJECT / "notebooks" / f"{name}.ipynb", as_version=4).cells:
+            if cell.cell_type == "code":
+                exec(cell.source, names)
+                names |= given if "parameters" in cell.metadata.get("tags", ()) else {}
+        return names | {"displayed": shown}
+
+    return execute
+
+
 # ----- a tiny tokenizer, encoder and source -----
 
 

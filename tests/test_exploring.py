@@ -2,36 +2,10 @@
 
 import json
 
-import nbformat
 import pandas as pd
 import pytest
-from conftest import PROJECT, SMOKE
 
 from xfer_utils.analysis import findings, results
-from xfer_utils.commands import overview
-from xfer_utils.runs.plan import make_plan
-
-
-@pytest.fixture
-def run(smoke, monkeypatch):
-    """Executes a notebook in this process, and returns its names and all that it displayed."""
-    monkeypatch.setenv("XFER_OUTPUTS", str(smoke.outputs))
-    overview.save_plan(make_plan(SMOKE))
-
-    def execute(name: str, **given: object) -> dict:
-        names, shown = {}, []
-        monkeypatch.setattr("IPython.display.display", shown.append)
-        monkeypatch.setattr(
-            "ipywidgets.interact", lambda function, **options: shown.append(options)
-        )
-        for cell in nbformat.read(PROJECT / "notebooks" / f"{name}.ipynb", as_version=4).cells:
-            if cell.cell_type == "code":
-                exec(cell.source, names)
-                names |= given if "parameters" in cell.metadata.get("tags", ()) else {}
-        return names | {"displayed": shown}
-
-    return execute
-
 
 # What the page of an item must hold, by target.
 HOLDS = {

@@ -19,7 +19,7 @@ STUDY = """\
 name: hostile
 title: <script>window.owned=1</script>
 question: <img src=x onerror=window.owned=1>
-estimand: '{{ 7 * 7 }} {% raw %}'
+estimand: '{{ 7 * 7 }} {%% raw %%}'
 source: folder:%s
 models:
   small:

@@ -110,8 +110,9 @@ def test_a_task_of_single_sentences_is_one_registry_row(rated, new_model, tmp_pa
     scores = trained_score(data, new_model, "sequence", tmp_path)
     main = {score["language"]: score for score in scores if score["main"]}
     assert set(main) == {"en", "qaa"} and main["en"]["value"] > 80
-    assert main["en"]["chance"] == pytest.approx(100 / 3) and main["en"]["n"] == 60
     frame = pd.read_parquet(tmp_path / "predictions" / "reviews.dev.parquet")
+    commonest = frame.query("language == 'en'")["gold"].value_counts(normalize=True).max()
+    assert main["en"]["chance"] == pytest.approx(100 * commonest) and main["en"]["n"] == 60
     assert set(frame["gold"]) == set(NAMES) and frame["correct"].dtype == np.int64
     assert [text for text in base.of("sequence").texts(rows[0]) if text] == [rows["text_a"][0]]
 
@@ -128,7 +129,7 @@ def test_a_new_format_is_one_new_file(rated, new_model, tmp_path, monkeypatch):
     data = rated("rating", {"text": "review", "label": "stars"})
     scores = trained_score(data, new_model, "rating", tmp_path)
     main = {score["language"]: score for score in scores if score["main"]}
-    assert main["en"]["value"] > 60 and main["en"]["chance"] == pytest.approx(100 / 3)
+    assert main["en"]["value"] > 60 and 33 < main["en"]["chance"] < 50
 
 
 def test_a_registry_is_checked_without_loading_torch():

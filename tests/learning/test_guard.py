@@ -11,8 +11,9 @@ from tiny_training import OFTEN, Halt, Halted, equal, rows, sequence, text, trai
 from transformers import TrainerCallback
 
 from xfer_utils.formats import features
-from xfer_utils.learning import encoders, guard, origins
+from xfer_utils.learning import encoders, guard, pretraining
 from xfer_utils.learning.guard import Degenerate
+from xfer_utils.sources.raw import MissingData
 
 
 class At(TrainerCallback):
@@ -185,3 +186,9 @@ def test_out_of_memory_with_one_example_a_part_is_the_end(train, new_model, sequ
     monkeypatch.setattr(model, "forward", Small(model, 0))
     with pytest.raises(torch.OutOfMemoryError):
         train({"mnli": sequence}, model=model)
+
+
+@pytest.mark.parametrize("lines", [[], ["", " \t"]])
+def test_no_text_to_pre_train_on_is_said(lines):
+    with pytest.raises(MissingData, match="no text to pre-train on is left"):
+        pretraining.train_tokenizer(lines, 100, 64)

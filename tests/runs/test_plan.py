@@ -219,3 +219,28 @@ def test_a_language_without_training_data_is_not_run(make):
     grown = make(text % "de", {"mnli_translated/de.train": [PAIR[0], PAIR[0]]})
     changed = ids - set(grown.runs)
     assert [id.split("-")[0] for id in changed] == ["intermediate"], "what is read is in the id"
+
+
+def test_a_layer_that_a_loaded_model_does_not_have_is_known_before_any_training(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path / "outputs"))
+    config = {"model_type": "bert", "num_hidden_layers": 12}
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config))
+    pair = {"source_sentence": "a", "target_sentence": "b"}
+    text = f"targets: [tatoeba]\nmodels: {{m: {{load: {tmp_path / 'bert'}, layer: %d}}}}\n"
+    head = HEAD.replace(HEAD[HEAD.index("models:") :], "")
+    for layer in (12, 99):
+        file = tmp_path / f"layer{layer}.yaml"
+        (tmp_path / "data").mkdir(exist_ok=True)
+        file.write_text(f"name: own\n{head}source: folder:{tmp_path / 'data'}\n{text % layer}")
+        path = tmp_path / "data" / "tatoeba" / "sw.test.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(pair) + "\n")
+        if layer == 12:
+            assert study.make_plan(file).runs
+        else:
+            told = r"models\.m\.layer`: 99 is not one of its layers, 0 to 12"
+            with pytest.raises(SettingsError, match=told):
+                study.make_plan(file)

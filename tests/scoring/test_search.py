@@ -113,6 +113,19 @@ def test_mine_against_brute_force(seed, n, m):
     assert all(a >= b for a, b in pairwise(margins))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(5, 25), st.integers(5, 25))
+def test_nearest_by_margin_against_brute_force(seed, n, m):
+    queries, keys = abs(vectors(n, 6, seed)), abs(vectors(m, 6, seed + 7))
+    cosine = queries.astype(float) @ keys.T.astype(float)
+    out = np.sort(cosine, axis=1)[:, -4:].mean(axis=1)
+    back = np.sort(cosine, axis=0)[-4:].mean(axis=0)
+    margin = cosine / ((out[:, None] + back[None]) / 2)
+    near = np.argsort(-cosine, axis=1)[:, :4]
+    expected = near[np.arange(n), np.take_along_axis(margin, near, axis=1).argmax(axis=1)]
+    np.testing.assert_array_equal(search.nearest_by_margin(queries, keys), expected)
+
+
 def test_mine_finds_translations_among_distractors():
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((50, 64))

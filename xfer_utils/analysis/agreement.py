@@ -67,7 +67,7 @@ def errors(gaps: np.ndarray, trained: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Standard errors of a score's mean gap [.., targets], and the t quantile of 95% intervals."""
     count, seeds = np.maximum(trained.sum(0), 1), gaps.shape[-1]
     within = np.where(trained, gaps.var(-1, ddof=1), 0.0).sum(-2) / count
-    error = np.maximum(np.sqrt(within / seeds), 1e-9)  # one machine gives the same twice
+    error = np.maximum(np.sqrt(within / seeds), 1e-6)  # one machine gives the same twice
     return error, student.ppf(0.975, count * (seeds - 1))
 
 

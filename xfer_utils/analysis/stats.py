@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from xfer_utils.analysis import resampling
 from xfer_utils.analysis.intervals import (
     FIXED,
+    holm,
     language_interval,
     percentiles,
     seed_gain,
@@ -93,7 +93,7 @@ def gains(
     tested = table[table["p"].notna()]
     family = tested["target"].where(tested["target"].isin(MEANS), "")
     by_family = tested.groupby([tested["model"], family])["p"]
-    table["p_adjusted"] = by_family.transform(lambda p: multipletests(p, method="holm")[1])
+    table["p_adjusted"] = by_family.transform(holm)
     return table
 
 

@@ -87,7 +87,8 @@ class Conversion:
         numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
         numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
         for index, (tokens, tags) in enumerate(zip(words, batch[column], strict=True)):
-            if not are_texts(tokens) or not isinstance(tags, list):
+            listed = isinstance(tags, list) and all(type(tag) in (str, int) for tag in tags)
+            if not are_texts(tokens) or not listed:
                 raise BadValue(index, column, "lists of words and of tags were expected")
             if len(tokens) != len(tags):
                 raise BadValue(index, column, f"{len(tags)} tags for {len(tokens)} tokens")
