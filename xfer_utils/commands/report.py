@@ -203,7 +203,7 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 @functools.cache
 def _template() -> Template:
     """The template of every page, with style sheet, script and its hash, and colours for code."""
-    styles = (HtmlFormatter(style=name) for name in ("friendly", "nord"))
+    styles = (HtmlFormatter(style=name) for name in ("vs", "github-dark"))
     light, dark = (style.get_style_defs(".highlight") for style in styles)
     own, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
