@@ -53,6 +53,12 @@ CONTRAST = """(() => {
   }
   return worst;
 })()"""
+CODE = """from os import path
+@path
+def name(x: int = 2, *y) -> None:
+    \'\'\'Doc.\'\'\'
+    return [f"s{x}", 2.5, None, True and not y, len(y), "\\n"]  # comment
+"""
 ATTACK = (
     '<script>document.title = "owned"</script><img src="{site}/a.png" onerror="document.title=1">'
     '<iframe src="{site}/b"></iframe><link rel="stylesheet" href="{site}/c.css">'
@@ -107,7 +113,7 @@ def front(tmp_path_factory):
             path.parent.mkdir(parents=True)
             cells = [
                 new_markdown_cell("# A run\n\n$$a = \\frac{1}{2}$$"),
-                new_code_cell("1 + 1  # code"),
+                new_code_cell(CODE),
             ]
             nbformat.write(new_notebook(cells=cells), path)
             names = tuple(f"m.{arm}.{target}" for target in (*TARGETS, *tables.MEANS))

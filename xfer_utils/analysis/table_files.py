@@ -94,7 +94,8 @@ def save_plain(
         rows = np.flatnonzero(frame[column].eq(NOT_RUN)).tolist()
         grey = style.css("color: #767b84; font-size: 80%;")
         shown = shown.tab_style(grey, loc.body(columns=column, rows=rows))
-    shown = framed(shown, columns, title, notes)
+    words = [name for name in columns if frame[name].astype(str).str.match("[A-Za-z]{4}").any()]
+    shown = framed(shown, columns, title, notes).cols_align("left", columns=words)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.html").write_text(shown.as_raw_html(make_page=True), encoding="utf-8")
     frame.to_csv(folder / f"{stem}.csv", index=False)

@@ -54,7 +54,12 @@ function filterable(table) {
     }
   });
   const place = table.closest(".table");
-  (place.querySelector(".tools") ?? place.insertBefore(document.createElement("p"), place.firstChild)).append(field);
+  if (!place.querySelector(".tools")) {
+    const tools = document.createElement("p");
+    tools.className = "tools";
+    place.prepend(tools);
+  }
+  place.querySelector(".tools").append(field);
 }
 
 // A cell links to `#model.arm.target`: every run behind it is marked, wherever it is folded away.

@@ -160,7 +160,7 @@ def _exporter() -> Any:
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
     from nbconvert.preprocessors import TagRemovePreprocessor
 
-    renderer = IPythonRenderer(escape=False)
+    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     renderer.inline_math, renderer.block_math = mathml, functools.partial(mathml, display="block")
     shown_less = ("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt")
     options = dict.fromkeys(("sanitize_html", *shown_less), True)
@@ -203,7 +203,7 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 @functools.cache
 def _template() -> Template:
     """The template of every page, with style sheet, script and its hash, and colours for code."""
-    styles = (HtmlFormatter(style=name) for name in ("friendly", "nord"))
+    styles = (HtmlFormatter(style=name) for name in ("vs", "github-dark"))
     light, dark = (style.get_style_defs(".highlight") for style in styles)
     own, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)

@@ -64,7 +64,7 @@ class Study(Section):
     target_training: dict[str, Training] = {}
     numerics: Numerics = ""
     primary: list[Contrast] = []
-    summaries: list[str] = ["50_main_table"]
+    summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
 
