@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_toy_reader import Reader
 
-from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.questions import Choice
@@ -31,6 +30,7 @@ from xfer_utils.sources.toy.world import (
     World,
 )
 from xfer_utils.sources.toy.write import Writer, write_world
+from xfer_utils.study.settings_file import SettingsError
 
 TINY = World(seed=1, family="tiny", sizes="tiny")
 ROWS = SIZES["tiny"]
