@@ -121,7 +121,7 @@ def test_xcopa_is_trained_on_social_iqa_first(tmp_path):
             assert slugs[f"target-{name}-after-{row}-s0"].parents == {
                 "encoder_dir": slugs[above].id
             }
-    assert "intermediate-social_i_qa-after-none-s1" in slugs and len(slugs) == 1 + 1 + 3 * 4
+    assert "intermediate-social_i_qa-after-none-s1" in slugs and len(slugs) == 2 + 1 + 3 * 4
     assert not plan.not_run
 
 

@@ -151,8 +151,7 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Trains the model in place; returns its steps, examples, losses and seconds.
 
-    Several tasks are mixed in proportion to their sizes (at most `cap` each). Resumes from the
-    run's last checkpoint where there is one.
+    Several tasks are mixed by size (at most `cap` each). It goes on from the last checkpoint.
     """
     features = list(tasks.values())
     sampler = batches.Batches(features, settings.batch_size, seed, cap)
