@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
-.PHONY: help study smoke encoders sample docs test test-slow test-all test-faults lab lint format
+.PHONY: help study alternatives smoke encoders sample docs test test-slow test-all test-faults lab lint format
 
 help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -15,6 +15,10 @@ help:  ## prints these lines
 study: $(STAMP)  ## the paper's main table in the toy world, and its report
 	$(BIN)/xfer run params/toy.yaml
 	$(BIN)/xfer report params/toy.yaml
+
+alternatives: $(STAMP)  ## what else phase 2 could do, and its controls
+	$(BIN)/xfer run params/alternatives.yaml
+	$(BIN)/xfer report params/alternatives.yaml
 
 smoke: $(STAMP)  ## everything once, in about a minute
 	$(BIN)/xfer run params/smoke.yaml

@@ -128,7 +128,7 @@ def run(smoke, monkeypatch):
 
     def execute(name: str, **given: object) -> dict:
         names, shown = {}, []
-        monkeypatch.setattr("IPython.display.display", shown.append)
+        monkeypatch.setattr("IPython.display.display", lambda *all: shown.extend(all))
         monkeypatch.setattr(
             "ipywidgets.interact", lambda function, **options: shown.append(options)
         )

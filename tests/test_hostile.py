@@ -41,7 +41,7 @@ def hostile() -> list[str]:
         "[x](javascript:window.owned=1) ![y](" + SITE + "/markdown.png)",
         r"$$\href{javascript:window.owned=1}{x}$$", "{{ 7 * 7 }} {% include '/etc/passwd' %}",
         "\x00\x01\x02\x1b[31m\x7f\x85", "\u202e\u2066right\u200fto left\u2069", "\u2028\u2029\ufeff\u200b",
-        "half \ud83d a \udc00 character", "é" * 3 + "\u0301" * 50, "😀👩‍👩‍👧‍👦🏳️‍🌈", "", " ", "\t\r", "x" * 10**6,
+        "half \ud83d a \udc00 character", "é" * 3 + "\u0301" * 50, "😀👩‍👩‍👧‍👦🏳️‍🌈", "", " ", "\t\r", "xx " * 333_333,
         "=1+1", "'; DROP TABLE scores; --", "../../../../etc/passwd", "NaN", "null", "-100", "\\ud800",
     ]  # fmt: skip
 
@@ -55,7 +55,7 @@ def write(folder, name: str, rows: list[dict]) -> None:
 def fill(folder, texts: list[str]) -> None:
     """Every format's files; no row of a training set is one that is evaluated."""
 
-    def some(part: str, count: int = 40) -> list[str]:
+    def some(part: str, count: int = 30) -> list[str]:
         """Texts with a word of their own behind most of them; some stay as they are."""
         return [
             texts[n % len(texts)] + (f" {part} {n}" if n >= len(texts) else "")
@@ -69,7 +69,10 @@ def fill(folder, texts: list[str]) -> None:
 
     def tagged(part):
         return [
-            {"tokens": [t, "", part, "<b>"], "upos": ["NOUN", "X", "VERB", "PUNCT"]}
+            {
+                "tokens": [t[:20_000].replace(" ", ""), "", part, "<b>"],
+                "upos": ["NOUN", "X", "VERB", "PUNCT"],
+            }
             for t in some(part)
         ]
 

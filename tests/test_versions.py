@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 
 import pytest
@@ -65,6 +66,8 @@ def test_clean_keeps_what_other_studies_use_and_what_is_running(plan):
     with Claims(paths.outputs() / "claims") as claims:
         assert claims.take(running.name)
         dead = dead_claim(claims.folder)
+        gone = {"host": socket.gethostname(), "process": 2**30}
+        records.write_json(dead, gone)
         listed = overview.clean(plan, delete=False)
         assert str(old) in listed and "1 runs" in listed and old.exists()
         assert dead.exists(), "only listed"

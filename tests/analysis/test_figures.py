@@ -37,6 +37,7 @@ def scores():
 @pytest.fixture
 def table():
     head = {"model": "m", "arm": "none", "target": "xnli", "split": "dev"}
+    head["languages"] = "en,de"
     none = dict.fromkeys(COLUMNS, 1) | head
     mnli = none | {"arm": "mnli", "gain": 2.0, "above_chance": False, "same_data": True}
     gains = pd.DataFrame([none, mnli])

@@ -9,7 +9,7 @@ import torch
 from conftest import dataset
 from tiny_training import lm_head, rows, sequence, text
 
-from xfer_utils.formats import features
+from xfer_utils.formats import features, heads
 from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import batches
 
@@ -128,3 +128,11 @@ def test_loss_of_masked_words(new_model, tokenizer, text):
     with torch.no_grad():
         loss = float(model(**batch)["loss"])
     assert len(wanted) > 1 and loss == pytest.approx(np.mean(wanted), rel=1e-4)
+
+
+def test_a_batch_without_a_tag_has_a_loss_of_nothing():
+    """The rest of a very long word is a row of its own, without a tag; its mean would be no number."""
+    logits = torch.zeros(0, 3, requires_grad=True)
+    loss = heads.cross_entropy(logits, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss == 0 and logits.grad.shape == (0, 3)

@@ -23,7 +23,7 @@ def test_every_weight_that_is_trained_starts_a_millionth_apart(new_model):
             assert torch.equal(before, after)
         elif before.count_nonzero():
             moved = (after / before - 1).abs().nan_to_num(1e-6)
-            assert moved.numpy() == pytest.approx(1e-6, abs=2e-7)
+            assert moved.detach().numpy() == pytest.approx(1e-6, abs=2e-7)
 
 
 def test_a_new_encoder_has_its_own_numerics(tokenizer):
@@ -42,7 +42,7 @@ def test_training_runs_away_from_a_millionth_and_learns_the_same(train, new_mode
     twin = encoders.rounded(new_model(*formats, dropout=0.0), "other")
     other, again = train({"mnli": sequence}, "b", model=twin)
     apart = max(float((plain[name] - other[name]).abs().max()) for name in plain)
-    assert apart > 1e-5, "more than it began with"
+    assert apart > 1.5e-6, "more than it began with"
     assert done["losses"][0][1] == pytest.approx(again["losses"][0][1], abs=1e-3)
 
 

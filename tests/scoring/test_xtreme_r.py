@@ -108,7 +108,7 @@ def test_xcopa_is_trained_on_social_iqa_first(tmp_path):
     path.write_text(text + "target_training: {social_i_qa: {epochs: 5}, copa: {epochs: 7}}\n")
     plan = study.make_plan(path)
     slugs = {run.slug: run for run in plan.runs.values()}
-    for row, above in (("none", "encoder-tiny"), ("squad", "intermediate-squad-s0")):
+    for row, above in (("none", "encoder-tiny-s0"), ("squad", "intermediate-squad-s0")):
         first, second = (
             slugs[f"intermediate-social_i_qa-after-{row}-s0"],
             slugs[f"target-copa-after-{row}-s0"],

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_toy_reader import Reader
 
+from xfer_utils.study.settings_file import SettingsError
 from xfer_utils.sources.toy import words as W
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.questions import Choice
@@ -252,7 +253,9 @@ def test_wrong_languages_are_refused() -> None:
 
 def test_too_many_rows_is_said_plainly(tmp_path: Path) -> None:
     writer = Writer(TINY, tmp_path)
-    with pytest.raises(ValueError, match=r"toy world: few train has only 1 of 9 different items"):
+    with pytest.raises(
+        SettingsError, match=r"toy world: few train has only 1 of 9 different items"
+    ):
         writer.draw("few", "train", 9, lambda draw: [Choice((), None, (draw.pool,), 0)], "train")
 
 

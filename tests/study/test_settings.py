@@ -266,7 +266,7 @@ def test_a_missing_file_offers_its_neighbour(write):
     assert "Did you mean `mine.yaml`?" in refused(path.with_name("mime.yaml"))
     assert "no such file" in refused(path.parent / "elsewhere" / "mine.yaml")
     told = refused(SMOKE.with_name("nope.yaml"))
-    assert "nope.yaml: no such file. Known: base.yaml, " in told, (
+    assert "nope.yaml: no such file. Known: alternatives-full.yaml, " in told, (
         "only the ending is like smoke.yaml"
     )
     assert (

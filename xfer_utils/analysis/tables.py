@@ -132,8 +132,8 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
         "No interval: the same gap in all seeds, so that their spread says nothing.":
             (cells["interval"].eq(SEEDS) & cells["low"].isna()).any(),
         "Bold, or * in plain text: p below 0.05 after Holm's correction within its family of "
-        "comparisons (targets; each of the two means). Where nothing has any effect, about one "
-        "table in ten has such a mark in one of the three.": cells["p_adjusted"].lt(0.05).any(),
+        "comparisons (targets; each of the four means). Where nothing has any effect, about one "
+        "table in seven has such a mark in one of the five.": cells["p_adjusted"].lt(0.05).any(),
         "† same data: the intermediate task holds the target's own training data.":
             cells["same_data"].any(),
         "‡ degenerate: in some language a run gives all items one label.":

@@ -77,7 +77,7 @@ class Units(torch.utils.data.Dataset):
         indices = batch["indices"]
         cuts = np.linspace(0, len(indices), min(count, len(indices)) + 1).round().astype(int)
         parts = [self.__getitems__(indices[a:b]) for a, b in pairwise(cuts)]
-        shares = [len(part["labels"]) / len(batch["labels"]) for part in parts]
+        shares = [len(part["labels"]) / max(1, len(batch["labels"])) for part in parts]
         return [part | {"share": share} for part, share in zip(parts, shares, strict=True)]
 
 
@@ -102,7 +102,7 @@ class BatchTrainer(Trainer):
         self.tally.add(inputs)
         share = inputs.pop("share", 1.0)
         loss = share * model(**inputs)["loss"]
-        self.progress.loss = loss.detach() / share
+        self.progress.loss = loss.detach() / (share or 1.0)
         return loss
 
     def get_batch_samples(self, *args: Any) -> tuple:
@@ -160,12 +160,11 @@ def train(
     set_seed(seed)
     start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
-    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
     settings = settings.model_copy(update={"max_steps": sampler.steps(settings)})
+    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
     if settings.checkpoints:
         settings = settings.model_copy(update={"select": "last"})
-        keep = guard.Keep(model, checkpoints / "kept", settings.checkpoints, dev_score)
-        callbacks.append(keep)
+        callbacks.append(guard.Keep(model, checkpoints / "kept", settings.checkpoints, dev_score))
     if settings.select == "english_dev":
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
@@ -181,10 +180,7 @@ def train(
     model.eval()
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
-    steps, log = trainer.state.global_step, trainer.state.log_history
-    losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
-    if found := guard.oddities(tasks, losses):
-        print(f"Degenerate: {'; '.join(found)}.")
+    steps = trainer.state.global_step
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
@@ -192,11 +188,18 @@ def train(
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "layout": "packed" if per_token else "padded",
-        **trainer.tally.summary(),
-        "parts": trainer.parts,
-        "degenerate": found,
-        "losses": losses,
+        **_course(trainer, tasks),
     }
+
+
+def _course(trainer: BatchTrainer, tasks: dict[str, Features]) -> dict[str, Any]:
+    """How a training went: what was laid out, its losses, and what was odd in it."""
+    log = trainer.state.log_history
+    losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
+    if found := guard.oddities(tasks, losses):
+        print(f"Degenerate: {'; '.join(found)}.")
+    summary = trainer.tally.summary() | {"parts": trainer.parts}
+    return summary | {"degenerate": found, "losses": losses}
 
 
 def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) -> int:

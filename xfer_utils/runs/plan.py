@@ -186,8 +186,10 @@ class Planner:
         """What an arm trains on, by which settings, and why it cannot; empty where it can."""
         name, arm = labels["arm"], self.plan.arms[labels["arm"]]
         training = self.study.training("intermediate", name, labels["model"], name)
-        if arm.steps:
-            training = training.model_copy(update={"max_steps": arm.steps})
+        changes = {"max_steps": arm.steps} if arm.steps else {}
+        if not arm.tasks:  # text has no dev set to choose a checkpoint by
+            changes |= {"select": "last", "checkpoints": 0}
+        training = training.model_copy(update=changes)
         reasons = {part: self.lacking.task(part, training, arm.languages) for part in arm.tasks}
         tasks, reason = [part for part in arm.tasks if not reasons[part]], ""
         if arm.tasks:
