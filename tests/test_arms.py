@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from conftest import records_of, study_file, xfer
 
+pytestmark = pytest.mark.slow
+
 ARMS = """intermediate: [none]
 targets: [xquad]
 arms:

@@ -60,6 +60,7 @@ def test_one_more_control_is_one_line(plan):
     assert {job.max_examples for job in jobs} == {2000}
 
 
+@pytest.mark.slow
 def test_the_rest_has_every_task_with_its_sham(plan):
     full = plan("alternatives-full")
     tasks = [name for name, arm in full.arms.items() if arm.tasks == [name]]
