@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT, environment
@@ -179,3 +180,15 @@ def test_the_heartbeat_survives_a_claim_that_was_deleted(tmp_path, monkeypatch):
         os.utime(tmp_path / "b.json", (0, 0))
         time.sleep(0.3)
         assert (tmp_path / "b.json").stat().st_mtime > 1
+
+
+def test_a_killed_holder_that_nobody_has_waited_for_holds_nothing(launcher, tmp_path):
+    """Its number is still taken, by a zombie."""
+    process = launcher("a")
+    assert taken(process) == ["a"]
+    process.kill()
+    until = time.time() + 10
+    while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text() and time.time() < until:
+        time.sleep(0.02)
+    with Claims(tmp_path) as ours:
+        assert not ours.running("a") and ours.take("a")

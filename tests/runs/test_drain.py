@@ -4,7 +4,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 from conftest import PROJECT, records_of, scores_of, start, study_file, xfer
@@ -83,8 +82,9 @@ def test_three_workers_one_told_to_stop_and_one_killed_make_the_same_study(smoke
 def test_a_worker_that_is_told_to_stop_saves_what_it_trains(own_outputs, tmp_path, sign):
     study = study_file(tmp_path, LONG, "long")
     process = start("run", study, "--drain", "--workers", "1", outputs=own_outputs)
-    until(lambda: list(own_outputs.glob("runs/target-mnli-*/progress.txt")) and kernels(process))
-    time.sleep(0.5)
+    until(lambda: list((own_outputs / "claims").glob("target-mnli-*.json")))
+    (claim,) = (own_outputs / "claims").glob("target-mnli-*.json")
+    until((own_outputs / "runs" / claim.stem / "progress.txt").exists)
     (kernel,) = kernels(process)
     process.send_signal(sign)
     out, err = process.communicate(timeout=100)
