@@ -10,7 +10,7 @@ STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.paperm
 .PHONY: help study alternatives smoke encoders sample docs test test-slow test-all test-faults lab lint format
 
 help:  ## prints these lines
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 study: $(STAMP)  ## the paper's main table in the toy world, and its report
 	$(BIN)/xfer run params/toy.yaml

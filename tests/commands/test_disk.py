@@ -88,7 +88,8 @@ def test_outputs_that_are_lost_or_become_read_only(smoke, small_disk):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(place)], check=True)
     out, err = process.communicate(timeout=120)
     subprocess.run(["umount", "-l", str(place)], check=True)
-    assert process.returncode == 1 and "Read-only file system" in one_sentence(err), out + err
+    # What fails first depends on the moment: a file is written, or its folder looked for.
+    assert process.returncode == 1 and "can be written" in one_sentence(err), out + err
     ended = xfer("run", SMOKE, outputs=place)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert scores_of(place) == scores_of(smoke.outputs)
