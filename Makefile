@@ -37,7 +37,7 @@ docs: $(STAMP)  ## the generated pages in docs/, made again
 	$(BIN)/python docs/make.py
 
 test: $(STAMP)  ## the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not faults"
 
 test-slow: $(STAMP)  ## the tests that train and render
 	$(BIN)/python -m pytest -m slow
@@ -46,6 +46,7 @@ test-all: test test-slow  ## all tests
 
 test-faults: $(STAMP)  ## mutated studies by the thousand, thirty kills; a quarter of an hour
 	XFER_MUTATIONS=1000 $(BIN)/python -m pytest tests/study/test_bad_input.py
+	$(BIN)/python -m pytest -m faults
 	$(BIN)/python tests/kills.py 30
 
 lab: $(STAMP)  ## opens JupyterLab

@@ -58,12 +58,14 @@ def test_the_command_publishes(own_outputs, command, monkeypatch, tmp_path):
 
     monkeypatch.setattr(paths, "SAMPLES", tmp_path / "sample")
     monkeypatch.setattr(summaries, "build", lambda plan: ("page", ""))
-    (own_outputs / "smoke" / "tables").mkdir()
+    (own_outputs / "smoke" / "tables").mkdir(exist_ok=True)
     (own_outputs / "smoke" / "tables" / "main.md").write_text("a table")
     code, printed = command("report", SMOKE, "--sample", outputs=own_outputs)
     assert code == 0 and f"Published: {tmp_path / 'sample' / 'smoke'}" in printed.out
     files = {path.name for path in (tmp_path / "sample" / "smoke").iterdir()}
-    assert files == {"scores.csv.gz", "plan.json", "languages.csv", "main.md"}
+    assert files - {"findings.json"} == {
+        "scores.csv.gz", "plan.json", "languages.csv", "main.md",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
@@ -80,7 +82,7 @@ def test_published_tables_and_findings_follow_from_the_compact_table(folder, tmp
             summary(name, tmp_path)
     assert (tmp_path / "tables" / "main.md").read_text() == (folder / "main.md").read_text()
     made, committed = findings.read(tmp_path), findings.read(folder)
-    committed = [row for row in committed if not row.summary.startswith("97")]
+    committed = [row for row in committed if row.summary.startswith(("50", "57"))]
     assert [row.sentence for row in made] == [row.sentence for row in committed]
     for one, other in zip(made, committed, strict=True):
         assert one.estimate == pytest.approx(other.estimate, abs=1e-4)

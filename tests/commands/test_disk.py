@@ -60,7 +60,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk(smoke, small_disk):
     place, mount = small_disk
     shutil.copytree(smoke.outputs / "data", place / "data")
@@ -77,7 +77,7 @@ def test_a_full_disk(smoke, small_disk):
     assert scores_of(place) == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_outputs_that_are_lost_or_become_read_only(smoke, small_disk):
     place, mount = small_disk
     assert mount("remount", "size=100m")

@@ -51,7 +51,7 @@ def test_the_script_requeues_a_worker_that_was_told_to_stop_and_no_other(tmp_pat
         assert ended.returncode == (0 if code == AGAIN else code)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_three_workers_one_told_to_stop_and_one_killed_make_the_same_study(smoke, tmp_path):
     outputs, study = tmp_path / "outputs", study_file(tmp_path, OFTEN)
     shutil.copytree(smoke.outputs / "data", outputs / "data")
@@ -61,6 +61,7 @@ def test_three_workers_one_told_to_stop_and_one_killed_make_the_same_study(smoke
     children = kernels(workers[1])
     workers[0].send_signal(signal.SIGUSR1)
     workers[1].kill()
+    workers[1].wait()
     until(gone(children), 30)
     out, err = workers[0].communicate(timeout=120)
     assert workers[0].returncode == AGAIN and "Traceback" not in err, out + err
@@ -77,7 +78,7 @@ def test_three_workers_one_told_to_stop_and_one_killed_make_the_same_study(smoke
     assert logs == set(records_of(outputs)), "a log for each run, named after it"
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("sign", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_worker_that_is_told_to_stop_saves_what_it_trains(own_outputs, tmp_path, sign):
     study = study_file(tmp_path, LONG, "long")
@@ -100,7 +101,7 @@ def test_a_worker_that_is_told_to_stop_saves_what_it_trains(own_outputs, tmp_pat
     assert sum(name.startswith("checkpoint-") for name in resumed) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_worker_with_nothing_left_to_take_does_not_wait(own_outputs, tmp_path):
     study = study_file(tmp_path, LONG, "long")
     first = start("run", study, outputs=own_outputs)

@@ -100,7 +100,8 @@ def _process(number: int) -> dict[str, str | int]:
     """A process of this host; when it was born tells it from a later one of the same number."""
     try:
         stat = Path(f"/proc/{number}/stat").read_text()
-        born = stat.rpartition(")")[2].split()[19]
+        fields = stat.rpartition(")")[2].split()
+        born = fields[19] if fields[0] != "Z" else ""  # a zombie does nothing any more
     except OSError:
         born = ""
     return {"host": socket.gethostname(), "process": number, "born": born}
