@@ -78,15 +78,19 @@ def language_interval(gaps: pd.DataFrame, level: float = 0.95) -> tuple[float, f
     """Bounds of the mean over targets [rows] of their means over languages [columns].
 
     They say what other languages would have given: a language is drawn with all its targets, and a
-    target need not have every language. Of one target this is the plain t interval.
+    target need not have every language. Of one target this is the plain t interval; where some
+    languages weigh more, degrees of freedom are fewer (Satterthwaite's). A target with a single
+    language has no spread, so then there are no bounds.
     """
-    off = gaps.sub(gaps.mean(axis=1), axis=0).div(gaps.count(axis=1), axis=0)
-    own, n = off.sum() / len(gaps), gaps.shape[1]
-    if n < 2:
+    count, mean = gaps.count(axis=1), gaps.mean(axis=1)
+    if not count.gt(1).all():
         return math.nan, math.nan
-    reach = dist.t.ppf((1 + level) / 2, n - 1) * math.sqrt(n / (n - 1) * (own**2).sum())
-    mean = gaps.mean(axis=1).mean()
-    return mean - reach, mean + reach
+    off = gaps.sub(mean, axis=0).div(count * np.sqrt(1 - 1 / count), axis=0)
+    weight = gaps.notna().div(count, axis=0).sum() / len(gaps)
+    df = (weight**2).sum() ** 2 / (weight**4).sum() - 1
+    error = math.sqrt(((off.sum() / len(gaps)) ** 2).sum())
+    reach = dist.t.ppf((1 + level) / 2, df) * error
+    return mean.mean() - reach, mean.mean() + reach
 
 
 def ranks(scores: pd.DataFrame) -> pd.DataFrame:
