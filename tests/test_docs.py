@@ -78,7 +78,9 @@ def test_commits_are_checked_by_the_locked_tools(tmp_path):
 
 
 def test_make_alone_says_what_there_is():
-    told = subprocess.run(["make"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
     targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert [line.split()[1] for line in told.splitlines()] == targets
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import accumulate
 
 from datasets import Dataset
@@ -86,10 +87,16 @@ def clean_rows(
             codes = source.languages(target, split)
             same = language if language in codes else codes[0]
             for code in [same] if task(target).aligned else codes:
-                union.add(marks(format_of(target), _rows(source, target, split, code)))
+                union.add(_marks(source, target, split, code))
     form = format_of(name)
     clean = [n for n, row in enumerate(rows) if not shared(form.marks(row), union) - {"articles"}]
     return rows.select(clean), len(rows) - len(clean)
+
+
+@lru_cache(maxsize=128)  # the tasks of a plan are held against the same sets
+def _marks(source: Source, target: str, split: str, language: str) -> Marks:
+    """The marks of an evaluated set in one language."""
+    return marks(format_of(target), _rows(source, target, split, language))
 
 
 def _rows(source: Source, name: str, role: str, language: str) -> list[dict]:
