@@ -20,7 +20,7 @@ from xfer_utils.study.sections import (
     Training,
 )
 from xfer_utils.study.settings_file import SettingsError, closest
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.tasks import EVALUATED, registry, task, training_parts
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
@@ -28,7 +28,6 @@ RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders o
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
-EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 
 
 class KeyFault(ValueError):

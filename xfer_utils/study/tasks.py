@@ -11,6 +11,7 @@ from xfer_utils.study import settings_file
 from xfer_utils.study.settings_file import SettingsError, closest
 
 Columns = dict[str, str | list[str]]
+EVALUATED = ("target", "xtreme_r", "low_resource")  # roles of the tasks that a study can evaluate
 
 
 class Row(BaseModel):
@@ -61,7 +62,7 @@ class Task(Row):
 
     name: str
     title: str
-    role: Literal["intermediate", "target", "part", "xtreme_r", "translated"]
+    role: Literal["intermediate", "target", "part", "xtreme_r", "low_resource", "translated"]
     format: str
     parts: tuple[str, ...] = ()
     train_on: str | None = None
@@ -70,6 +71,7 @@ class Task(Row):
     columns: Columns = {}
     variants: tuple[Columns, ...] = ()
     labels: tuple[str, ...] = ()
+    read_as: dict[str, str] = {}  # labels stored after these, and which of these they count as
     open_labels: bool = False
     choices: int = 0
     questions: dict[str, str] = {}
