@@ -20,7 +20,7 @@ from xfer_utils.study.sections import (
     Training,
 )
 from xfer_utils.study.settings_file import SettingsError, closest
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.tasks import evaluated, registry, task, training_parts
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
@@ -28,7 +28,6 @@ RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders o
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
-EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 
 
 class KeyFault(ValueError):
@@ -79,7 +78,7 @@ class Study(Section):
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
-        return _known(names, _tasks(*EVALUATED), "target task")
+        return _known(names, evaluated(), "target task")
 
     @field_validator("summaries")
     @classmethod
@@ -91,7 +90,7 @@ class Study(Section):
     @classmethod
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
-            _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
+            _known(arm.tasks, _intermediate(), f"intermediate task (in the arm `{name}`)")
             if name == NONE and (arm.tasks or arm.text.rate):
                 raise ValueError("`none` is the arm without phase 2")
             place = f"in the arm `{name}`, `target_training`: "
@@ -114,7 +113,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
-        known = [NONE, MULTI, *self.arms, *_tasks("intermediate")]
+        known = [NONE, MULTI, *self.arms, *_intermediate()]
         _known(self.intermediate, known, "intermediate task or arm", "intermediate")
         if NONE not in self.intermediate:
             message = "`none` is missing: every gain is measured against it"
@@ -196,8 +195,8 @@ def _title(name: str) -> str:
     return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
-def _tasks(*roles: str) -> list[str]:
-    return [row.name for row in registry().values() if row.role in roles]
+def _intermediate() -> list[str]:
+    return [row.name for row in registry().values() if row.role == "intermediate"]
 
 
 def _known(names: list[str], known: list[str], what: str, *keys: str) -> list[str]:
@@ -218,7 +217,7 @@ def _check_sections(section: str, given: dict[str, Any], place: str = "") -> Non
 
 def _section_keys(section: str) -> list[str]:
     """What a section may hold by task: training sets, or targets where it evaluates."""
-    targets = _tasks(*EVALUATED)
+    targets = evaluated()
     if section != "target_training":
         return targets if section == "evaluate" else list(registry())
     trained = [n for t in map(task, targets) for n in (t.train_first, t.train_on or t.name) if n]

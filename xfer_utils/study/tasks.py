@@ -158,6 +158,11 @@ def task(name: str) -> Task:
     return tasks[name]
 
 
+def evaluated() -> list[str]:
+    """All targets: what any of them evaluates is in no text."""
+    return [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
+
+
 def training_parts(name: str) -> tuple[str, ...]:
     """The data sets behind one training task: ANLI+ is three, every other task is itself."""
     return task(name).parts or (name,)
