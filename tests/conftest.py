@@ -151,6 +151,7 @@ def definitions(name: str) -> SimpleNamespace:
         if cell["cell_type"] == "code"
         for node in ast.parse("".join(cell["source"])).body
         if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper())
     ]
     names: dict = {}
     exec(compile(ast.Module(nodes, []), name, "exec"), names)
