@@ -6,6 +6,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import ast  # noqa: E402
 import json  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
@@ -14,6 +15,7 @@ import sys  # noqa: E402
 import time  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
 
 import pytest  # noqa: E402
 
@@ -139,6 +141,21 @@ def run(smoke, monkeypatch):
         return names | {"displayed": shown}
 
     return execute
+
+
+def definitions(name: str) -> SimpleNamespace:
+    """What a notebook imports and defines, without running it: its functions by themselves."""
+    nodes = [
+        node
+        for cell in json.loads((PROJECT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+        if cell["cell_type"] == "code"
+        for node in ast.parse("".join(cell["source"])).body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper())
+    ]
+    names: dict = {}
+    exec(compile(ast.Module(nodes, []), name, "exec"), names)
+    return SimpleNamespace(**names)
 
 
 # ----- a tiny tokenizer, encoder and source -----

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from test_gains import Study
 
-from xfer_utils.analysis import intervals, resampling
+from xfer_utils.analysis import intervals
 
 TABLES = 2000
 MONTE_CARLO = 3 * math.sqrt(0.05 * 0.95 / TABLES)
@@ -149,7 +149,7 @@ def test_item_intervals_cover_also_with_few_clusters(clusters):
     """Plain percentiles cover 88.5% with 7 clusters."""
     rng = np.random.default_rng(clusters)
     values = rng.normal(2, 1, (TABLES, clusters))
-    (weights,) = resampling._weights(clusters, 1000, 0)
+    (weights,) = intervals._weights(clusters, 1000, 0)
     draws = weights @ values.T / clusters
     bounds = np.array([intervals.percentiles(own, clusters) for own in draws.T])
     hits = (bounds[:, 0] < 2) & (bounds[:, 1] > 2)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as dist
 from statsmodels.stats.power import TTestPower
 
-from xfer_utils.analysis import intervals, resampling, stats
+from xfer_utils.analysis import intervals, stats
 
 # ----- single statistics -----
 
@@ -116,7 +116,7 @@ def ratio(top, bottom, clusters, draws):
     """Draws of sum(top) / sum(bottom) over resampled clusters."""
     items = pd.DataFrame({"item": range(len(clusters)), "cluster": clusters, "block": 0})
     items = items.assign(**{"count n_correct": top, "count n_tokens": bottom})
-    return resampling.resampled(stats.task_of("ccg"), items, (), draws, 0)[0] / 100
+    return intervals.resampled(stats.task_of("ccg"), items, (), draws, 0)[0] / 100
 
 
 def test_bootstrap_resamples_whole_clusters():
@@ -147,5 +147,5 @@ def test_bootstrap_of_f1_against_a_plain_loop():
 
 def test_clusters_join_translations_and_paragraphs():
     clusters = ["en-p", "en-p", "de-p", "de-p", None, None]
-    assert resampling.joint_clusters(list("121344"), clusters).tolist() == [0, 0, 0, 0, 1, 1]
-    assert resampling.joint_clusters(list("123456"), clusters).tolist() == [0, 0, 1, 1, 2, 3]
+    assert intervals.joint_clusters(list("121344"), clusters).tolist() == [0, 0, 0, 0, 1, 1]
+    assert intervals.joint_clusters(list("123456"), clusters).tolist() == [0, 0, 1, 1, 2, 3]

@@ -176,7 +176,9 @@ def test_dates_of_masakhaner_are_read_as_o(tmp_path, stored):
     elif stored != "numbers":
         classes = List(ClassLabel(names=names))
         features = Features(id=TEXT, tokens=List(TEXT), ner_tags=classes)
-    (row,) = store(tmp_path, "masakhaner2/wo.test", rows, features).read("masakhaner2", "test", "wo")
+    (row,) = store(tmp_path, "masakhaner2/wo.test", rows, features).read(
+        "masakhaner2", "test", "wo"
+    )
     assert row["tags"] == [1, 2, 0, 0, 0, 5]
 
 

@@ -1,9 +1,8 @@
 """One training loop for single tasks, mixtures and masked LM."""
 
 import gc
-import hashlib
-import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -20,6 +19,7 @@ from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import alongside, batches, encoders, guard, packing
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
+from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.sections import Training
@@ -87,7 +87,7 @@ class BatchTrainer(Trainer):
     def __init__(self, *, units: Units, progress: Progress, dev_score: Callable, **kwargs: Any):
         super().__init__(eval_dataset=units, **kwargs)
         self.units, self.progress, self.dev_score = units, progress, dev_score
-        self.tally = packing.Tally()
+        self.tally = Counter()  # of batches and tokens; tensors, so that nobody waits for them
         self.parts, self.waiting = 1, []
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
@@ -99,7 +99,10 @@ class BatchTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
         inputs = {name: value for name, value in inputs.items() if name != "indices"}
-        self.tally.add(inputs)
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
+        laid_out = mask if packed is None else packed
+        self.tally.update(batches=1, packed=packed is not None, laid_out=laid_out.numel())
+        self.tally.update(real=mask.sum())
         share = inputs.pop("share", 1.0)
         loss = share * model(**inputs)["loss"]
         self.progress.loss = loss.detach() / (share or 1.0)
@@ -197,8 +200,12 @@ def _course(trainer: BatchTrainer, tasks: dict[str, Features]) -> dict[str, Any]
     losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
     if found := guard.oddities(tasks, losses):
         print(f"Degenerate: {'; '.join(found)}.")
-    summary = trainer.tally.summary() | {"parts": trainer.parts}
-    return summary | {"degenerate": found, "losses": losses}
+    tally = trainer.tally
+    return {
+        "packed": round(tally["packed"] / max(1, tally["batches"]), 3),
+        "tokens": int(tally["real"]), "tokens_laid_out": tally["laid_out"],
+        "parts": trainer.parts, "degenerate": found, "losses": losses,
+    }  # fmt: skip
 
 
 def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) -> int:
@@ -220,7 +227,7 @@ def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -
     weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
     chosen = settings.model_dump(include=Training.model_fields.keys() - {"checkpoint_minutes"})
-    return hashlib.sha256(json.dumps([chosen, more, sizes, weights]).encode()).hexdigest()[:10]
+    return digest(chosen, more, sizes, weights)
 
 
 def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> TrainingArguments:

@@ -1,6 +1,5 @@
 """From a trained model to predictions on disk and scores: all languages of a task in one pass."""
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from xfer_utils.learning import batches
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import formulas, metrics, search
 from xfer_utils.scoring.scores import language_scores, predictions_path
+from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study import kept, paths
 from xfer_utils.study.tasks import Task, task
@@ -158,8 +158,7 @@ def chance(row: Task, rows: base.Rows, names: Sequence[str], language: str) -> f
     if alternatives := form.alternatives(row, rows):
         ranked = row.metric == "map_at_20"
         return formulas.random_precision(1, alternatives) if ranked else 100 / alternatives
-    content = json.dumps([row.metric, metrics.code(row.metric), language, names, rows], default=str)
-    mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    mark = digest(row.metric, metrics.code(row.metric), language, names, rows)
 
     def guess(file: Path) -> None:
         gold, scores = form.gold(rows, names), []

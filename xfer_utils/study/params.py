@@ -20,7 +20,7 @@ from xfer_utils.study.sections import (
     Training,
 )
 from xfer_utils.study.settings_file import SettingsError, closest
-from xfer_utils.study.tasks import EVALUATED, registry, task, training_parts
+from xfer_utils.study.tasks import evaluated, registry, task, training_parts
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
@@ -78,7 +78,7 @@ class Study(Section):
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
-        return _known(names, _tasks(*EVALUATED), "target task")
+        return _known(names, evaluated(), "target task")
 
     @field_validator("summaries")
     @classmethod
@@ -90,13 +90,11 @@ class Study(Section):
     @classmethod
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
-            _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
+            _known(arm.tasks, _intermediate(), f"intermediate task (in the arm `{name}`)")
             if name == NONE and (arm.tasks or arm.text.rate):
                 raise ValueError("`none` is the arm without phase 2")
-            for section in arm.target_training:
-                if section not in (known := _section_keys("target_training")):
-                    message = _no_section(section, "target_training", known)
-                    raise ValueError(f"in the arm `{name}`, `target_training`: {message}")
+            place = f"in the arm `{name}`, `target_training`: "
+            _check_sections("target_training", arm.target_training, place)
         return arms
 
     @field_validator("seeds", mode="before")
@@ -110,19 +108,13 @@ class Study(Section):
     @field_validator("target_training", "evaluate", "splits")
     @classmethod
     def _known_sections(cls, sections: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        known = _section_keys(info.field_name)
-        for name in sections:
-            if name not in known:
-                raise ValueError(_no_section(name, info.field_name, known))
+        _check_sections(info.field_name, sections)
         return sections
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
-        known = [NONE, MULTI, *self.arms, *_tasks("intermediate")]
-        try:
-            _known(self.intermediate, known, "intermediate task or arm")
-        except ValueError as error:
-            raise KeyFault(str(error), "intermediate") from None
+        known = [NONE, MULTI, *self.arms, *_intermediate()]
+        _known(self.intermediate, known, "intermediate task or arm", "intermediate")
         if NONE not in self.intermediate:
             message = "`none` is missing: every gain is measured against it"
             raise KeyFault(message, "intermediate")
@@ -203,22 +195,29 @@ def _title(name: str) -> str:
     return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
-def _tasks(*roles: str) -> list[str]:
-    return [row.name for row in registry().values() if row.role in roles]
+def _intermediate() -> list[str]:
+    return [row.name for row in registry().values() if row.role == "intermediate"]
 
 
-def _known(names: list[str], known: list[str], what: str) -> list[str]:
+def _known(names: list[str], known: list[str], what: str, *keys: str) -> list[str]:
     for name in names:
         if name not in known:
-            raise ValueError(f"`{name}` is no {what}.{closest(name, known)}")
+            raise KeyFault(f"`{name}` is no {what}.{closest(name, known)}", *keys)
         if names.count(name) > 1:
-            raise ValueError(f"`{name}` is listed twice")
+            raise KeyFault(f"`{name}` is listed twice", *keys)
     return names
+
+
+def _check_sections(section: str, given: dict[str, Any], place: str = "") -> None:
+    known = _section_keys(section)
+    for name in given:
+        if name not in known:
+            raise ValueError(place + _no_section(name, section, known))
 
 
 def _section_keys(section: str) -> list[str]:
     """What a section may hold by task: training sets, or targets where it evaluates."""
-    targets = _tasks(*EVALUATED)
+    targets = evaluated()
     if section != "target_training":
         return targets if section == "evaluate" else list(registry())
     trained = [n for t in map(task, targets) for n in (t.train_first, t.train_on or t.name) if n]
@@ -270,7 +269,7 @@ def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
-    location = fault.keys if isinstance(fault, KeyFault) else error["loc"]
+    location = getattr(fault, "keys", ()) or error["loc"]
     keys = tuple(key for key in location if key != "[key]")
     place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"

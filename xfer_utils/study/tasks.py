@@ -11,7 +11,6 @@ from xfer_utils.study import settings_file
 from xfer_utils.study.settings_file import SettingsError, closest
 
 Columns = dict[str, str | list[str]]
-EVALUATED = ("target", "xtreme_r", "low_resource")  # roles of the tasks that a study can evaluate
 
 
 class Row(BaseModel):
@@ -158,6 +157,12 @@ def task(name: str) -> Task:
     if name not in tasks:
         raise KeyError(f"unknown task {name!r}; known: {', '.join(tasks)}")
     return tasks[name]
+
+
+def evaluated() -> list[str]:
+    """All targets: what any of them evaluates is in no text."""
+    roles = ("target", "xtreme_r", "low_resource")
+    return [name for name, row in registry().items() if row.role in roles]
 
 
 def training_parts(name: str) -> tuple[str, ...]:
