@@ -34,6 +34,7 @@ class Run:
     labels: dict[str, Any]
     identity: dict[str, Any]
     code: dict[str, str]
+    gpus: int = 1
 
     @property
     def slug(self) -> str:
@@ -283,5 +284,6 @@ class Planner:
         if run_id not in self.plan.runs:
             job = job.model_copy(update={"run_dir": f"outputs/runs/{run_id}"})
             code = codehash.of_notebook(paths.NOTEBOOKS / kind.notebook)
-            self.plan.runs[run_id] = Run(run_id, kind, job, parents, labels, content, code)
+            about = job, parents, labels, content, code, study.gpus_per_run
+            self.plan.runs[run_id] = Run(run_id, kind, *about)
         return self.plan.runs[run_id]

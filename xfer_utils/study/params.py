@@ -66,6 +66,7 @@ class Study(Section):
     summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
+    gpus_per_run: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @field_validator("name", "models", "arms")
     @classmethod
