@@ -192,10 +192,8 @@ def train(
         model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
-    last, begin = guard.last_checkpoint(checkpoints), time.perf_counter()
-    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
-    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
-    gc.unfreeze()
+    begin = time.perf_counter()
+    outcome, last = _outcome(trainer, checkpoints)
     model.eval()
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
@@ -209,6 +207,15 @@ def train(
         "layout": "packed" if per_token else "padded",
         **_course(trainer, tasks),
     }
+
+
+def _outcome(trainer: BatchTrainer, checkpoints: Path) -> tuple[Any, Path | None]:
+    """What the Trainer says of its training, and the checkpoint that it went on from."""
+    last = guard.last_checkpoint(checkpoints)
+    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
+    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    gc.unfreeze()
+    return outcome, last
 
 
 def _course(trainer: BatchTrainer, tasks: dict[str, Features]) -> dict[str, Any]:

@@ -237,12 +237,9 @@ class Planner:
         few, labels = self.study.few_shot, run.labels
         targets = [name for name in labels["targets"] if task(name).format != "sentence"]
         training = training.model_copy(update=few.training.model_dump(exclude_unset=True))
-        parameters = {
-            "train_task": labels["train_task"],
-            **self._evaluation(targets),
-            "max_eval_items": self.study.max_eval_items,
-            **few.model_dump(exclude={"training"}),
-        }
+        parameters = {"train_task": labels["train_task"], **self._evaluation(targets)}
+        parameters |= self.study.model_dump(include={"max_eval_items"})
+        parameters |= few.model_dump(exclude={"training"})
         labels, tasks = {**labels, "targets": targets}, [labels["train_task"]]
         if targets:
             self._trained("few_shot", slug, tasks, training, parameters, run, labels)
