@@ -21,6 +21,7 @@ PARTS = {  # by the name in keys.yaml: heading, class
     "arm": ("arms", sections.Arm),
     "text": ("text", sections.Text),
     "seeds": ("seeds", sections.Seeds),
+    "few_shot": ("few_shot", sections.FewShot),
     "contrast": ("primary", sections.Contrast),
 }
 INTRO = """# Every key of a study file

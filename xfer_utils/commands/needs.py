@@ -111,7 +111,8 @@ def outputs_bytes(plan: Plan) -> float:
         if run.kind.name == "retrieval" or run.parameters.get("load"):
             continue
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
-        total += WEIGHT_BYTES * parameters if run.kind.name != "target" else 0
+        kept = run.parameters.get("keep_model", run.kind.name != "few_shot")
+        total += WEIGHT_BYTES * parameters * kept
         best = WEIGHT_BYTES if run.parameters.get("select") == "english_dev" else 0
         # Two checkpoints: the one before stays until the next is whole.
         in_progress = max(in_progress, 2 * (CHECKPOINT_BYTES + best) * parameters)

@@ -52,8 +52,9 @@ def plan_text(plan: Plan) -> str:
 
 def lanes(plan: Plan, workers: int = 0) -> tuple[int, int]:
     """Kernels at a time, and threads of each."""
-    workers = workers or plan.study.workers or engines.default_workers()
-    return workers, plan.study.threads or engines.default_threads(workers)
+    gpus = plan.study.gpus_per_run
+    workers = workers or plan.study.workers or engines.default_workers(gpus)
+    return workers, plan.study.threads or engines.default_threads(workers * gpus)
 
 
 def _slug(run_id: str) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-from xfer_utils.learning import alongside, batches, encoders, guard, packing
+from xfer_utils.learning import alongside, batches, encoders, guard, packing, several
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.sources.base import digest
@@ -89,20 +91,20 @@ class BatchTrainer(Trainer):
         self.units, self.progress, self.dev_score = units, progress, dev_score
         self.tally = Counter()  # of batches and tokens; tensors, so that nobody waits for them
         self.parts, self.waiting = 1, []
+        if self.is_world_process_zero():
+            self.add_callback(progress)
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
         sampler, cuda = self.units.sampler, torch.cuda.is_available()
         how = {"batch_sampler": sampler, "collate_fn": lambda batch: batch, "pin_memory": cuda}
-        return self.accelerator.prepare(torch.utils.data.DataLoader(self.units, **how))
+        loader = torch.utils.data.DataLoader(self.units, **how)
+        # Each of several processes gets whole batches, too, and takes its part of them.
+        return prepare_data_loader(loader, self.args.device, 1, 0, put_on_device=True)
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
         inputs = {name: value for name, value in inputs.items() if name != "indices"}
-        mask, packed = inputs["attention_mask"], inputs.get("packed")
-        laid_out = mask if packed is None else packed
-        self.tally.update(batches=1, packed=packed is not None, laid_out=laid_out.numel())
-        self.tally.update(real=mask.sum())
         share = inputs.pop("share", 1.0)
         loss = share * model(**inputs)["loss"]
         self.progress.loss = loss.detach() / (share or 1.0)
@@ -123,7 +125,7 @@ class BatchTrainer(Trainer):
         try:
             return self._in_parts(model, inputs)
         except torch.OutOfMemoryError:
-            if self.parts >= len(inputs["indices"]):
+            if self.parts >= len(inputs["indices"]) or self.args.world_size > 1:
                 raise
         self.parts *= 2
         print(
@@ -137,12 +139,25 @@ class BatchTrainer(Trainer):
         return self.training_step(model, inputs)
 
     def _in_parts(self, model: Any, inputs: dict) -> torch.Tensor:
-        parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
-        return sum(super(BatchTrainer, self).training_step(model, part) for part in parts)
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
+        laid_out = mask if packed is None else packed
+        self.tally.update(batches=1, packed=packed is not None, laid_out=laid_out.numel())
+        self.tally.update(real=mask.sum())
+        number, step = self.args.world_size, super().training_step
+        if number == 1:
+            parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
+            return sum(step(model, part) for part in parts)
+        parts = self.units.parts(inputs, number)
+        parts += [parts[0] | {"share": 0.0}] * (number - len(parts))
+        mine = parts[self.args.process_index]
+        # Gradients are averaged over the processes; the parts are to be added up.
+        loss = step(model, mine | {"share": number * mine["share"]})
+        return self.accelerator.reduce(loss, "mean")
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The dev score, by which the Trainer stops and chooses a checkpoint."""
-        values, handler = {"eval_score": self.dev_score()}, self.callback_handler
+        (score,) = broadcast_object_list([self.dev_score()])
+        values, handler = {"eval_score": score}, self.callback_handler
         self.control = handler.on_evaluate(self.args, self.state, self.control, values)
         return values
 
@@ -156,6 +171,8 @@ def train(
 
     Several tasks are mixed by size (at most `cap` each). It goes on from the last checkpoint.
     """
+    if several.processes() > 1:
+        return several.spread(train, **locals())
     features = list(tasks.values())
     sampler = batches.Batches(features, settings.batch_size, seed, cap)
     per_token = _cost_per_token(model, features, tokenizer) if settings.layout == "packed" else 0
@@ -163,7 +180,7 @@ def train(
     start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
     settings = settings.model_copy(update={"max_steps": sampler.steps(settings)})
-    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
+    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks]
     if settings.checkpoints:
         settings = settings.model_copy(update={"select": "last"})
         callbacks.append(guard.Keep(model, checkpoints / "kept", settings.checkpoints, dev_score))

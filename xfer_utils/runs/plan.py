@@ -34,6 +34,7 @@ class Run:
     labels: dict[str, Any]
     identity: dict[str, Any]
     code: dict[str, str]
+    gpus: int = 1
 
     @property
     def slug(self) -> str:
@@ -224,9 +225,27 @@ class Planner:
         parameters = {"train_task": train_task, **self._evaluation(targets)}
         parameters |= self.study.model_dump(include={"max_eval_items", "keep_model"})
         parameters["together"] = beside.model_copy(update={"tasks": others})
+        parameters["keep_model"] |= self.study.few_shot is not None
         slug, training = f"{train_task}-after-{arm}", settings[train_task]
         tasks = [train_task, *others]
-        self._trained("target", slug, tasks, training, parameters, parent, labels)
+        run = self._trained("target", slug, tasks, training, parameters, parent, labels)
+        if self.study.few_shot:
+            self._few_shot(run, slug, training)
+
+    def _few_shot(self, run: Run, slug: str, training: Training) -> None:
+        """After phase 3, for the targets whose rows have labels."""
+        few, labels = self.study.few_shot, run.labels
+        targets = [name for name in labels["targets"] if task(name).format != "sentence"]
+        training = training.model_copy(update=few.training.model_dump(exclude_unset=True))
+        parameters = {
+            "train_task": labels["train_task"],
+            **self._evaluation(targets),
+            "max_eval_items": self.study.max_eval_items,
+            **few.model_dump(exclude={"training"}),
+        }
+        labels, tasks = {**labels, "targets": targets}, [labels["train_task"]]
+        if targets:
+            self._trained("few_shot", slug, tasks, training, parameters, run, labels)
 
     def _trained(
         self, kind: str, slug: str, tasks: list[str], training: Training, parameters: dict,
@@ -283,5 +302,6 @@ class Planner:
         if run_id not in self.plan.runs:
             job = job.model_copy(update={"run_dir": f"outputs/runs/{run_id}"})
             code = codehash.of_notebook(paths.NOTEBOOKS / kind.notebook)
-            self.plan.runs[run_id] = Run(run_id, kind, job, parents, labels, content, code)
+            about = job, parents, labels, content, code, study.gpus_per_run
+            self.plan.runs[run_id] = Run(run_id, kind, *about)
         return self.plan.runs[run_id]

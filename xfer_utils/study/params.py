@@ -11,6 +11,7 @@ from xfer_utils.study.sections import (
     Arm,
     Contrast,
     Count,
+    FewShot,
     Model,
     Numerics,
     Pretraining,
@@ -58,6 +59,7 @@ class Study(Section):
     evaluate: dict[str, Role | Annotated[list[Role], Field(min_length=1, max_length=2)]] = {}
     max_eval_items: Count = 0
     keep_model: bool = False
+    few_shot: FewShot | None = None
     seeds: Seeds = Seeds()
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
@@ -66,6 +68,7 @@ class Study(Section):
     summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
+    gpus_per_run: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @field_validator("name", "models", "arms")
     @classmethod
@@ -286,7 +289,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
 
 def _siblings(keys: tuple) -> list[str]:
     sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds, "arms": Arm}
-    sections["primary"] = Contrast
+    sections |= {"primary": Contrast, "few_shot": FewShot}
     sections |= dict.fromkeys(("intermediate_training", "target_training", "training"), Training)
     for key in reversed(keys[:-1]):
         if key in sections:

@@ -199,6 +199,21 @@ class Arm(Mixture):
         return self
 
 
+class FewShot(Section):
+    """After phase 3: so many shots in each target language, several buckets of them for each k.
+
+    `sequential` learns the shots alone, `together` with as many English examples in each batch,
+    `english` those of the same bucket in English; `averaged` has the mean weights of the later half
+    of `sequential`. `training` are settings over those of phase 3.
+    """
+
+    k: Annotated[list[Count], Field(min_length=1)] = [0, 1, 2, 5, 10]
+    buckets: Few = 10
+    per_class: bool = False
+    ways: list[Literal["sequential", "together", "english", "averaged"]] = ["sequential"]
+    training: Training = Training()
+
+
 class Contrast(Section):
     """A comparison that a study declares before it runs: one arm minus another, on one target.
 
