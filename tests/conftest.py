@@ -13,6 +13,7 @@ import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
@@ -144,17 +145,20 @@ def run(smoke, monkeypatch):
 
 
 def definitions(name: str) -> SimpleNamespace:
-    """What a notebook imports and defines, without running it: its functions by themselves."""
-    nodes = [
-        node
-        for cell in json.loads((PROJECT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
-        if cell["cell_type"] == "code"
-        for node in ast.parse("".join(cell["source"])).body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
-        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper())
-    ]
+    """What a notebook imports and defines, without running it: its functions by themselves.
+
+    Of its constants, those that need nothing it has computed.
+    """
     names: dict = {}
-    exec(compile(ast.Module(nodes, []), name, "exec"), names)
+    for cell in json.loads((PROJECT / "notebooks" / f"{name}.ipynb").read_text())["cells"]:
+        code = "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+        for node in ast.parse(code).body:
+            constant = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
+            if constant or isinstance(
+                node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+            ):
+                with suppress(NameError):
+                    exec(compile(ast.Module([node], []), name, "exec"), names)
     return SimpleNamespace(**names)
 
 

@@ -1,4 +1,4 @@
-"""Intervals and tests: over seeds, over languages, over test items, and of a whole ranking.
+"""Intervals and tests: over seeds, over languages, and over test items.
 
 Each is tried on simulated tables with a known truth (tests/analysis/test_calibration.py).
 """
@@ -96,23 +96,6 @@ def language_interval(gaps: pd.DataFrame, level: float = 0.95) -> tuple[float, f
     error = math.sqrt(((off.sum() / len(gaps)) ** 2).sum())
     reach = dist.t.ppf((1 + level) / 2, df) * error
     return mean.mean() - reach, mean.mean() + reach
-
-
-def ranks(scores: pd.DataFrame) -> pd.DataFrame:
-    """Arms [index], best first: mean over seeds, and the `best` and `worst` rank each may have.
-
-    `scores` has a column per seed. Every pair of arms has a paired t test, corrected by Holm's rule
-    over all pairs; only arms that are told apart so are ranked against each other, so with 95%
-    confidence all ranks at once lie where they are said to.
-    """
-    table = scores.loc[scores.mean(axis=1).sort_values(ascending=False).index]
-    better, worse = np.triu_indices(len(table), 1)
-    gaps = table.to_numpy()[better] - table.to_numpy()[worse]
-    p = np.nan_to_num(t_interval(gaps)[3], nan=1.0)
-    apart = holm(p) < 0.05
-    best = 1 + np.bincount(worse[apart], minlength=len(table))
-    worst = len(table) - np.bincount(better[apart], minlength=len(table))
-    return pd.DataFrame({"mean": table.mean(axis=1), "best": best, "worst": worst})
 
 
 def percentiles(draws: np.ndarray, clusters: int, level: float = 0.95) -> tuple[float, float]:

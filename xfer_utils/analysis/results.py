@@ -33,9 +33,8 @@ def plan(study_dir: Path) -> dict:
 def study(study_dir: Path) -> dict:
     """What the study asks, its source, and where a made-up world's language table is."""
     content, own = plan(study_dir), Path(study_dir) / "languages.csv"
-    return content["study"] | {
-        "languages_csv": str(own) if own.exists() else content["languages_csv"]
-    }
+    languages_csv = str(own) if own.exists() else content["languages_csv"]
+    return content["study"] | {"languages_csv": languages_csv}
 
 
 def scores(study_dir: Path) -> pd.DataFrame:

@@ -128,9 +128,8 @@ class BatchTrainer(Trainer):
             if self.parts >= len(inputs["indices"]) or self.args.world_size > 1:
                 raise
         self.parts *= 2
-        print(
-            f"Out of memory: from step {self.state.global_step} on in {self.parts} parts a batch."
-        )
+        step, parts = self.state.global_step, self.parts
+        print(f"Out of memory: from step {step} on in {parts} parts a batch.")
         torch.cuda.empty_cache()
         model.zero_grad()  # with it goes what earlier batches of this step have given
         earlier, self.waiting = self.waiting[:-1], []

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,10 @@ def evaluate(
 ) -> list[dict]:  # fmt: skip
     """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
     codes = chosen(data, name, role, languages)
-    scores, frame = score(model, head, data, name, role, codes, **reading)
+    evaluated = partial(score, model, head, data, name, role, codes, **reading)
+    scores, frame = evaluated()
     save_predictions(run_dir, name, role, frame)
-    if model.kept:
-        scores += by_checkpoint(
-            model, lambda: score(model, head, data, name, role, codes, **reading)
-        )
-    return scores
+    return scores + by_checkpoint(model, evaluated) if model.kept else scores
 
 
 def by_checkpoint(model: TaskModel, evaluate: Callable[[], tuple[list, Any]]) -> list[dict]:
