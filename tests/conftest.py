@@ -51,7 +51,10 @@ def start(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.
 def xfer(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess:
     """A real `xfer` command, run to its end."""
     process = start(*arguments, outputs=outputs, cwd=cwd)
-    out, err = process.communicate(timeout=300)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()  # what took too long
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
