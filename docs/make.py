@@ -22,6 +22,7 @@ PARTS = {  # by the name in keys.yaml: heading, class
     "text": ("text", sections.Text),
     "seeds": ("seeds", sections.Seeds),
     "contrast": ("primary", sections.Contrast),
+    "relation": ("primary, over languages", sections.Relation),
 }
 INTRO = """# Every key of a study file
 
