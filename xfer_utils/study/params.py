@@ -15,6 +15,7 @@ from xfer_utils.study.sections import (
     Model,
     Numerics,
     Pretraining,
+    Primary,
     Role,
     Section,
     Seeds,
@@ -64,7 +65,7 @@ class Study(Section):
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
     numerics: Numerics = ""
-    primary: list[Contrast] = []
+    primary: list[Primary] = []
     summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -132,15 +133,20 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _known_contrasts(self) -> "Study":
-        arms, names = list(self.rows()), [contrast.name for contrast in self.primary]
-        for place, contrast in enumerate(self.primary):
-            for key, known in (("arm", arms), ("minus", arms), ("target", self.targets)):
-                if (name := getattr(contrast, key)) not in known:
-                    message = f"`{name}` is not in this study.{closest(name, known)}"
-                    raise KeyFault(message, "primary", place, key)
-            if names.count(contrast.name) > 1:
+        arms, names = list(self.rows()), [declared.name for declared in self.primary]
+        known = {"arm": arms, "arms": arms, "minus": arms}
+        known |= {"target": self.targets, "targets": self.targets}
+        for place, declared in enumerate(self.primary):
+            for key in (key for key in known if key in type(declared).model_fields):
+                value = getattr(declared, key)
+                for name in [value] if isinstance(value, str) else value:
+                    if name not in known[key]:
+                        message = f"`{name}` is not in this study.{closest(name, known[key])}"
+                        raise KeyFault(message, "primary", place, key)
+            if names.count(declared.name) > 1:
                 raise KeyFault("two contrasts have this name", "primary", place, "name")
-            if (contrast.test == "equivalence") != (contrast.margin > 0):
+            tests_equality = declared.test == "equivalence"
+            if isinstance(declared, Contrast) and tests_equality != (declared.margin > 0):
                 message = "a test of equivalence needs a margin above 0, and no other test has one"
                 raise KeyFault(message, "primary", place, "margin")
         return self
@@ -273,7 +279,7 @@ def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
     location = getattr(fault, "keys", ()) or error["loc"]
-    keys = tuple(key for key in location if key != "[key]")
+    keys = tuple(key for key in location if not str(key).startswith("["))
     place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
