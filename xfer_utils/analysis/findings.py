@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, model_validator
 
+from xfer_utils.analysis.intervals import t_interval
 from xfer_utils.analysis.stats import MARGIN, SEEDS
 from xfer_utils.analysis.tables import bounds, number
 
@@ -69,6 +70,26 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     return Finding(
         summary=summary, estimand=estimand, estimate=gain["gain"], interval=reach, verdict=verdict,
         sentence=f"{title}, {estimand}: {points}{over}, {PHRASES[verdict]}.",
+    )  # fmt: skip
+
+
+def over_seeds(
+    summary: str, estimand: str, gaps: Sequence[float], said: tuple[str, str], declared: str = ""
+) -> Finding:
+    """The finding of one difference for each seed; `said` is what it means above 0, and below."""
+    estimate, low, high, p = t_interval(list(gaps))
+    reach, verdict = (
+        (low, high) if low <= high else None,
+        "not shown" if len(gaps) > 1 else "one run",
+    )
+    if p < 0.05:
+        verdict = "gain" if estimate > 0 else "loss"
+    phrase = PHRASES[verdict] if verdict in BARE else said[estimate < 0]
+    over = f" {bounds(*reach)} over {len(gaps)} seeds" if reach else ""
+    return Finding(
+        summary=summary, estimand=estimand, estimate=estimate, interval=reach, verdict=verdict,
+        sentence=f"{estimand}: {number(estimate, signed=True)} points{over}, {phrase}.",
+        declared=declared,
     )  # fmt: skip
 
 

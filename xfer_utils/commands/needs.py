@@ -40,9 +40,20 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
         f"Download: {download if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
         f"GPU: {card}.",
+        *_each_model(study, expected.by_model if len(expected.by_model) > 1 else {}),
         *([f"Not for commercial use: {', '.join(restricted)}."] if restricted else []),
         _detectable(study),
     ]
+
+
+def _each_model(study: Study, seconds: dict[str, float]) -> list[str]:
+    """Hours and memory of each published model."""
+    text = []
+    for name, own in seconds.items():
+        alone = study.model_copy(update={"models": {name: study.models[name]}})
+        memory = largest_training(alone, "bf16")
+        text.append(f"  {name}: about {own / 3600:.0f} hours, {quantity(memory, 'B')} of memory")
+    return text
 
 
 def missing_languages(study: Study) -> dict[str, str]:
