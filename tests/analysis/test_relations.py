@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats as dist
 
-from xfer_utils.analysis import published, relations
+from xfer_utils.analysis import relations, results
 from xfer_utils.sources.toy.world import MANY24
 from xfer_utils.study import languages
 
@@ -139,7 +139,7 @@ def test_gains_are_those_of_the_arms_mean_and_english_is_no_language():
 
 def test_published_tatoeba_scores_go_with_what_they_are_known_to_go_with():
     """The correlations of XLM-R Large without phase 2, derived elsewhere from the same figures."""
-    table = published.figures("tatoeba_languages").set_index("language")["value"]
+    table = results.published("tatoeba_languages").set_index("language")["value"]
     known = relations.measures(languages.languages()).loc[table.index]
     for name, wanted in {
         "lexical_distance": -0.80, "resource": 0.72, "syntactic_distance": -0.68,
