@@ -21,7 +21,9 @@ PARTS = {  # by the name in keys.yaml: heading, class
     "arm": ("arms", sections.Arm),
     "text": ("text", sections.Text),
     "seeds": ("seeds", sections.Seeds),
+    "few_shot": ("few_shot", sections.FewShot),
     "contrast": ("primary", sections.Contrast),
+    "relation": ("primary, over languages", sections.Relation),
 }
 INTRO = """# Every key of a study file
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, model_validator
 
+from xfer_utils.analysis.intervals import t_interval
 from xfer_utils.analysis.stats import MARGIN, SEEDS
 from xfer_utils.analysis.tables import bounds, number
 
@@ -33,7 +34,7 @@ class Finding(BaseModel):
     interval: tuple[FiniteFloat, FiniteFloat] | None
     verdict: Literal[
         "gain", "loss", "equivalent", "not shown", "one run",
-        "agree", "do not agree", "cannot be told",
+        "agree", "do not agree", "holds", "cannot be told",
     ]  # fmt: skip
     sentence: str
     declared: str = ""  # hash of the study's `primary:`, where this is one of its contrasts
@@ -46,7 +47,8 @@ class Finding(BaseModel):
             raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
         if not low <= self.estimate <= high:
             raise ValueError("the estimate lies outside its interval")
-        if number(abs(self.estimate)) not in self.sentence:
+        size = abs(self.estimate)  # of a correlation two decimals
+        if not any(text in self.sentence for text in (number(size), f"{size:.2f}")):
             raise ValueError("the sentence does not give the estimate")
         return self
 
@@ -68,6 +70,26 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
     return Finding(
         summary=summary, estimand=estimand, estimate=gain["gain"], interval=reach, verdict=verdict,
         sentence=f"{title}, {estimand}: {points}{over}, {PHRASES[verdict]}.",
+    )  # fmt: skip
+
+
+def over_seeds(
+    summary: str, estimand: str, gaps: Sequence[float], said: tuple[str, str], declared: str = ""
+) -> Finding:
+    """The finding of one difference for each seed; `said` is what it means above 0, and below."""
+    estimate, low, high, p = t_interval(list(gaps))
+    reach, verdict = (
+        (low, high) if low <= high else None,
+        "not shown" if len(gaps) > 1 else "one run",
+    )
+    if p < 0.05:
+        verdict = "gain" if estimate > 0 else "loss"
+    phrase = PHRASES[verdict] if verdict in BARE else said[estimate < 0]
+    over = f" {bounds(*reach)} over {len(gaps)} seeds" if reach else ""
+    return Finding(
+        summary=summary, estimand=estimand, estimate=estimate, interval=reach, verdict=verdict,
+        sentence=f"{estimand}: {number(estimate, signed=True)} points{over}, {phrase}.",
+        declared=declared,
     )  # fmt: skip
 
 

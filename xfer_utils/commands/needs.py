@@ -40,9 +40,20 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
         f"Download: {download if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
         f"GPU: {card}.",
+        *_each_model(study, expected.by_model if len(expected.by_model) > 1 else {}),
         *([f"Not for commercial use: {', '.join(restricted)}."] if restricted else []),
         _detectable(study),
     ]
+
+
+def _each_model(study: Study, seconds: dict[str, float]) -> list[str]:
+    """Hours and memory of each published model."""
+    text = []
+    for name, own in seconds.items():
+        alone = study.model_copy(update={"models": {name: study.models[name]}})
+        memory = largest_training(alone, "bf16")
+        text.append(f"  {name}: about {own / 3600:.0f} hours, {quantity(memory, 'B')} of memory")
+    return text
 
 
 def missing_languages(study: Study) -> dict[str, str]:
@@ -62,10 +73,8 @@ def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
     """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
     source, arms = source_of(study), study.rows().values()
     names = [name for arm in arms for name in arm.tasks]
-    sets = (
-        source.training_set(n, code) for arm in arms for n in arm.tasks for code in arm.languages
-    )
-    names += filter(None, sets)
+    pairs = [pair for arm in arms for pair in product(arm.tasks, arm.languages)]
+    names += filter(None, (source.training_set(*pair) for pair in pairs))
     for target in study.targets:
         names += filter(None, (task(target).train_first, task(target).train_on, target))
     entries = []
@@ -111,7 +120,8 @@ def outputs_bytes(plan: Plan) -> float:
         if run.kind.name == "retrieval" or run.parameters.get("load"):
             continue
         parameters = cost.size(plan.study.models[run.labels["model"]]).parameters
-        total += WEIGHT_BYTES * parameters if run.kind.name != "target" else 0
+        kept = run.parameters.get("keep_model", run.kind.name != "few_shot")
+        total += WEIGHT_BYTES * parameters * kept
         best = WEIGHT_BYTES if run.parameters.get("select") == "english_dev" else 0
         # Two checkpoints: the one before stays until the next is whole.
         in_progress = max(in_progress, 2 * (CHECKPOINT_BYTES + best) * parameters)
@@ -128,9 +138,8 @@ def largest_training(study: Study, precision: str) -> float:
     for name in filter(None, (task(target).train_on for target in study.targets)):
         trainings.append((study.training("target", name), task(name).choices))
     pairs = product(map(cost.size, study.models.values()), trainings)
-    return max(
-        (cost.training_bytes(size, *training, precision) for size, training in pairs), default=0
-    )
+    sizes = (cost.training_bytes(size, *training, precision) for size, training in pairs)
+    return max(sizes, default=0)
 
 
 def _detectable(study: Study) -> str:

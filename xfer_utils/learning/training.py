@@ -1,9 +1,8 @@
 """One training loop for single tasks, mixtures and masked LM."""
 
 import gc
-import hashlib
-import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +21,7 @@ from xfer_utils.formats.mlm import Masking
 from xfer_utils.learning import alongside, batches, encoders, guard, packing, several
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
+from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.sections import Training
@@ -89,7 +89,7 @@ class BatchTrainer(Trainer):
     def __init__(self, *, units: Units, progress: Progress, dev_score: Callable, **kwargs: Any):
         super().__init__(eval_dataset=units, **kwargs)
         self.units, self.progress, self.dev_score = units, progress, dev_score
-        self.tally = packing.Tally()
+        self.tally = Counter()  # of batches and tokens; tensors, so that nobody waits for them
         self.parts, self.waiting = 1, []
         if self.is_world_process_zero():
             self.add_callback(progress)
@@ -128,9 +128,8 @@ class BatchTrainer(Trainer):
             if self.parts >= len(inputs["indices"]) or self.args.world_size > 1:
                 raise
         self.parts *= 2
-        print(
-            f"Out of memory: from step {self.state.global_step} on in {self.parts} parts a batch."
-        )
+        step, parts = self.state.global_step, self.parts
+        print(f"Out of memory: from step {step} on in {parts} parts a batch.")
         torch.cuda.empty_cache()
         model.zero_grad()  # with it goes what earlier batches of this step have given
         earlier, self.waiting = self.waiting[:-1], []
@@ -139,7 +138,10 @@ class BatchTrainer(Trainer):
         return self.training_step(model, inputs)
 
     def _in_parts(self, model: Any, inputs: dict) -> torch.Tensor:
-        self.tally.add(inputs)
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
+        laid_out = mask if packed is None else packed
+        self.tally.update(batches=1, packed=packed is not None, laid_out=laid_out.numel())
+        self.tally.update(real=mask.sum())
         number, step = self.args.world_size, super().training_step
         if number == 1:
             parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
@@ -189,10 +191,8 @@ def train(
         model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
-    last, begin = guard.last_checkpoint(checkpoints), time.perf_counter()
-    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
-    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
-    gc.unfreeze()
+    begin = time.perf_counter()
+    outcome, last = _outcome(trainer, checkpoints)
     model.eval()
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
@@ -208,14 +208,27 @@ def train(
     }
 
 
+def _outcome(trainer: BatchTrainer, checkpoints: Path) -> tuple[Any, Path | None]:
+    """What the Trainer says of its training, and the checkpoint that it went on from."""
+    last = guard.last_checkpoint(checkpoints)
+    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
+    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    gc.unfreeze()
+    return outcome, last
+
+
 def _course(trainer: BatchTrainer, tasks: dict[str, Features]) -> dict[str, Any]:
     """How a training went: what was laid out, its losses, and what was odd in it."""
     log = trainer.state.log_history
     losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
     if found := guard.oddities(tasks, losses):
         print(f"Degenerate: {'; '.join(found)}.")
-    summary = trainer.tally.summary() | {"parts": trainer.parts}
-    return summary | {"degenerate": found, "losses": losses}
+    tally = trainer.tally
+    return {
+        "packed": round(tally["packed"] / max(1, tally["batches"]), 3),
+        "tokens": int(tally["real"]), "tokens_laid_out": tally["laid_out"],
+        "parts": trainer.parts, "degenerate": found, "losses": losses,
+    }  # fmt: skip
 
 
 def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) -> int:
@@ -237,7 +250,7 @@ def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -
     weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
     chosen = settings.model_dump(include=Training.model_fields.keys() - {"checkpoint_minutes"})
-    return hashlib.sha256(json.dumps([chosen, more, sizes, weights]).encode()).hexdigest()[:10]
+    return digest(chosen, more, sizes, weights)
 
 
 def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> TrainingArguments:

@@ -78,10 +78,15 @@ class Expected:
     """Kernel seconds of each run still to do, and how they are known."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    card_seconds: float = 0.0  # of the runs of published models, on a card at the assumed rate
+    by_model: dict[str, float] = field(default_factory=dict)  # seconds of published ones on a card
     measured: int = 0
     rates: list[float] = field(default_factory=list)
     cards: int = 0
+
+    @property
+    def card_seconds(self) -> float:
+        """Of the runs of all published models, on a card at the assumed rate."""
+        return sum(self.by_model.values())
 
     def lanes(self, workers: int) -> int:
         """Kernels that make progress at once: the rate of a GPU is that of all kernels on it."""
@@ -107,7 +112,8 @@ def expected(plan: Plan, todo: Iterable[str], threads: int = 1) -> Expected:
     likes = {run_id: _like(run_id, planned) for run_id in todo}
     history = _history({*likes.values()}, counts)
     for run_id, like in likes.items():
-        model = plan.study.models[plan.runs[run_id].labels["model"]]
+        name = plan.runs[run_id].labels["model"]
+        model = plan.study.models[name]
         work, body = effort(plan.runs[run_id].parameters, counts), size(model).body
         if rate := history.get(like):
             cost.measured += 1
@@ -116,7 +122,8 @@ def expected(plan: Plan, todo: Iterable[str], threads: int = 1) -> Expected:
             rate = cost.rates[-1] / body
         cost.seconds[run_id] = START_SECONDS + work / rate
         if model.load:
-            cost.card_seconds += START_SECONDS + work * body / CARD_FLOPS
+            seconds = START_SECONDS + work * body / CARD_FLOPS
+            cost.by_model[name] = cost.by_model.get(name, 0.0) + seconds
     return cost
 
 

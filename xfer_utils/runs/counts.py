@@ -106,6 +106,8 @@ def training_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:
         return lines and lines * counts.line_tokens(parameters["max_length"])
     if "epochs" not in parameters:
         return 0.0
+    if "buckets" in parameters:
+        return _few_shot(parameters, counts)[0]
     beside = parameters.get("together") or {}
     parts = [(parameters.get("tasks") or [parameters.get("train_task")], parameters)]
     parts += [(beside["tasks"], beside)] if beside.get("tasks") else []
@@ -130,9 +132,34 @@ def _mixture_tokens(names: list[str], parameters: Mapping[str, Any], counts: Cou
 
 def evaluation_tokens(parameters: Mapping[str, Any], counts: Counts) -> float:
     """Tokens that a run evaluates; retrieval always takes all of its pools."""
-    tokens, limit = 0.0, parameters.get("max_eval_items") or float("inf")
+    if "buckets" in parameters:
+        return _few_shot(parameters, counts)[1]
+    tokens = 0.0
     for name in parameters.get("targets", ()):
         for role in parameters["evaluate"][name]:
-            items = sum(min(count, limit) for count in counts.evaluated(name, role).values())
+            items = sum(_items(parameters, name, role, counts).values())
             tokens += items * counts.example_tokens(name, role, parameters["max_length"])
     return tokens
+
+
+def _items(parameters: Mapping[str, Any], name: str, role: str, counts: Counts) -> dict[str, int]:
+    """Items of a target that a run evaluates, by language."""
+    limit, chosen = parameters.get("max_eval_items") or 10**9, parameters.get("languages")
+    items = counts.evaluated(name, role).items()
+    return {code: min(count, limit) for code, count in items if not chosen or code in chosen}
+
+
+def _few_shot(parameters: Mapping[str, Any], counts: Counts) -> tuple[float, float]:
+    """Tokens trained on and evaluated by all adaptations of a model."""
+    trained, evaluated, ways = 0.0, 0.0, parameters["ways"]
+    ks = [k for k in parameters["k"] if k]
+    rounds = parameters["buckets"] * parameters["max_steps"]
+    for name in parameters["targets"]:
+        role = parameters["evaluate"][name][0]
+        items = _items(parameters, name, role, counts) | {"en": 0}
+        tokens = counts.example_tokens(name, role, parameters["max_length"])
+        each = ("sequential" in ways) + 2 * ("together" in ways)
+        trained += rounds * sum(ks) * (each * (len(items) - 1) + ("english" in ways)) * tokens
+        times = 1 + parameters["buckets"] * len(ks) * len(ways)
+        evaluated += times * sum(items.values()) * tokens
+    return trained, evaluated

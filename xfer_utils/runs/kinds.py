@@ -6,7 +6,14 @@ says when that is due.
 
 from dataclasses import dataclass
 
-from xfer_utils.study.jobs import EncoderJob, IntermediateJob, Job, RetrievalJob, TargetJob
+from xfer_utils.study.jobs import (
+    EncoderJob,
+    FewShotJob,
+    IntermediateJob,
+    Job,
+    RetrievalJob,
+    TargetJob,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ ALL = (
         name="retrieval", version=1, notebook="35_retrieval.ipynb", job=RetrievalJob,
         phase="phase 3, no training", title="Retrieval", keeps=("predictions",),
         evaluated="targets",
+    ),
+    Kind(
+        name="few_shot", version=1, notebook="40_few_shot.ipynb", job=FewShotJob,
+        phase="after phase 3", title="A few examples in the target languages",
+        keeps=("predictions",), evaluated="targets",
     ),
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in ALL}

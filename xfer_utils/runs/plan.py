@@ -57,10 +57,6 @@ class Run:
         lacking = getattr(self.job, "keep_model", False) and not (self.folder / "model").is_dir()
         return None if lacking else result
 
-    def changed_code(self, result: records.Result) -> list[str]:
-        """Modules whose code is not that which made a result."""
-        return differing(self.code, result.code)
-
 
 @dataclass
 class Plan:
@@ -222,22 +218,31 @@ class Planner:
             return
         if first:
             slug, leading = f"{first}-after-{arm}", {**labels, "leads_to": train_task}
-            parameters = {"tasks": [first]}
-            parent = self._trained(
-                "intermediate", slug, [first], settings[first], parameters, parent, leading
-            )
+            how = ("intermediate", slug, [first], settings[first], {"tasks": [first]})
+            parent = self._trained(*how, parent, leading)
         same = params.same_data(self.plan.arms[arm], train_task)
         labels = {**labels, "train_task": train_task, "targets": targets, "same_data": same}
-        parameters = {
-            "train_task": train_task,
-            **self._evaluation(targets),
-            "max_eval_items": self.study.max_eval_items,
-            "keep_model": self.study.keep_model,
-            "together": beside.model_copy(update={"tasks": others}),
-        }
+        parameters = {"train_task": train_task, **self._evaluation(targets)}
+        parameters |= self.study.model_dump(include={"max_eval_items", "keep_model"})
+        parameters["together"] = beside.model_copy(update={"tasks": others})
+        parameters["keep_model"] |= self.study.few_shot is not None
         slug, training = f"{train_task}-after-{arm}", settings[train_task]
         tasks = [train_task, *others]
-        self._trained("target", slug, tasks, training, parameters, parent, labels)
+        run = self._trained("target", slug, tasks, training, parameters, parent, labels)
+        if self.study.few_shot:
+            self._few_shot(run, slug, training)
+
+    def _few_shot(self, run: Run, slug: str, training: Training) -> None:
+        """After phase 3, for the targets whose rows have labels."""
+        few, labels = self.study.few_shot, run.labels
+        targets = [name for name in labels["targets"] if task(name).format != "sentence"]
+        training = training.model_copy(update=few.training.model_dump(exclude_unset=True))
+        parameters = {"train_task": labels["train_task"], **self._evaluation(targets)}
+        parameters |= self.study.model_dump(include={"max_eval_items"})
+        parameters |= few.model_dump(exclude={"training"})
+        labels, tasks = {**labels, "targets": targets}, [labels["train_task"]]
+        if targets:
+            self._trained("few_shot", slug, tasks, training, parameters, run, labels)
 
     def _trained(
         self, kind: str, slug: str, tasks: list[str], training: Training, parameters: dict,
@@ -246,15 +251,10 @@ class Planner:
         """A training, with the evaluated sets that could share items with its training sets."""
         targets = self.study.targets
         near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
-        held_out = {target: self.study.roles(target) for target in near}
-        parameters = {
-            **parameters,
-            **training.model_dump(),
-            "held_out": held_out,
-            "seed": labels["seed"],
-        }
-        parameters["numerics"] = self.study.numerics
-        return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
+        held_out, seed = {target: self.study.roles(target) for target in near}, labels["seed"]
+        how = {"held_out": held_out, "seed": seed, "numerics": self.study.numerics}
+        parameters = parameters | training.model_dump() | how
+        return self._add(kind, f"{slug}-s{seed}", parameters, parent, labels)
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
         model = self.study.models[labels["model"]]
@@ -263,12 +263,9 @@ class Planner:
             place = ("models", labels["model"], "layer")
             message = f"{model.layer} is not one of its layers, 0 to {deepest}"
             raise params.refusal(self.plan.file, place, message)
-        parameters = {
-            **self._evaluation(targets),
-            "layer": -1 if model.layer is None else model.layer,
-            "pooling": model.pooling,
-            **self._reading(targets, labels["model"]),
-        }
+        layer = -1 if model.layer is None else model.layer
+        parameters = self._evaluation(targets) | self._reading(targets, labels["model"])
+        parameters |= {"layer": layer, "pooling": model.pooling}
         slug = f"after-{labels['arm']}-s{labels['seed']}"
         if parent.kind.name == "encoder" and not model.pretrain:  # one run serves all seeds
             slug, labels = f"after-{labels['arm']}", {**labels, "seed": -1}

@@ -174,7 +174,7 @@ def _check(run_dir: Path, result: Result) -> None:
         if not math.isfinite(score.value):
             what = f"{score.task} {score.language} {score.metric}"
             raise BrokenResult(f"{result.id}: {what} is not a number")
-    if result.kind in ("target", "retrieval") and not result.scores:
+    if result.kind in ("target", "retrieval", "few_shot") and not result.scores:
         raise BrokenResult(f"{result.id}: no scores")
 
 

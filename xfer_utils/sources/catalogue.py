@@ -63,6 +63,8 @@ class ToySource(FolderSource):
         super().__init__(folder, "toy", splits, pinned=mark)
         self.world, self.codes = world, {dials.code for dials in world.tongues()}
         self.spoken = {row[:2] for row in toy_files.intermediate(world.rows())}
+        late = toy_files.depths(world.rows())
+        self.spoken |= {(task, split) for task, *splits, _, _, _ in late for split in splits}
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         if super().holds(row, split, language) or not self.holds(row, split, language):

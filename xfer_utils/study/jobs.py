@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from xfer_utils.study import paths
 from xfer_utils.study.sections import (
     Count,
+    Few,
     Mixture,
     Numerics,
     Pretraining,
@@ -108,7 +109,6 @@ class TargetJob(Job, Following, Trained):
     languages: list[str] = []
     max_eval_items: Count = 0
     keep_model: bool = False
-
     together: Together = Together()
 
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
@@ -117,6 +117,20 @@ class TargetJob(Job, Following, Trained):
     def mixture(self) -> Mixture:
         """What is learnt together with the target's own training set."""
         return self.together
+
+
+class FewShotJob(Job, Following, Trained):
+    """After phase 3: a few examples in each target language, drawn several times."""
+
+    train_task: str
+    targets: list[str]
+    evaluate: dict[str, list[Role]]
+    languages: list[str] = []
+    max_eval_items: Count = 0
+    k: list[Count] = [0, 1, 2, 5, 10]
+    buckets: Few = 10
+    per_class: bool = False
+    ways: list[str] = ["sequential"]
 
 
 class RetrievalJob(Job, Following):
@@ -131,4 +145,4 @@ class RetrievalJob(Job, Following):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
-TrainingJob = IntermediateJob | TargetJob
+TrainingJob = IntermediateJob | TargetJob | FewShotJob

@@ -11,6 +11,7 @@ from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
+LINKS = 5  # sentences of a race, more than the deepest inference needs
 Said = tuple[Clause, ...]
 Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
@@ -162,6 +163,27 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     draw.shuffle(told)
     asked = (last, first) if label == CONTRADICTION else (first, last)
     return Pair(tuple(told), _link(draw, *asked), label)
+
+
+def chained(draw: Draw, depth: int) -> Pair:
+    """A race told in LINKS sentences, of which `depth` in a chain decide who was ahead.
+
+    Whatever the depth, as many people are told of in as many words. Where nothing follows, the
+    last link of the chain points back.
+    """
+    label = draw.randrange(3)
+    size = max(depth, 2) if label == NEUTRAL else depth
+    people = draw.sample(W.NOUNS["person"], LINKS + 2)
+    chain, links = (
+        people[: size + 1],
+        [*pairwise(people[: size + 1]), *pairwise(people[size + 1 :])],
+    )
+    if label == NEUTRAL:
+        links[size - 1] = links[size - 1][::-1]
+    told = [_link(draw, *link) for link in links]
+    draw.shuffle(told)
+    ends = (chain[0], chain[-1])
+    return Pair(tuple(told), _link(draw, *(ends[::-1] if label == CONTRADICTION else ends)), label)
 
 
 def _link(draw: Draw, ahead: str, behind: str) -> Clause:

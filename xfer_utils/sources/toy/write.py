@@ -124,9 +124,17 @@ def intermediate(sizes: Sizes) -> list[tuple[str, str, str, int, int, Maker]]:
     ]
 
 
+def depths(sizes: Sizes) -> list[tuple[str, str, str, int, int, Maker]]:
+    """Inference of a set depth, which no file of a world has: written when it is first read."""
+    rows = sizes.intermediate_train, sizes.intermediate_dev
+    makers = {f"depth_{n}": single(pairs.chained, n) for n in (1, 2, 3)}
+    return [(task, "train", "validation", *rows, maker) for task, maker in makers.items()]
+
+
 def _intermediate(w: Writer, only: str = "") -> Iterator[tuple[str, str, list[Item]]]:
     """Task, split and items of each intermediate set, or of one task's sets, one after another."""
-    for task, train, validation, train_rows, dev_rows, maker in intermediate(w.sizes):
+    late = depths(w.sizes) if only else []
+    for task, train, validation, train_rows, dev_rows, maker in [*intermediate(w.sizes), *late]:
         if not only or task == only:
             yield task, train, w.draw(task, train, train_rows, maker, "train")
             yield task, validation, w.draw(task, validation, dev_rows, maker, "intermediate_dev")
