@@ -128,7 +128,7 @@ def test_the_interaction_of_size_and_depth_is_found(tmp_path):
     names = summary("61_scaling", folder)
     (found,) = findings.read(folder)
     assert found.verdict == "gain" and found.estimate == pytest.approx(2, abs=0.2)
-    assert [depth for depth in names["points"]["depth"].unique()] == [0, 1, 2, 3]
+    assert list(names["points"]["depth"].unique()) == [0, 1, 2, 3]
     assert names["ran"] == ["small", "middle", "large"] and names["middle"] == "middle"
     assert (folder / "figures" / "1_scaling.svg").exists()
 

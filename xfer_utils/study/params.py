@@ -29,6 +29,7 @@ RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders o
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
+TRAINED = ("intermediate", "part")  # roles of tasks that phase 2 may train on
 EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 
 
@@ -93,7 +94,7 @@ class Study(Section):
     @classmethod
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
-            _known(arm.tasks, _tasks("intermediate"), f"intermediate task (in the arm `{name}`)")
+            _known(arm.tasks, _tasks(*TRAINED), f"intermediate task (in the arm `{name}`)")
             if name == NONE and (arm.tasks or arm.text.rate):
                 raise ValueError("`none` is the arm without phase 2")
             for section in arm.target_training:
@@ -121,7 +122,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
-        known = [NONE, MULTI, *self.arms, *_tasks("intermediate")]
+        known = [NONE, MULTI, *self.arms, *_tasks(*TRAINED)]
         try:
             _known(self.intermediate, known, "intermediate task or arm")
         except ValueError as error:
