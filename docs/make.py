@@ -23,6 +23,7 @@ PARTS = {  # by the name in keys.yaml: heading, class
     "seeds": ("seeds", sections.Seeds),
     "few_shot": ("few_shot", sections.FewShot),
     "contrast": ("primary", sections.Contrast),
+    "relation": ("primary, over languages", sections.Relation),
 }
 INTRO = """# Every key of a study file
 

@@ -6,14 +6,17 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import ast  # noqa: E402
 import json  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
 
 import pytest  # noqa: E402
 
@@ -48,7 +51,10 @@ def start(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.
 def xfer(*arguments: object, outputs: Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess:
     """A real `xfer` command, run to its end."""
     process = start(*arguments, outputs=outputs, cwd=cwd)
-    out, err = process.communicate(timeout=300)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()  # what took too long
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -139,6 +145,24 @@ def run(smoke, monkeypatch):
         return names | {"displayed": shown}
 
     return execute
+
+
+def definitions(name: str) -> SimpleNamespace:
+    """What a notebook imports and defines, without running it: its functions by themselves.
+
+    Of its constants, those that need nothing it has computed.
+    """
+    names: dict = {}
+    for cell in json.loads((PROJECT / "notebooks" / f"{name}.ipynb").read_text())["cells"]:
+        code = "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+        for node in ast.parse(code).body:
+            constant = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
+            if constant or isinstance(
+                node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+            ):
+                with suppress(NameError):
+                    exec(compile(ast.Module([node], []), name, "exec"), names)
+    return SimpleNamespace(**names)
 
 
 # ----- a tiny tokenizer, encoder and source -----

@@ -98,6 +98,12 @@ def test_a_table_for_each_target_with_its_gap(run, smoke):
         0
     ] == names["tables"].number(gap)
     assert "gap to English" not in (folder / "languages_04_tatoeba.html").read_text(), "no English"
+    alone = names["as_text"](
+        names["by_language"](scores.query("language == 'qaa'").assign(arm="none"))
+    )
+    assert alone.to_numpy().tolist() == [[f"{value['qaa']:.1f}"]]
+    two = pd.DataFrame({"de": [50.0, 47.5]}, index=["none", "mnli"])
+    assert names["as_text"](two)["de"].tolist() == ["50.0", "47.5 (−2.5)"], "one language"
 
 
 def test_changes_of_the_gap_are_findings(run, smoke):

@@ -200,9 +200,11 @@ def test_runs_of_other_code_stay_done_until_they_are_asked_for_again(own_outputs
 def test_two_outputs_folders_get_the_same_scores(smoke, tmp_path):
     ended = xfer("run", SMOKE, "--workers", "1", outputs=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert scores_of(tmp_path) == scores_of(smoke.outputs)
-    for path in smoke.outputs.glob("runs/*/predictions/*.parquet"):
-        other = tmp_path / path.relative_to(smoke.outputs)
+    theirs = scores_of(smoke.outputs)  # and of other tests' studies, in the same folder
+    assert len(scores_of(tmp_path)) == RUNS
+    assert scores_of(tmp_path) == {run: theirs.get(run) for run in scores_of(tmp_path)}
+    for path in tmp_path.glob("runs/*/predictions/*.parquet"):
+        other = smoke.outputs / path.relative_to(tmp_path)
         pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(other))
 
 

@@ -4,11 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import definitions
 from made_studies import scores, summary, write
 from scipy import stats as dist
 
-from xfer_utils.analysis import agreement, findings
-from xfer_utils.analysis.agreement import Pair, paired
+from xfer_utils.analysis import findings
+
+agreement = definitions("97_agreement")
+Pair, paired = agreement.Pair, agreement.paired
 
 TARGETS = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
 NOISE = np.array([1.5, 3.0, 2.5, 1.9, 3.2, 3.2, 3.0, 1.0, 0.8])  # of one training, in points

@@ -10,9 +10,12 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import definitions
 from test_gains import Study
 
-from xfer_utils.analysis import intervals, resampling
+from xfer_utils.analysis import intervals
+
+claims = definitions("59_claims")
 
 TABLES = 2000
 MONTE_CARLO = 3 * math.sqrt(0.05 * 0.95 / TABLES)
@@ -113,7 +116,7 @@ def rankings(seeds, tables, spread):
     for _ in range(tables):
         luck = rng.normal(0, 1, seeds)
         scores = pd.DataFrame(truth[:, None] + luck + rng.normal(0, 1, (6, seeds)))
-        table = intervals.ranks(scores).sort_index()
+        table = claims.ranks(scores).sort_index()
         ranks = np.arange(1, 7) if spread else np.ones(6)
         right += bool(((table["best"] <= ranks) & (ranks <= table["worst"])).all())
     return right / tables
@@ -149,7 +152,7 @@ def test_item_intervals_cover_also_with_few_clusters(clusters):
     """Plain percentiles cover 88.5% with 7 clusters."""
     rng = np.random.default_rng(clusters)
     values = rng.normal(2, 1, (TABLES, clusters))
-    (weights,) = resampling._weights(clusters, 1000, 0)
+    (weights,) = intervals._weights(clusters, 1000, 0)
     draws = weights @ values.T / clusters
     bounds = np.array([intervals.percentiles(own, clusters) for own in draws.T])
     hits = (bounds[:, 0] < 2) & (bounds[:, 1] > 2)

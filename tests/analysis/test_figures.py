@@ -5,9 +5,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from conftest import definitions
 
 from xfer_utils.analysis import figures, tables
 from xfer_utils.study.languages import languages
+
+drawn = definitions("50_main_table")
 
 COLUMNS = ["model", "arm", "target", "score", "base", "gain", "chance", "split"]
 COLUMNS += ["low", "high", "interval", "n_seeds", "n_items", "p", "p_adjusted"]
@@ -51,9 +54,9 @@ def texts(figure):
 
 
 def test_points_are_means_over_seeds_and_gains_are_differences(scores):
-    base = figures.by_language(scores, languages()).set_index("language")
+    base = drawn.by_language(scores, languages()).set_index("language")
     assert base.value["en"] == pytest.approx(80)
-    gained = figures.by_language(scores, languages(), "mnli").set_index("language")
+    gained = drawn.by_language(scores, languages(), "mnli").set_index("language")
     assert gained.value.tolist() == pytest.approx([2.5] * 6)
     assert base.distance["sw"] == languages().distance["sw"]
 
@@ -62,45 +65,45 @@ def test_of_two_splits_only_the_one_that_tables_show_counts(scores):
     other = scores.assign(split="test", value=0.0)
     for name in ("dev", "validation"):
         shown = scores.assign(split=name)
-        base = figures.by_language(pd.concat([shown, other]), languages()).set_index("language")
+        base = drawn.by_language(pd.concat([shown, other]), languages()).set_index("language")
         assert base.value["en"] == pytest.approx(80)
 
 
 def test_the_fit_leaves_english_out_and_prints_r_and_n(scores):
-    points = figures.by_language(scores, languages())
+    points = drawn.by_language(scores, languages())
     points.loc[points.language == "en", "value"] = 0.0
-    found = texts(figures.scatter(points, "distance", {"xnli": "XNLI"}, "score"))
+    found = texts(drawn.scatter(points, "distance", {"xnli": "XNLI"}, "score"))
     assert "r = −1.00, n = 5" in found
     assert {"XNLI", "sw", "hi", "en", "distance from English"} <= set(found)
     assert "target = xnli" not in found
 
 
 def test_languages_without_the_feature_are_not_drawn(scores):
-    points = figures.by_language(scores.replace({"language": {"sw": "yo"}}), languages())
-    found = texts(figures.scatter(points, "resource", {"xnli": "XNLI"}, "score"))
+    points = drawn.by_language(scores.replace({"language": {"sw": "yo"}}), languages())
+    found = texts(drawn.scatter(points, "resource", {"xnli": "XNLI"}, "score"))
     assert "yo" not in found and any(text.endswith("n = 4") for text in found)
 
 
 def test_the_heat_map_marks_chance_same_data_and_missing(table):
-    figure = figures.heat_map(table)
+    figure = drawn.heat_map(table)
     assert "+2.0†" in texts(figure) and "not run" in texts(figure)
     hatched = [patch for patch in figure.findobj(plt.Rectangle) if patch.get_hatch()]
     assert len(hatched) == 1
 
 
 def test_dollar_signs_in_names_are_no_formulas(scores):
-    points = figures.by_language(scores, languages())
-    figure = figures.scatter(points, "distance", {"xnli": "costs $1$ or $x^{2$"}, "score $_")
+    points = drawn.by_language(scores, languages())
+    figure = drawn.scatter(points, "distance", {"xnli": "costs $1$ or $x^{2$"}, "score $_")
     assert "costs $1$ or $x^{2$" in texts(figure)
 
 
 def test_files_are_the_same_bytes_each_time(table, tmp_path):
     for name in ("a", "b"):
-        figures.save(figures.heat_map(table), tmp_path / name, "map", "What it shows.")
+        figures.save(drawn.heat_map(table), tmp_path / name, "map", "What it shows.")
     for kind in ("svg", "png", "txt"):
         assert (tmp_path / "a" / f"map.{kind}").read_bytes() == (
             tmp_path / "b" / f"map.{kind}"
         ).read_bytes()
     before = plt.get_fignums()
-    figures.save(figures.heat_map(table), tmp_path / "a", "map", "What it shows.")
+    figures.save(drawn.heat_map(table), tmp_path / "a", "map", "What it shows.")
     assert plt.get_fignums() == before

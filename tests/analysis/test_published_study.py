@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from conftest import PROJECT, SMOKE
 from made_studies import summary
 
-from xfer_utils.analysis import figures, findings, results, table_files, tables
+from xfer_utils.analysis import findings, results, table_files, tables
 from xfer_utils.study import paths
 
 PUBLISHED = sorted(path.parent for path in paths.SAMPLES.glob(f"*/{results.COMPACT}"))
@@ -68,10 +69,16 @@ def test_the_command_publishes(own_outputs, command, monkeypatch, tmp_path):
     }  # fmt: skip
 
 
+def no_panels(*_, **__):
+    figure = plt.figure()
+    labelled = SimpleNamespace(tight_layout=lambda: None)
+    return SimpleNamespace(axes_dict={}, set_axis_labels=lambda *_: labelled, figure=figure)
+
+
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
 def test_published_tables_and_findings_follow_from_the_compact_table(folder, tmp_path, monkeypatch):
     """The summaries run on scores.csv.gz and plan.json alone; what they write is what is committed."""
-    monkeypatch.setattr(figures, "scatter", lambda *_, **__: plt.figure())  # slow, and no table
+    monkeypatch.setattr("seaborn.FacetGrid", no_panels)  # slow, and no table
     for name in (results.COMPACT, "plan.json"):
         shutil.copy(folder / name, tmp_path)
     for csv in folder.glob("languages.csv"):
@@ -86,6 +93,19 @@ def test_published_tables_and_findings_follow_from_the_compact_table(folder, tmp
     assert [row.sentence for row in made] == [row.sentence for row in committed]
     for one, other in zip(made, committed, strict=True):
         assert one.estimate == pytest.approx(other.estimate, abs=1e-4)
+
+
+def test_the_published_world_leaves_room():
+    """Row `none` in English, every seed: above chance, below 95; it falls with distance."""
+    scores = results.scores(paths.SAMPLES / "toy").query("main and arm == 'none'")
+    english = scores.query("language == 'en'")
+    noise = (english["chance"] * (100 - english["chance"]) / english["n"]) ** 0.5
+    assert (english["value"] > english["chance"] + 2 * noise).all()
+    assert (english["value"] < 95).all() and english["seed"].nunique() >= 3
+    others = scores.query("language != 'en'").groupby("language")["value"].mean()
+    dials = pd.read_csv(paths.SAMPLES / "toy" / "languages.csv", index_col="code")
+    assert others.corr(dials["distance"], method="spearman") < -0.3
+    assert others.corr(dials["text_lines"], method="spearman") > 0.3
 
 
 def test_something_is_published():

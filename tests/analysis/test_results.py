@@ -197,22 +197,10 @@ def test_the_plan_on_disk_is_plain_data(folder):
     assert all(set(run["parents"]) <= ids for run in made["runs"])
 
 
-def test_what_was_read(folder):
-    """The toy world is no sample of the official release, so nothing in it can differ from one."""
-    read = results.readings(folder).set_index(["data set", "split"])
-    assert not read.index.duplicated().any() and (read["not as released"] == "").all()
-    rows = read.loc[("XNLI", "validation")]
-    source = study.source_of(study.make_plan(SMOKE).study)
-    assert rows["languages"] == len(source.languages("xnli", "dev"))
-    assert rows["rows"] == sum(
-        len(source.read("xnli", "dev", code)) for code in source.languages("xnli", "dev")
-    )
-
-
-def test_other_numbers_of_rows_than_released_are_named(own_outputs, monkeypatch):
+def test_what_was_read_and_other_numbers_of_rows_than_released(own_outputs, monkeypatch, run):
     monkeypatch.setenv("XFER_OUTPUTS", str(own_outputs))
-    run, record = next(
-        (run, r) for run, r in records_of(own_outputs).items() if run.startswith("target-udpos")
+    name, record = next(
+        (name, r) for name, r in records_of(own_outputs).items() if name.startswith("target-udpos")
     )
     row = {
         **record["data"][0],
@@ -225,7 +213,14 @@ def test_other_numbers_of_rows_than_released_are_named(own_outputs, monkeypatch)
     row |= {"dropped": {"no label": 7}, "odd": {"tags ignored": 2}, "notes": "a note"}
     record["data"] = [{**row, "as_expected": False, "dropped_as_evaluated": 3}]
     record["seal"] = ""
-    (own_outputs / "runs" / run / "result.json").write_text(json.dumps(record))
-    read = results.readings(own_outputs / "smoke").set_index(["data set", "split"])
+    (own_outputs / "runs" / name / "result.json").write_text(json.dumps(record))
+    names = run("50_main_table", study_dir=str(own_outputs / "smoke"), draws=10)
+    read = names["read"].set_index(["data set", "split"])
+    rows = read.loc[("XNLI", "validation")]
+    source = study.source_of(study.make_plan(SMOKE).study)
+    languages = source.languages("xnli", "dev")
+    assert rows["languages"] == len(languages) and not read.index.duplicated().any()
+    assert rows["rows"] == sum(len(source.read("xnli", "dev", code)) for code in languages)
+    assert names["mixtures"] == ["multi-task: MNLI, SQuAD v1.1, all at once."]
     assert "de 1,000 of 2,000" in read.loc[("POS", "validation"), "not as released"]
     assert read.loc[("POS", "validation"), "remarks"] == "no label: 7; tags ignored: 2; a note"

@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import definitions
 from scipy import stats as dist
 from statsmodels.stats.power import TTestPower
 
-from xfer_utils.analysis import intervals, resampling, stats
+from xfer_utils.analysis import intervals, stats
+
+claims = definitions("59_claims")
 
 # ----- single statistics -----
 
@@ -100,12 +103,12 @@ def test_ranks_by_hand():
     scores = pd.DataFrame(
         [[1.0, 2.0, 3.0], [9.0, 1.0, 20.0], [11.0, 12.1, 13.0]], index=["c", "b", "a"]
     )
-    ranks = intervals.ranks(scores)
+    ranks = claims.ranks(scores)
     assert ranks.index.tolist() == ["a", "b", "c"]
     assert ranks[["best", "worst"]].to_numpy().tolist() == [[1, 2], [1, 3], [2, 3]]
-    alone = intervals.ranks(scores.loc[["b"]])
+    alone = claims.ranks(scores.loc[["b"]])
     assert alone[["best", "worst"]].to_numpy().tolist() == [[1, 1]]
-    once = intervals.ranks(scores[[0]])
+    once = claims.ranks(scores[[0]])
     assert once[["best", "worst"]].to_numpy().tolist() == [[1, 3]] * 3, "one seed tells nothing"
 
 
@@ -116,7 +119,7 @@ def ratio(top, bottom, clusters, draws):
     """Draws of sum(top) / sum(bottom) over resampled clusters."""
     items = pd.DataFrame({"item": range(len(clusters)), "cluster": clusters, "block": 0})
     items = items.assign(**{"count n_correct": top, "count n_tokens": bottom})
-    return resampling.resampled(stats.task_of("ccg"), items, (), draws, 0)[0] / 100
+    return intervals.resampled(stats.task_of("ccg"), items, (), draws, 0)[0] / 100
 
 
 def test_bootstrap_resamples_whole_clusters():
@@ -147,5 +150,5 @@ def test_bootstrap_of_f1_against_a_plain_loop():
 
 def test_clusters_join_translations_and_paragraphs():
     clusters = ["en-p", "en-p", "de-p", "de-p", None, None]
-    assert resampling.joint_clusters(list("121344"), clusters).tolist() == [0, 0, 0, 0, 1, 1]
-    assert resampling.joint_clusters(list("123456"), clusters).tolist() == [0, 0, 1, 1, 2, 3]
+    assert intervals.joint_clusters(list("121344"), clusters).tolist() == [0, 0, 0, 0, 1, 1]
+    assert intervals.joint_clusters(list("123456"), clusters).tolist() == [0, 0, 1, 1, 2, 3]

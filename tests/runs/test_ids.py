@@ -117,7 +117,7 @@ NOTHING = {
     "a task's title": (TASKS, swapped("title: MNLI", "title: Other")),
     "a summary's code": ("notebooks/50_main_table.ipynb", cell("code", "x = 1", [])),
     "a study's words": ("params/smoke.yaml", swapped("title: Smoke", "title: Other")),
-    "workers": ("params/smoke.yaml", appended("workers: 3\nthreads: 2\n")),
+    "workers": ("params/smoke.yaml", appended("workers: 3\nthreads: 2\ngpus_per_run: 2\n")),
     "another seed": ("params/smoke.yaml", swapped("none: [0]", "none: [0, 1]")),
     "another arm": ("params/smoke.yaml", appended("arms: {half: {tasks: [mnli], steps: 9}}\n")),
     "a kept model": ("params/smoke.yaml", appended("keep_model: true\n")),

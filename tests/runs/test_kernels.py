@@ -70,6 +70,23 @@ def test_kernels_go_round_the_gpus_that_the_launcher_may_use(monkeypatch, given,
     assert got == wanted
 
 
+@pytest.mark.parametrize(
+    ("count", "gpus", "workers", "wanted"),
+    [
+        (8, 4, 2, ["0,1,2,3", "4,5,6,7", "0,1,2,3"]),
+        (8, 3, 2, ["0,1,2", "3,4,5", "6,7,0"]),
+        (2, 8, 1, ["0,1", "0,1", "0,1"]),  # too few: the training says so
+    ],
+)
+def test_runs_on_several_gpus_have_groups_of_them(monkeypatch, count, gpus, workers, wanted):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    found = [engines.kernel_environment(1, slot, gpus) for slot in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in found] == wanted
+    assert {one["XFER_PROCESSES"] for one in found} == {str(gpus)}
+    assert engines.default_workers(gpus) == workers
+
+
 def encoder_run(**changes):
     """A run that is only looked at, never trained."""
     notebook = paths.NOTEBOOKS / "10_encoder.ipynb"

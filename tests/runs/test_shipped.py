@@ -48,7 +48,7 @@ def test_every_folder_has_its_record_and_all_are_small():
 
 def test_the_toy_studies_take_them_for_every_seed(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    for name, seeds in (("toy", 3), ("toy-seeds", 6)):
+    for name, seeds in (("toy", 3), ("toy-seeds", 10)):
         runs = study.make_plan(paths.PARAMS / f"{name}.yaml").runs.values()
         loaded = [run.job.load for run in runs if run.kind.name == "encoder"]
         assert loaded == [f"xfer_utils/encoders/toy0-s{seed}" for seed in range(seeds)]

@@ -161,6 +161,33 @@ def test_an_unknown_tag_is_an_error_in_a_closed_set(tmp_path):
         source.read("panx", "train")
 
 
+NAMES = [*task("masakhaner2").labels, "B-DATE", "I-DATE"]
+
+
+@pytest.mark.parametrize("stored", ["numbers", "names", "classes", "other order"])
+def test_dates_of_masakhaner_are_read_as_o(tmp_path, stored):
+    """PAN-X, on which a model is trained, has none: each would be a sure miss."""
+    names = NAMES[::-1] if stored == "other order" else NAMES
+    tags = [names.index(name) for name in ("B-PER", "I-PER", "B-DATE", "I-DATE", "O", "B-LOC")]
+    rows = [{"id": "0", "tokens": list("abcdef"), "ner_tags": tags}]
+    features = None
+    if stored == "names":
+        rows[0]["ner_tags"] = [NAMES[tag] for tag in tags]
+    elif stored != "numbers":
+        classes = List(ClassLabel(names=names))
+        features = Features(id=TEXT, tokens=List(TEXT), ner_tags=classes)
+    (row,) = store(tmp_path, "masakhaner2/wo.test", rows, features).read(
+        "masakhaner2", "test", "wo"
+    )
+    assert row["tags"] == [1, 2, 0, 0, 0, 5]
+
+
+def test_topics_are_read_by_name_and_shared_by_id(tmp_path):
+    rows = [{"index_id": 1523, "category": "science/technology", "text": "Atoms."}]
+    (row,) = store(tmp_path, "sib200/ace-arab.test", rows).read("sib200", "test", "ace-arab")
+    assert (row["label"], row["item"], row["text_a"], row["text_b"]) == (4, "1523", "Atoms.", "")
+
+
 def test_a_tag_too_many_is_found(tmp_path):
     rows = [{"tokens": ["a"], "ner_tags": [0]}, {"tokens": ["a"], "ner_tags": [0, 1]}]
     with pytest.raises(MalformedRow, match=r"line 2, column 'ner_tags': 2 tags for 1 tokens"):

@@ -23,6 +23,7 @@ from xfer_utils.sources.toy.questions import Choice
 from xfer_utils.sources.toy.world import (
     DEFAULT12,
     ENGLISH,
+    MANY24,
     SIZES,
     VERSION,
     Language,
@@ -207,30 +208,49 @@ def test_features_of_a_language_by_hand() -> None:
     assert ENGLISH.features(10)["distance"] == 0
 
 
-def test_shipped_languages() -> None:
+def dials_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The dials as numbers."""
+    return pd.DataFrame({
+        "order": table.word_order != "SVO", "final": table.word_order == "SOV",
+        "first": table.word_order == "VSO",
+        "adjective": table.adjective_order == "after", "adposition": table.adposition == "post",
+        "determiners": table.determiners, "case": table.case, "number": table.number,
+        "script": table.script != "Latin", "cognates": table.cognate_share,
+        "text": np.log(table.text_share),
+    }).astype(float)  # fmt: skip
+
+
+@pytest.mark.parametrize("languages", [DEFAULT12, MANY24])
+def test_shipped_languages(languages) -> None:
     """No two dials go together, so that their effects can be told apart."""
-    table = pd.DataFrame([one.features(1) for one in DEFAULT12])
-    dials = pd.DataFrame(
-        {
-            "order": table.word_order != "SVO", "final": table.word_order == "SOV",
-            "first": table.word_order == "VSO",
-            "adjective": table.adjective_order == "after", "adposition": table.adposition == "post",
-            "determiners": table.determiners, "case": table.case, "number": table.number,
-            "script": table.script != "Latin", "cognates": table.cognate_share,
-            "text": np.log(table.text_share),
-        }
-    ).astype(float)  # fmt: skip
-    same = [{"order", "final", "first"}]
+    table = pd.DataFrame([one.features(1) for one in languages])
+    dials, same = dials_of(table), {"order", "final", "first"}
     for a, b in itertools.combinations(dials, 2):
-        if not any({a, b} <= group for group in same):
+        if not {a, b} <= same:
             assert abs(dials[a].corr(dials[b])) <= 0.3, (a, b, dials[a].corr(dials[b]))
     assert abs(table.distance.corr(np.log(table.text_share))) < 0.3
+    assert table.cognate_share.min() >= 0.15 and table.script.nunique() >= 3
+    assert (table.groupby("family").resource_class.nunique() == 3).all()
+
+
+def test_families_of_twelve_lie_at_four_distances() -> None:
+    table = pd.DataFrame([one.features(1) for one in DEFAULT12])
     assert (table.groupby("family").distance.mean().sort_index().diff().dropna() > 0.08).all()
-    assert (
-        table.groupby("family").resource_class.nunique().eq(3).all()
-        and table.cognate_share.min() >= 0.15
-    )
-    assert table.script.nunique() >= 3
+
+
+def test_families_of_twenty_four_hold_near_and_far_languages() -> None:
+    """So a distance is told from a family, and each measure of it from the others."""
+    table = pd.DataFrame([one.features(1) for one in MANY24])
+    by_family = table.groupby("family").syntactic_distance
+    assert len(by_family) == 6 and (by_family.size() == 4).all()
+    assert by_family.mean().std() < 0.05 and (by_family.max() - by_family.min()).min() >= 0.3
+    measures = table[["syntactic_distance", "lexical_distance", "script_distance"]]
+    assert np.linalg.cond(measures.assign(text=np.log(table.text_share)).corr()) < 2
+    world = World(family="many25")
+    assert [one.code for one in world.tongues()] == ["en", *table.code]
+    for one in world.tongues():
+        forms = Lexicon(world, one).forms
+        assert len(set(forms.values())) == len(forms), "two concepts share a word"
 
 
 BAD = [{"sed": 1}, {"seed": -1}, {"family": "huge"}, {"romanised": 9}, {"sizes": "big"}]

@@ -22,9 +22,19 @@ def toy(tmp_path):
 
 def test_the_real_table_covers_every_language_of_the_registry():
     table = languages()
-    assert len(table) == 50 and table.index.is_unique
-    needed = {code for task in registry().values() for code in task.languages}
+    assert len(table) == 231 and table.index.is_unique
+    assert (table["benchmark"] != "low resource").sum() == 50
+    rows = registry().values()
+    needed = {code for row in rows for code in (*row.languages, *row.xtreme_r_languages)}
     assert needed <= set(table.index)
+
+
+def test_low_resource_languages_have_what_is_known_and_blanks():
+    table = languages()
+    assert table.loc["aym", ["name", "family", "script"]].tolist() == ["Aymara", "Aymaran", "Latin"]
+    assert table.loc["ace-latn", "cc100_gib"] == 0 and math.isnan(table.loc["shp", "cc100_gib"])
+    assert table[["name", "family", "script"]].notna().all(axis=None)
+    assert table["syntactic_distance"].dropna().between(0, 1).all()
 
 
 def test_values_agree_with_their_sources():
@@ -36,7 +46,7 @@ def test_values_agree_with_their_sources():
 
 
 def test_no_text_is_no_resource_rather_than_minus_infinity():
-    table = languages()
+    table = languages().query("benchmark != 'low resource'")
     assert set(table.index[table.resource.isna()]) == {"ht", "qu", "wo", "yo"}
 
 

@@ -34,7 +34,7 @@ class Finding(BaseModel):
     interval: tuple[FiniteFloat, FiniteFloat] | None
     verdict: Literal[
         "gain", "loss", "equivalent", "not shown", "one run",
-        "agree", "do not agree", "cannot be told",
+        "agree", "do not agree", "holds", "cannot be told",
     ]  # fmt: skip
     sentence: str
     declared: str = ""  # hash of the study's `primary:`, where this is one of its contrasts
@@ -47,7 +47,8 @@ class Finding(BaseModel):
             raise ValueError("a finding has an interval over seeds, or the verdict `one run`")
         if not low <= self.estimate <= high:
             raise ValueError("the estimate lies outside its interval")
-        if number(abs(self.estimate)) not in self.sentence:
+        size = abs(self.estimate)  # of a correlation two decimals
+        if not any(text in self.sentence for text in (number(size), f"{size:.2f}")):
             raise ValueError("the sentence does not give the estimate")
         return self
 

@@ -1,6 +1,7 @@
 """A mixed model of gains: reported beside the primary analysis, never instead of it."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,19 +13,15 @@ LEAST = 1e-3  # share of the variance below which statsmodels may return wrong e
 Fit = tuple[Interval, str]
 
 
-def mean_gain(gaps: pd.DataFrame) -> Fit:
-    """The mean gap with languages and seeds as crossed random effects: estimate, bounds, p.
+def effects(table: pd.DataFrame, formula: str, by: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """Fixed effects [estimate, low, high, p], the columns `by` being crossed random effects.
 
-    `gaps` has a row per language and seed. What comes second says why there is no estimate: no
-    convergence, or a variance so small that statsmodels' effects cannot be trusted. Its bounds are
-    normal ones, so with few seeds they are narrow.
+    What comes second says why there are none: no convergence, or a variance so small that
+    statsmodels' effects cannot be trusted. Bounds are normal ones: narrow where levels are few.
     """
-    known = gaps.dropna(subset="gap")
-    none = (np.nan,) * 4
-    if known["language"].nunique() < 3 or known["seed"].nunique() < 3:
-        return none, "fewer than three languages or seeds"
-    variances = {name: f"0 + C({name})" for name in ("language", "seed")}
-    model = MixedLM.from_formula("gap ~ 1", known, groups=np.ones(len(known)), vc_formula=variances)
+    none, outcome = pd.DataFrame(columns=["estimate", "low", "high", "p"]), formula.split()[0]
+    variances = {name: f"0 + C({name})" for name in by}
+    model = MixedLM.from_formula(formula, table, groups=np.ones(len(table)), vc_formula=variances)
     with warnings.catch_warnings(action="ignore"):
         try:
             fit = model.fit(method="powell", reml=True)  # lbfgs fails on most tables of this size
@@ -33,6 +30,21 @@ def mean_gain(gaps: pd.DataFrame) -> Fit:
     if not fit.converged:
         return none, "no convergence"
     low, high = fit.conf_int().loc["Intercept"]
-    if max(fit.vcomp) / known["gap"].var() < LEAST or high - low > 6 * known["gap"].std():
-        return none, "no variance between languages or seeds"
-    return (fit.params["Intercept"], low, high, fit.pvalues["Intercept"]), ""
+    if max(fit.vcomp) / table[outcome].var() < LEAST or high - low > 6 * table[outcome].std():
+        return none, f"no variance between {' or '.join(f'{name}s' for name in by)}"
+    frame = fit.conf_int().set_axis(["low", "high"], axis=1)
+    frame = frame.assign(estimate=fit.params, p=fit.pvalues).loc[fit.fe_params.index]
+    return frame[none.columns], ""
+
+
+def mean_gain(gaps: pd.DataFrame) -> Fit:
+    """The mean gap with languages and seeds as crossed random effects: estimate, bounds, p.
+
+    `gaps` has a row per language and seed. What comes second says why there is no estimate.
+    """
+    known = gaps.dropna(subset="gap")
+    none = (np.nan,) * 4
+    if known["language"].nunique() < 3 or known["seed"].nunique() < 3:
+        return none, "fewer than three languages or seeds"
+    found, why = effects(known, "gap ~ 1", ("language", "seed"))
+    return (none if why else tuple(found.loc["Intercept"])), why

@@ -33,9 +33,8 @@ def plan(study_dir: Path) -> dict:
 def study(study_dir: Path) -> dict:
     """What the study asks, its source, and where a made-up world's language table is."""
     content, own = plan(study_dir), Path(study_dir) / "languages.csv"
-    return content["study"] | {
-        "languages_csv": str(own) if own.exists() else content["languages_csv"]
-    }
+    languages_csv = str(own) if own.exists() else content["languages_csv"]
+    return content["study"] | {"languages_csv": languages_csv}
 
 
 def scores(study_dir: Path) -> pd.DataFrame:
@@ -165,50 +164,10 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
     return {(arm, column.get(name, name)): reason for (arm, name), reason in reasons.items()}
 
 
-def readings(study_dir: Path) -> pd.DataFrame:
-    """What was read, by data set and split: rows, where the release has other numbers, oddities."""
-    content = plan(study_dir)
-    results = filter(None, (records.read(_folder(run["id"])) for run in content["runs"]))
-    rows = pd.DataFrame([{"dropped_as_evaluated": 0, **row} for run in results for row in run.data])
-    by_table = rows.groupby(["task", "split", "language"], sort=False)
-    dropped = by_table["dropped_as_evaluated"].max()
-    tables = by_table.last().assign(dropped_as_evaluated=dropped).reset_index()
-    from_hub = content["study"]["source"] == "hub"
-    parts = tables.groupby(["task", "split"], sort=False)
-    return pd.DataFrame([_reading(own, from_hub) for _, own in parts])
-
-
-def _reading(tables: pd.DataFrame, from_hub: bool) -> dict[str, str | int]:
-    """One data set and split; remarks are rows left out, odd rows, and notes of the registry."""
-    counts, notes, differing = Counter(), [], []
-    for row in tables.to_dict("records"):
-        counts.update({**row["dropped"], **row["odd"]})
-        entry = task(row["task"]).hub_for(row["language"]) if from_hub else None
-        notes += [row["notes"], entry.note if entry else ""]
-        if row["as_expected"] is False:
-            differing.append(f"{row['language']} {row['rows']:,} of {int(row['expected']):,}")
-    remarks = [f"{what}: {count:,}" for what, count in counts.items() if count]
-    return {
-        "data set": task(tables["task"].iloc[0]).title,
-        "split": tables["split"].iloc[0],
-        "languages": len(tables),
-        "rows": tables["rows"].sum(),
-        "dropped, being evaluated": tables["dropped_as_evaluated"].sum(),
-        "not as released": ", ".join(differing),
-        "remarks": "; ".join([*remarks, *filter(None, dict.fromkeys(notes))]),
-    }
-
-
-def mixture_notes(study_dir: Path) -> list[str]:
-    """What each mixture was trained on, in words."""
-    content, notes = plan(study_dir), []
-    for name, arm in content["arms"].items():
-        if len(arm["tasks"]) > 1:
-            reasons = content["left_out"].get(name, {})
-            titles = ", ".join(task(part).title for part in arm["tasks"] if part not in reasons)
-            left_out = [f" {task(part).title} is left out: {why}." for part, why in reasons.items()]
-            notes.append(f"{arm['title']}: {titles}, all at once.{''.join(left_out)}")
-    return notes
+def readings(study_dir: Path) -> list[dict]:
+    """How each run's tables were read."""
+    results = (records.read(_folder(run["id"])) for run in plan(study_dir)["runs"])
+    return [row for result in results if result for row in result.data]
 
 
 def intermediate_scores(study_dir: Path) -> pd.DataFrame:
@@ -219,6 +178,16 @@ def intermediate_scores(study_dir: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["model", "arm", "seed", "task", "value", "chance", "n"])
     frame["task"] = [task(name).title for name in frame["task"]]
     return frame.rename(columns={"arm": "trained on", "value": "score"})
+
+
+def published(panel: str) -> pd.DataFrame:
+    """Published figures that can be traced, from 0 to 100, a row each with its source.
+
+    `kind` is `seen` (read in the named source) or `derived` (computed from such figures; `source`
+    says how). They never share a panel with those of a made-up world.
+    """
+    file = Path(__file__).parent / "published_figures" / f"{panel}.csv"
+    return pd.read_csv(file, keep_default_na=False, dtype={"value": float})
 
 
 def _recorded(run: str) -> list[dict]:

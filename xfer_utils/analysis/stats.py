@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from xfer_utils.analysis import resampling
 from xfer_utils.analysis.intervals import (
     FIXED,
     holm,
     language_interval,
     percentiles,
+    resampled,
     seed_gain,
     t_interval,
 )
@@ -172,7 +172,7 @@ def _draw(
         parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
     shape = (len(runs), len(languages))
     items = pd.concat(parts, ignore_index=True)
-    drawn, clusters = resampling.resampled(row, items, shape, draws, seed)
+    drawn, clusters = resampled(row, items, shape, draws, seed)
     return np.nanmean(drawn, axis=2), clusters, len(known), constant
 
 

@@ -106,11 +106,8 @@ def main_table(
 def _head(gains: pd.DataFrame, column: str, covered: Mapping[str, str]) -> dict:
     """What stands beneath a column's name: split, languages, items, chance; or how many targets."""
     own = gains[gains["target"] == column]
-    head = {
-        "target": column,
-        "column": task_title(column),
-        "split": "/".join(own["split"].unique()),
-    }
+    split = "/".join(own["split"].unique())
+    head = {"target": column, "column": task_title(column), "split": split}
     head |= {"languages": covered.get(column, ""), "items": "", "chance": ""}
     items = f"{int(own['n_items'].max()):,}" if len(own) else ""
     if column in MEANS or not items:

@@ -86,7 +86,8 @@ def run(
         from xfer_utils.runs.ray_engine import RayPool
 
         workers = workers or plan.study.workers or (0 if address else lanes)
-        pool = RayPool(address, gpus_per_run, workers, threads)
+        gpus = plan.study.gpus_per_run
+        pool = RayPool(address, gpus_per_run or gpus * (gpus > 1), workers, threads)
         lanes = pool.lanes
     overview.start(plan, wanted, lanes, threads, progress)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -62,10 +62,8 @@ def _packages() -> Check:
     project = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     versions = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions()}
     versions["python"] = platform.python_version()
-    unfit = []
-    for wanted in map(
-        Requirement, (f"python{project['requires-python']}", *project["dependencies"])
-    ):
+    needed, unfit = [f"python{project['requires-python']}", *project["dependencies"]], []
+    for wanted in map(Requirement, needed):
         version = versions.get(canonicalize_name(wanted.name), "absent")
         if version == "absent" or not wanted.specifier.contains(version, prereleases=True):
             unfit.append(f"{wanted.name} {version} (needed: {wanted.specifier})")

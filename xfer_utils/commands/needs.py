@@ -73,10 +73,8 @@ def hub_entries(study: Study) -> list[tuple[Task, Hub]]:
     """Where the hub keeps a study's data sets; XTREME-R's additions only where they are scored."""
     source, arms = source_of(study), study.rows().values()
     names = [name for arm in arms for name in arm.tasks]
-    sets = (
-        source.training_set(n, code) for arm in arms for n in arm.tasks for code in arm.languages
-    )
-    names += filter(None, sets)
+    pairs = [pair for arm in arms for pair in product(arm.tasks, arm.languages)]
+    names += filter(None, (source.training_set(*pair) for pair in pairs))
     for target in study.targets:
         names += filter(None, (task(target).train_first, task(target).train_on, target))
     entries = []
@@ -140,9 +138,8 @@ def largest_training(study: Study, precision: str) -> float:
     for name in filter(None, (task(target).train_on for target in study.targets)):
         trainings.append((study.training("target", name), task(name).choices))
     pairs = product(map(cost.size, study.models.values()), trainings)
-    return max(
-        (cost.training_bytes(size, *training, precision) for size, training in pairs), default=0
-    )
+    sizes = (cost.training_bytes(size, *training, precision) for size, training in pairs)
+    return max(sizes, default=0)
 
 
 def _detectable(study: Study) -> str:

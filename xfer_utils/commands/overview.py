@@ -17,7 +17,7 @@ from xfer_utils.runs.claims import Claims
 from xfer_utils.runs.cost import duration
 from xfer_utils.runs.engines import Progress
 from xfer_utils.runs.kinds import KINDS
-from xfer_utils.runs.plan import Plan, Run, runs_folder
+from xfer_utils.runs.plan import Plan, Run, differing, runs_folder
 from xfer_utils.study import kept, paths
 
 MINUTE, DAY = 60.0, 86400.0
@@ -52,8 +52,9 @@ def plan_text(plan: Plan) -> str:
 
 def lanes(plan: Plan, workers: int = 0) -> tuple[int, int]:
     """Kernels at a time, and threads of each."""
-    workers = workers or plan.study.workers or engines.default_workers()
-    return workers, plan.study.threads or engines.default_threads(workers)
+    gpus = plan.study.gpus_per_run
+    workers = workers or plan.study.workers or engines.default_workers(gpus)
+    return workers, plan.study.threads or engines.default_threads(workers * gpus)
 
 
 def _slug(run_id: str) -> str:
@@ -100,8 +101,9 @@ def _facts(run: Run) -> dict:
 
 def changed(plan: Plan) -> dict[str, list[str]]:
     """Finished runs that other code has made, with the modules that differ."""
-    differences = {id: plan.runs[id].changed_code(result) for id, result in plan.done().items()}
-    return {id: modules for id, modules in differences.items() if modules}
+    done = plan.done().items()
+    modules = {id: differing(plan.runs[id].code, result.code) for id, result in done}
+    return {id: names for id, names in modules.items() if names}
 
 
 def start(plan: Plan, wanted: list[str], workers: int, threads: int, progress: Progress) -> None:

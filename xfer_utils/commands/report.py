@@ -15,7 +15,9 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,9 @@ def build(study_dir: Path, study: Mapping[str, Any], pages: Sequence[Page], **ab
     root = study_dir / "report"
     folder = root / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
-    written = {page: _render(page, folder) for page in pages}
+    with ProcessPoolExecutor() as pool:
+        paths = pool.map(_render, pages, repeat(folder), chunksize=8)
+        written = dict(zip(pages, paths, strict=True))
     for old in set(folder.glob("*.html")) - set(written.values()):
         old.unlink()
     links = {page: path and path.relative_to(root).as_posix() for page, path in written.items()}

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, pairwise
@@ -84,7 +84,7 @@ class Conversion:
     def tags(self, batch: Batch, words: list[list[str]]) -> list[list[int]]:
         """The column of tags, as numbers; `_`, and new tags in an open set, are ignored."""
         column, stored = self.columns["tags"], self.stored["tags"]
-        numbers = _label_table(self.label_names, stored) | {"_": IGNORE}
+        numbers = _label_table(self.label_names, stored, self.task.read_as) | {"_": IGNORE}
         numbers |= {number: IGNORE for number, name in enumerate(stored) if name == "_"}
         for index, (tokens, tags) in enumerate(zip(words, batch[column], strict=True)):
             listed = isinstance(tags, list) and all(type(tag) in (str, int) for tag in tags)
@@ -167,15 +167,22 @@ def labels(
     return [table[value] for value in values]
 
 
-def _label_table(names: Sequence[str], stored: Sequence[str]) -> dict[str | int, int]:
-    """Positions of names, and of numbers: by name, where class names are stored with them."""
+def _label_table(
+    names: Sequence[str], stored: Sequence[str], read_as: Mapping[str, str] = {}
+) -> dict[str | int, int]:
+    """Positions of names, and of numbers: by name, where class names are stored with them.
+
+    Other labels may be `read_as` one of the names; by number they follow these.
+    """
     by_name: dict[str | int, int] = {name: position for position, name in enumerate(names)}
-    by_number = {number: number for number in range(len(names))}
+    by_name |= {other: by_name[name] for other, name in read_as.items()}
+    by_number = dict(enumerate(by_name.values()))
     if set(stored) & set(names):
         by_number = {number: by_name[name] for number, name in enumerate(stored) if name in by_name}
     elif not all(name.isdigit() for name in stored):
         raise ValueError(f"the stored classes {list(stored)} are none of {list(names)}")
-    return {str(number): number for number in range(len(names))} | by_name | by_number
+    in_words = {str(number): position for number, position in enumerate(by_name.values())}
+    return in_words | by_name | by_number
 
 
 def _answers(index: int, value: object, column: str) -> dict[str, list]:

@@ -23,11 +23,8 @@ class TextLabel(Format):
         first = table.texts(batch, "text_a")
         alone = "text_b" not in table.columns
         second = [""] * len(first) if alone else table.texts(batch, "text_b")
-        rows = {
-            "text_a": first,
-            "text_b": second,
-            "label": table.labels(batch[table.columns["label"]]),
-        }
+        label = table.labels(batch[table.columns["label"]])
+        rows = {"text_a": first, "text_b": second, "label": label}
         return table.labelled(table.names(batch, len(first), first) | rows)
 
     def encode(self, chunk: Rows, tokenizer: Any, max_length: int, doc_stride: int) -> Arrays:

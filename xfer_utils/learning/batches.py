@@ -24,6 +24,8 @@ class Batches(torch.utils.data.Sampler):
         caps = [min(units, cap or units) for units in self.units]
         self.counts = [task.visits or most for task, most in zip(tasks, caps, strict=True)]
         self.sizes = [task.batch_size or size for task in tasks]
+        parts = zip(self.counts, self.sizes, strict=True)
+        self.batches = [-(-count // size) for count, size in parts]
         self.seed, self.epoch = seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -31,13 +33,12 @@ class Batches(torch.utils.data.Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(-(-c // size) for c, size in zip(self.counts, self.sizes, strict=True))
+        return sum(self.batches)
 
     @property
     def mean_size(self) -> float:
         """Units of a batch, of the last of a task like those of the others."""
-        parts = zip(self.counts, self.sizes, strict=True)
-        return sum(size * -(-count // size) for count, size in parts) / len(self)
+        return float(np.dot(self.sizes, self.batches)) / len(self)
 
     def steps(self, settings: Training) -> int:
         """Steps of a training by its settings; 0 where its epochs alone decide."""

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,16 +200,16 @@ def _lift_causal_mask(encoder: nn.Module) -> None:
 
 def _checked(encoder: nn.Module) -> nn.Module:
     """Refuses input longer than the model's positions; packed rows hold several sequences."""
-    longest = longest_input(encoder.config)
-
-    def check(_module: nn.Module, _args: tuple, inputs: dict) -> None:
-        length = inputs["input_ids"].shape[1]
-        if length > longest and "position_ids" not in inputs:
-            problem = f"{length} tokens in a row, but the model has {longest} positions"
-            raise ModelProblem(f"{problem}: lower `max_length:`.")
-
+    check = partial(_check_length, longest_input(encoder.config))
     encoder.register_forward_pre_hook(check, with_kwargs=True)
     return encoder
+
+
+def _check_length(longest: int, _module: nn.Module, _args: tuple, inputs: dict) -> None:
+    length = inputs["input_ids"].shape[1]
+    if length > longest and "position_ids" not in inputs:
+        problem = f"{length} tokens in a row, but the model has {longest} positions"
+        raise ModelProblem(f"{problem}: lower `max_length:`.")
 
 
 def with_lora(encoder: nn.Module, rank: int) -> nn.Module:

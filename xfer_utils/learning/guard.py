@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
 from transformers import TrainerCallback
 
@@ -43,7 +45,9 @@ class Guard(TrainerCallback):
             signal.signal(signal.SIGUSR1, self._tell)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_save |= self.told or time.monotonic() - self.saved > self.seconds
+        due = time.monotonic() - self.saved > self.seconds
+        self.told, due = broadcast_object_list([self.told, due])  # several processes save as one
+        control.should_save |= self.told or due
         last = state.global_step == state.max_steps
         control.should_evaluate |= args.load_best_model_at_end and last
 
@@ -57,8 +61,10 @@ class Guard(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         place = Path(args.output_dir, f"checkpoint-{state.global_step}")
-        digests = {file.name: kept.digest(file) for file in place.iterdir() if file.is_file()}
-        (place / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            digests = {file.name: kept.digest(file) for file in place.iterdir() if file.is_file()}
+            (place / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         self.saved = time.monotonic()
         if self.told:
             raise Told(f"told to stop: step {state.global_step} of {state.max_steps} is saved.")

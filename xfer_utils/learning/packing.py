@@ -83,23 +83,3 @@ def works(encoder: Any, inputs: dict[str, torch.Tensor]) -> bool:
     except (TypeError, ValueError, RuntimeError, IndexError):
         return False
     return bool(((packed - padded).norm(dim=1) < TOLERANCE * padded.norm(dim=1)).all())
-
-
-class Tally:
-    """Counts what a training laid out, without waiting for the device."""
-
-    def __init__(self) -> None:
-        self.batches = self.packed = self.laid_out = self.real = 0
-
-    def add(self, inputs: dict[str, Any]) -> None:
-        """One more batch."""
-        mask, packed = inputs["attention_mask"], inputs.get("packed")
-        self.batches += 1
-        self.packed += packed is not None
-        self.laid_out += (mask if packed is None else packed).numel()
-        self.real = self.real + mask.sum()
-
-    def summary(self) -> dict[str, float]:
-        """The share of batches that were packed, real tokens, and those that were computed."""
-        share = round(self.packed / max(1, self.batches), 3)
-        return {"packed": share, "tokens": int(self.real), "tokens_laid_out": self.laid_out}

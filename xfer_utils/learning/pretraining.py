@@ -11,14 +11,9 @@ from transformers import XLMRobertaTokenizer
 
 from xfer_utils.sources import leaks
 from xfer_utils.sources.raw import MissingData
-from xfer_utils.study.tasks import registry
+from xfer_utils.study.tasks import evaluated
 
 SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
-
-
-def evaluated() -> list[str]:
-    """All targets: what any of them evaluates is in no text."""
-    return [name for name, row in registry().items() if row.role in ("target", "xtreme_r")]
 
 
 def sample_text(

@@ -28,10 +28,9 @@ class TaskModel(nn.Module):
         self.encoder, self.formats, self.bf16 = encoder, formats, encoders.in_bf16(precision)
         self.kept: list[Path] = []  # weights from different moments of the training
         self.register_load_state_dict_post_hook(_shared_are_not_missing)
-        forms = {name: base.of(format) for name, format in formats.items()}
-        self.heads = nn.ModuleDict(
-            {name: form.head(encoder, labels.get(name, 0)) for name, form in forms.items()}
-        )
+        self.heads = nn.ModuleDict()
+        for name, format in formats.items():
+            self.heads[name] = base.of(format).head(encoder, labels.get(name, 0))
 
     def forward(
         self, task: str, input_ids: torch.Tensor, attention_mask: torch.Tensor,

@@ -1,9 +1,8 @@
 """One training loop for single tasks, mixtures and masked LM."""
 
 import gc
-import hashlib
-import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,13 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from xfer_utils.formats.features import Features
 from xfer_utils.formats.mlm import Masking
-from xfer_utils.learning import alongside, batches, encoders, guard, packing
+from xfer_utils.learning import alongside, batches, encoders, guard, packing, several
 from xfer_utils.learning.progress import Progress
 from xfer_utils.learning.task_model import TaskModel
+from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TrainingJob
 from xfer_utils.study.sections import Training
@@ -87,19 +89,22 @@ class BatchTrainer(Trainer):
     def __init__(self, *, units: Units, progress: Progress, dev_score: Callable, **kwargs: Any):
         super().__init__(eval_dataset=units, **kwargs)
         self.units, self.progress, self.dev_score = units, progress, dev_score
-        self.tally = packing.Tally()
+        self.tally = Counter()  # of batches and tokens; tensors, so that nobody waits for them
         self.parts, self.waiting = 1, []
+        if self.is_world_process_zero():
+            self.add_callback(progress)
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Whole batches from the sampler: seed and epoch order them, so resuming sees the same."""
         sampler, cuda = self.units.sampler, torch.cuda.is_available()
         how = {"batch_sampler": sampler, "collate_fn": lambda batch: batch, "pin_memory": cuda}
-        return self.accelerator.prepare(torch.utils.data.DataLoader(self.units, **how))
+        loader = torch.utils.data.DataLoader(self.units, **how)
+        # Each of several processes gets whole batches, too, and takes its part of them.
+        return prepare_data_loader(loader, self.args.device, 1, 0, put_on_device=True)
 
     def compute_loss(self, model: Any, inputs: dict, **_: Any) -> torch.Tensor:
         """The loss of the batch's own task."""
         inputs = {name: value for name, value in inputs.items() if name != "indices"}
-        self.tally.add(inputs)
         share = inputs.pop("share", 1.0)
         loss = share * model(**inputs)["loss"]
         self.progress.loss = loss.detach() / (share or 1.0)
@@ -120,12 +125,11 @@ class BatchTrainer(Trainer):
         try:
             return self._in_parts(model, inputs)
         except torch.OutOfMemoryError:
-            if self.parts >= len(inputs["indices"]):
+            if self.parts >= len(inputs["indices"]) or self.args.world_size > 1:
                 raise
         self.parts *= 2
-        print(
-            f"Out of memory: from step {self.state.global_step} on in {self.parts} parts a batch."
-        )
+        step, parts = self.state.global_step, self.parts
+        print(f"Out of memory: from step {step} on in {parts} parts a batch.")
         torch.cuda.empty_cache()
         model.zero_grad()  # with it goes what earlier batches of this step have given
         earlier, self.waiting = self.waiting[:-1], []
@@ -134,12 +138,25 @@ class BatchTrainer(Trainer):
         return self.training_step(model, inputs)
 
     def _in_parts(self, model: Any, inputs: dict) -> torch.Tensor:
-        parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
-        return sum(super(BatchTrainer, self).training_step(model, part) for part in parts)
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
+        laid_out = mask if packed is None else packed
+        self.tally.update(batches=1, packed=packed is not None, laid_out=laid_out.numel())
+        self.tally.update(real=mask.sum())
+        number, step = self.args.world_size, super().training_step
+        if number == 1:
+            parts = self.units.parts(inputs, self.parts) if self.parts > 1 else [inputs]
+            return sum(step(model, part) for part in parts)
+        parts = self.units.parts(inputs, number)
+        parts += [parts[0] | {"share": 0.0}] * (number - len(parts))
+        mine = parts[self.args.process_index]
+        # Gradients are averaged over the processes; the parts are to be added up.
+        loss = step(model, mine | {"share": number * mine["share"]})
+        return self.accelerator.reduce(loss, "mean")
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The dev score, by which the Trainer stops and chooses a checkpoint."""
-        values, handler = {"eval_score": self.dev_score()}, self.callback_handler
+        (score,) = broadcast_object_list([self.dev_score()])
+        values, handler = {"eval_score": score}, self.callback_handler
         self.control = handler.on_evaluate(self.args, self.state, self.control, values)
         return values
 
@@ -153,6 +170,8 @@ def train(
 
     Several tasks are mixed by size (at most `cap` each). It goes on from the last checkpoint.
     """
+    if several.processes() > 1:
+        return several.spread(train, **locals())
     features = list(tasks.values())
     sampler = batches.Batches(features, settings.batch_size, seed, cap)
     per_token = _cost_per_token(model, features, tokenizer) if settings.layout == "packed" else 0
@@ -160,7 +179,7 @@ def train(
     start = _start_hash(model, tasks, settings, [seed, cap, masked, per_token])
     checkpoints, progress = run_dir / "checkpoints" / start, Progress(run_dir)
     settings = settings.model_copy(update={"max_steps": sampler.steps(settings)})
-    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks, progress]
+    callbacks = [guard.Guard(settings.checkpoint_minutes), *callbacks]
     if settings.checkpoints:
         settings = settings.model_copy(update={"select": "last"})
         callbacks.append(guard.Keep(model, checkpoints / "kept", settings.checkpoints, dev_score))
@@ -172,10 +191,8 @@ def train(
         model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
-    last, begin = guard.last_checkpoint(checkpoints), time.perf_counter()
-    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
-    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
-    gc.unfreeze()
+    begin = time.perf_counter()
+    outcome, last = _outcome(trainer, checkpoints)
     model.eval()
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
@@ -191,14 +208,27 @@ def train(
     }
 
 
+def _outcome(trainer: BatchTrainer, checkpoints: Path) -> tuple[Any, Path | None]:
+    """What the Trainer says of its training, and the checkpoint that it went on from."""
+    last = guard.last_checkpoint(checkpoints)
+    gc.freeze()  # the Trainer collects garbage first; what lives by now need not be searched
+    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    gc.unfreeze()
+    return outcome, last
+
+
 def _course(trainer: BatchTrainer, tasks: dict[str, Features]) -> dict[str, Any]:
     """How a training went: what was laid out, its losses, and what was odd in it."""
     log = trainer.state.log_history
     losses = [[row["step"], round(row["loss"], 4)] for row in log if "loss" in row]
     if found := guard.oddities(tasks, losses):
         print(f"Degenerate: {'; '.join(found)}.")
-    summary = trainer.tally.summary() | {"parts": trainer.parts}
-    return summary | {"degenerate": found, "losses": losses}
+    tally = trainer.tally
+    return {
+        "packed": round(tally["packed"] / max(1, tally["batches"]), 3),
+        "tokens": int(tally["real"]), "tokens_laid_out": tally["laid_out"],
+        "parts": trainer.parts, "degenerate": found, "losses": losses,
+    }  # fmt: skip
 
 
 def _cost_per_token(model: TaskModel, features: list[Features], tokenizer: Any) -> int:
@@ -220,7 +250,7 @@ def _start_hash(model: TaskModel, tasks: dict, settings: Training, more: list) -
     weights = [weight.detach().flatten()[:8].tolist() for weight in model.parameters()]
     sizes = {name: [len(part), int(part.lengths.sum())] for name, part in tasks.items()}
     chosen = settings.model_dump(include=Training.model_fields.keys() - {"checkpoint_minutes"})
-    return hashlib.sha256(json.dumps([chosen, more, sizes, weights]).encode()).hexdigest()[:10]
+    return digest(chosen, more, sizes, weights)
 
 
 def arguments(settings: Training, folder: Path, seed: int, bf16: bool) -> TrainingArguments:

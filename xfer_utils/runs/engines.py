@@ -53,16 +53,17 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
         raise SettingsError(f"{notebook.name}: no parameter `{unknown[0]}`.{near}")
 
 
-def default_workers() -> int:
-    """Kernels at a time: two on each GPU; on a CPU one per core, which beats one with all cores."""
+def default_workers(gpus: int = 1) -> int:
+    """Kernels at a time: two on each GPU, or one on so many; on a CPU one per core beats others."""
     import torch
 
-    return 2 * torch.cuda.device_count() or len(os.sched_getaffinity(0))
+    cards, cores = torch.cuda.device_count(), len(os.sched_getaffinity(0))
+    return max(1, (cards or cores) // gpus) if gpus > 1 else 2 * cards or cores
 
 
-def default_threads(workers: int) -> int:
-    """Threads of one kernel: its share of the cores."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+def default_threads(processes: int) -> int:
+    """Threads of one process that trains: its share of the cores."""
+    return max(1, len(os.sched_getaffinity(0)) // processes)
 
 
 def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
@@ -226,7 +227,8 @@ def run_notebook(run: Run, threads: int, slot: int = 0) -> None:
     begun, notebook = time.time(), paths.NOTEBOOKS / run.kind.notebook
     _check_code(run)
     log = run.folder / f"{run.id}.log"
-    execute_notebook(notebook, run.folder / EXECUTED, run.parameters, threads, slot, log)
+    executed = run.folder / EXECUTED
+    execute_notebook(notebook, executed, run.parameters, threads, slot, log, run.gpus)
     _check_code(run)
     records.accept(
         run.folder, id=run.id, kind=run.kind.name, identity=run.identity, code=run.code,
@@ -249,7 +251,7 @@ def _check_code(run: Run) -> None:
 
 def execute_notebook(
     notebook: Path, executed: Path, parameters: dict, threads: int, slot: int = 0,
-    log: Path | None = None,
+    log: Path | None = None, gpus: int = 1,
 ) -> None:  # fmt: skip
     """One notebook through papermill, in a warm kernel; what its process prints goes to a log."""
     # Imported here: a command that executes nothing need not wait for them.
@@ -259,20 +261,24 @@ def execute_notebook(
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     log = log or executed.with_suffix(".log")
-    options = client_options(log, kernel_environment(threads, slot))
+    options = client_options(log, kernel_environment(threads, slot, gpus))
     options |= {"progress_bar": False, "autosave_cell_every": 0}
     papermill.execute_notebook(str(notebook), str(executed), parameters, **options)
 
 
-def kernel_environment(threads: int, slot: int) -> dict[str, str]:
-    """A kernel's threads, and its GPU: slots go round those that this process may use."""
+def kernel_environment(threads: int, slot: int, gpus: int = 1) -> dict[str, str]:
+    """A kernel's threads, and its GPUs: slots go round those that this process may use."""
     import torch
 
+    from xfer_utils.learning import several
+
     environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    environment[several.PROCESSES] = str(gpus)
     count = torch.cuda.device_count()
     if count > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
-        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % count].strip()
+        cards = [visible.split(",")[(slot * gpus + n) % count].strip() for n in range(gpus)]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(cards))
     return environment
 
 

@@ -20,14 +20,13 @@ from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
 from xfer_utils.study import kept, paths
 from xfer_utils.study.jobs import EncoderJob, Job
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.tasks import evaluated, task, training_parts
 
 # What of a registry row cannot change data or predictions: words, priors, and how items are scored.
 UNHASHED_ROW_FIELDS = {
     "title", "mean_tokens", "train_rows", "languages", "xtreme_r_languages", "hub", "hub_xtreme_r",
     "role", "metric", "evaluate", "train_on", "train_first", "local",
 }  # fmt: skip
-EVALUATED_ROLES = ("target", "xtreme_r")
 ENTER_AS_DATA = {"source", "world", "splits", "held_out"}
 
 
@@ -122,8 +121,7 @@ def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
 
 def text_read(lines_per_language: int, source: Any) -> str:
     """The text that an encoder reads, without what any target evaluates."""
-    evaluated = [row.name for row in registry().values() if row.role in EVALUATED_ROLES]
-    revisions = [leaks.VERSION, source.text_revision(), *map(source.revision, evaluated)]
+    revisions = [leaks.VERSION, source.text_revision(), *map(source.revision, evaluated())]
     if not hasattr(source, "path"):
         return digest(revisions)
 

@@ -104,9 +104,8 @@ class WarmKernelManager(AsyncKernelManager):
 def client_options(log_file: Path, environment: dict[str, str]) -> dict[str, Any]:
     """How nbclient starts and ends a warm kernel: it ends only those of managers it made itself."""
     # Where the package is on the path but not installed, its entry point is not found by itself.
-    entry = EntryPoint(
-        PROVISIONER, f"{__name__}:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME
-    )
+    provided, group = f"{__name__}:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME
+    entry = EntryPoint(PROVISIONER, provided, group)
     KernelProvisionerFactory.instance().provisioners.setdefault(PROVISIONER, entry)
     own = {"log_file": str(log_file), "environment": environment}
     manager = type("RunKernelManager", (WarmKernelManager,), own)

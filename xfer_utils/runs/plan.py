@@ -34,6 +34,7 @@ class Run:
     labels: dict[str, Any]
     identity: dict[str, Any]
     code: dict[str, str]
+    gpus: int = 1
 
     @property
     def slug(self) -> str:
@@ -55,10 +56,6 @@ class Run:
         result = records.read(self.folder)
         lacking = getattr(self.job, "keep_model", False) and not (self.folder / "model").is_dir()
         return None if lacking else result
-
-    def changed_code(self, result: records.Result) -> list[str]:
-        """Modules whose code is not that which made a result."""
-        return differing(self.code, result.code)
 
 
 @dataclass
@@ -221,19 +218,14 @@ class Planner:
             return
         if first:
             slug, leading = f"{first}-after-{arm}", {**labels, "leads_to": train_task}
-            parameters = {"tasks": [first]}
-            parent = self._trained(
-                "intermediate", slug, [first], settings[first], parameters, parent, leading
-            )
+            how = ("intermediate", slug, [first], settings[first], {"tasks": [first]})
+            parent = self._trained(*how, parent, leading)
         same = params.same_data(self.plan.arms[arm], train_task)
         labels = {**labels, "train_task": train_task, "targets": targets, "same_data": same}
-        parameters = {
-            "train_task": train_task,
-            **self._evaluation(targets),
-            "max_eval_items": self.study.max_eval_items,
-            "keep_model": self.study.keep_model or self.study.few_shot is not None,
-            "together": beside.model_copy(update={"tasks": others}),
-        }
+        parameters = {"train_task": train_task, **self._evaluation(targets)}
+        parameters |= self.study.model_dump(include={"max_eval_items", "keep_model"})
+        parameters["together"] = beside.model_copy(update={"tasks": others})
+        parameters["keep_model"] |= self.study.few_shot is not None
         slug, training = f"{train_task}-after-{arm}", settings[train_task]
         tasks = [train_task, *others]
         run = self._trained("target", slug, tasks, training, parameters, parent, labels)
@@ -245,12 +237,9 @@ class Planner:
         few, labels = self.study.few_shot, run.labels
         targets = [name for name in labels["targets"] if task(name).format != "sentence"]
         training = training.model_copy(update=few.training.model_dump(exclude_unset=True))
-        parameters = {
-            "train_task": labels["train_task"],
-            **self._evaluation(targets),
-            "max_eval_items": self.study.max_eval_items,
-            **few.model_dump(exclude={"training"}),
-        }
+        parameters = {"train_task": labels["train_task"], **self._evaluation(targets)}
+        parameters |= self.study.model_dump(include={"max_eval_items"})
+        parameters |= few.model_dump(exclude={"training"})
         labels, tasks = {**labels, "targets": targets}, [labels["train_task"]]
         if targets:
             self._trained("few_shot", slug, tasks, training, parameters, run, labels)
@@ -262,15 +251,10 @@ class Planner:
         """A training, with the evaluated sets that could share items with its training sets."""
         targets = self.study.targets
         near = [t for t in targets if any(leaks.comparable(t, name) for name in tasks)]
-        held_out = {target: self.study.roles(target) for target in near}
-        parameters = {
-            **parameters,
-            **training.model_dump(),
-            "held_out": held_out,
-            "seed": labels["seed"],
-        }
-        parameters["numerics"] = self.study.numerics
-        return self._add(kind, f"{slug}-s{labels['seed']}", parameters, parent, labels)
+        held_out, seed = {target: self.study.roles(target) for target in near}, labels["seed"]
+        how = {"held_out": held_out, "seed": seed, "numerics": self.study.numerics}
+        parameters = parameters | training.model_dump() | how
+        return self._add(kind, f"{slug}-s{seed}", parameters, parent, labels)
 
     def _retrieval(self, parent: Run, targets: list[str], labels: dict) -> None:
         model = self.study.models[labels["model"]]
@@ -279,12 +263,9 @@ class Planner:
             place = ("models", labels["model"], "layer")
             message = f"{model.layer} is not one of its layers, 0 to {deepest}"
             raise params.refusal(self.plan.file, place, message)
-        parameters = {
-            **self._evaluation(targets),
-            "layer": -1 if model.layer is None else model.layer,
-            "pooling": model.pooling,
-            **self._reading(targets, labels["model"]),
-        }
+        layer = -1 if model.layer is None else model.layer
+        parameters = self._evaluation(targets) | self._reading(targets, labels["model"])
+        parameters |= {"layer": layer, "pooling": model.pooling}
         slug = f"after-{labels['arm']}-s{labels['seed']}"
         if parent.kind.name == "encoder" and not model.pretrain:  # one run serves all seeds
             slug, labels = f"after-{labels['arm']}", {**labels, "seed": -1}
@@ -318,5 +299,6 @@ class Planner:
         if run_id not in self.plan.runs:
             job = job.model_copy(update={"run_dir": f"outputs/runs/{run_id}"})
             code = codehash.of_notebook(paths.NOTEBOOKS / kind.notebook)
-            self.plan.runs[run_id] = Run(run_id, kind, job, parents, labels, content, code)
+            about = job, parents, labels, content, code, study.gpus_per_run
+            self.plan.runs[run_id] = Run(run_id, kind, *about)
         return self.plan.runs[run_id]

@@ -47,7 +47,7 @@ class RayPool(Executor):
                 f"No Ray cluster answers at {address or 'local'}: {error}"
             ) from None
         options = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
-        self.task = ray.remote(_execute).options(retry_exceptions=False, **options)
+        self.task = ray.remote(retry_exceptions=False, **options)(_execute)
         self.gpus, self.tasks, there = gpus, [], ray.cluster_resources()
         room = there.get("GPU", 0) / gpus if gpus else there.get("CPU", 0) / threads
         self.lanes = min(int(room), workers) if workers else int(room)

@@ -1,9 +1,9 @@
 """From a trained model to predictions on disk and scores: all languages of a task in one pass."""
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from xfer_utils.learning import batches
 from xfer_utils.learning.task_model import TaskModel
 from xfer_utils.scoring import formulas, metrics, search
 from xfer_utils.scoring.scores import language_scores, predictions_path
+from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study import kept, paths
 from xfer_utils.study.tasks import Task, task
@@ -33,13 +34,10 @@ def evaluate(
 ) -> list[dict]:  # fmt: skip
     """Predicts a task in the chosen languages (or all), keeps the predictions, scores each."""
     codes = chosen(data, name, role, languages)
-    scores, frame = score(model, head, data, name, role, codes, **reading)
+    evaluated = partial(score, model, head, data, name, role, codes, **reading)
+    scores, frame = evaluated()
     save_predictions(run_dir, name, role, frame)
-    if model.kept:
-        scores += by_checkpoint(
-            model, lambda: score(model, head, data, name, role, codes, **reading)
-        )
-    return scores
+    return scores + by_checkpoint(model, evaluated) if model.kept else scores
 
 
 def by_checkpoint(model: TaskModel, evaluate: Callable[[], tuple[list, Any]]) -> list[dict]:
@@ -158,8 +156,7 @@ def chance(row: Task, rows: base.Rows, names: Sequence[str], language: str) -> f
     if alternatives := form.alternatives(row, rows):
         ranked = row.metric == "map_at_20"
         return formulas.random_precision(1, alternatives) if ranked else 100 / alternatives
-    content = json.dumps([row.metric, metrics.code(row.metric), language, names, rows], default=str)
-    mark = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    mark = digest(row.metric, metrics.code(row.metric), language, names, rows)
 
     def guess(file: Path) -> None:
         gold, scores = form.gold(rows, names), []

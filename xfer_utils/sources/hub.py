@@ -92,13 +92,10 @@ class HubSource(Source):
 @cache
 def _loaded(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
     """A split, and a note of where it came from."""
-    load = _converted if place.data_dir else _configured
     with _explained(repository, f"{place.config or place.data_dir}, {split}"):
-        return load(repository, place, split)
-
-
-def _configured(repository: str, place: Place, split: str) -> tuple[Dataset, str]:
-    rows = load_dataset(repository, place.config, revision=place.revision, split=split)
+        if place.data_dir:
+            return _converted(repository, place, split)
+        rows = load_dataset(repository, place.config, revision=place.revision, split=split)
     # The client names the folder of its prepared files by the commit.
     files = " ".join(str(file["filename"]) for file in rows.cache_files)
     commit = re.search(r"\b[0-9a-f]{40}\b", files)

@@ -109,7 +109,6 @@ class TargetJob(Job, Following, Trained):
     languages: list[str] = []
     max_eval_items: Count = 0
     keep_model: bool = False
-
     together: Together = Together()
 
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}

@@ -15,13 +15,14 @@ from xfer_utils.study.sections import (
     Model,
     Numerics,
     Pretraining,
+    Primary,
     Role,
     Section,
     Seeds,
     Training,
 )
 from xfer_utils.study.settings_file import SettingsError, closest
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.tasks import evaluated, registry, task, training_parts
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
@@ -29,8 +30,6 @@ RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders o
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
 TITLES = {NONE: "none", MULTI: "multi-task"}
-TRAINED = ("intermediate", "part")  # roles of tasks that phase 2 may train on
-EVALUATED = ("target", "xtreme_r")  # roles of tasks in the registry
 
 
 class KeyFault(ValueError):
@@ -66,10 +65,11 @@ class Study(Section):
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
     numerics: Numerics = ""
-    primary: list[Contrast] = []
+    primary: list[Primary] = []
     summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
+    gpus_per_run: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @field_validator("name", "models", "arms")
     @classmethod
@@ -82,7 +82,7 @@ class Study(Section):
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, names: list[str]) -> list[str]:
-        return _known(names, _tasks(*EVALUATED), "target task")
+        return _known(names, evaluated(), "target task")
 
     @field_validator("summaries")
     @classmethod
@@ -94,13 +94,11 @@ class Study(Section):
     @classmethod
     def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
-            _known(arm.tasks, _tasks(*TRAINED), f"intermediate task (in the arm `{name}`)")
+            _known(arm.tasks, _intermediate(), f"intermediate task (in the arm `{name}`)")
             if name == NONE and (arm.tasks or arm.text.rate):
                 raise ValueError("`none` is the arm without phase 2")
-            for section in arm.target_training:
-                if section not in (known := _section_keys("target_training")):
-                    message = _no_section(section, "target_training", known)
-                    raise ValueError(f"in the arm `{name}`, `target_training`: {message}")
+            place = f"in the arm `{name}`, `target_training`: "
+            _check_sections("target_training", arm.target_training, place)
         return arms
 
     @field_validator("seeds", mode="before")
@@ -114,19 +112,13 @@ class Study(Section):
     @field_validator("target_training", "evaluate", "splits")
     @classmethod
     def _known_sections(cls, sections: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        known = _section_keys(info.field_name)
-        for name in sections:
-            if name not in known:
-                raise ValueError(_no_section(name, info.field_name, known))
+        _check_sections(info.field_name, sections)
         return sections
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
-        known = [NONE, MULTI, *self.arms, *_tasks(*TRAINED)]
-        try:
-            _known(self.intermediate, known, "intermediate task or arm")
-        except ValueError as error:
-            raise KeyFault(str(error), "intermediate") from None
+        known = [NONE, MULTI, *self.arms, *_intermediate()]
+        _known(self.intermediate, known, "intermediate task or arm", "intermediate")
         if NONE not in self.intermediate:
             message = "`none` is missing: every gain is measured against it"
             raise KeyFault(message, "intermediate")
@@ -141,15 +133,20 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _known_contrasts(self) -> "Study":
-        arms, names = list(self.rows()), [contrast.name for contrast in self.primary]
-        for place, contrast in enumerate(self.primary):
-            for key, known in (("arm", arms), ("minus", arms), ("target", self.targets)):
-                if (name := getattr(contrast, key)) not in known:
-                    message = f"`{name}` is not in this study.{closest(name, known)}"
-                    raise KeyFault(message, "primary", place, key)
-            if names.count(contrast.name) > 1:
+        arms, names = list(self.rows()), [declared.name for declared in self.primary]
+        known = {"arm": arms, "arms": arms, "minus": arms}
+        known |= {"target": self.targets, "targets": self.targets}
+        for place, declared in enumerate(self.primary):
+            for key in (key for key in known if key in type(declared).model_fields):
+                value = getattr(declared, key)
+                for name in [value] if isinstance(value, str) else value:
+                    if name not in known[key]:
+                        message = f"`{name}` is not in this study.{closest(name, known[key])}"
+                        raise KeyFault(message, "primary", place, key)
+            if names.count(declared.name) > 1:
                 raise KeyFault("two contrasts have this name", "primary", place, "name")
-            if (contrast.test == "equivalence") != (contrast.margin > 0):
+            tests_equality = declared.test == "equivalence"
+            if isinstance(declared, Contrast) and tests_equality != (declared.margin > 0):
                 message = "a test of equivalence needs a margin above 0, and no other test has one"
                 raise KeyFault(message, "primary", place, "margin")
         return self
@@ -207,22 +204,29 @@ def _title(name: str) -> str:
     return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
-def _tasks(*roles: str) -> list[str]:
-    return [row.name for row in registry().values() if row.role in roles]
+def _intermediate() -> list[str]:
+    return [row.name for row in registry().values() if row.role in ("intermediate", "part")]
 
 
-def _known(names: list[str], known: list[str], what: str) -> list[str]:
+def _known(names: list[str], known: list[str], what: str, *keys: str) -> list[str]:
     for name in names:
         if name not in known:
-            raise ValueError(f"`{name}` is no {what}.{closest(name, known)}")
+            raise KeyFault(f"`{name}` is no {what}.{closest(name, known)}", *keys)
         if names.count(name) > 1:
-            raise ValueError(f"`{name}` is listed twice")
+            raise KeyFault(f"`{name}` is listed twice", *keys)
     return names
+
+
+def _check_sections(section: str, given: dict[str, Any], place: str = "") -> None:
+    known = _section_keys(section)
+    for name in given:
+        if name not in known:
+            raise ValueError(place + _no_section(name, section, known))
 
 
 def _section_keys(section: str) -> list[str]:
     """What a section may hold by task: training sets, or targets where it evaluates."""
-    targets = _tasks(*EVALUATED)
+    targets = evaluated()
     if section != "target_training":
         return targets if section == "evaluate" else list(registry())
     trained = [n for t in map(task, targets) for n in (t.train_first, t.train_on or t.name) if n]
@@ -274,8 +278,8 @@ def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
 
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
-    location = fault.keys if isinstance(fault, KeyFault) else error["loc"]
-    keys = tuple(key for key in location if key != "[key]")
+    location = getattr(fault, "keys", ()) or error["loc"]
+    keys = tuple(key for key in location if not str(key).startswith("["))
     place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":

@@ -7,7 +7,16 @@ therefore needs a new `version` of the kinds of job that read it (tests/runs/gol
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -227,6 +236,34 @@ class Contrast(Section):
     languages: Literal["others", "en", "all"] = "others"
     test: Literal["difference", "equivalence"] = "difference"
     margin: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Relation(Section):
+    """A primary estimand over languages: how a gain goes with a measure of the languages.
+
+    The gain is the mean over `arms` and `targets`; English is no language of it. The measure is a
+    column of the table of languages; with `times`, how its effect changes as that column grows.
+    """
+
+    name: str
+    arms: Annotated[list[str], Field(min_length=1)]
+    minus: str = "none"
+    targets: Annotated[list[str], Field(min_length=1)]
+    measure: str
+    times: str = ""
+    test: Literal["permutation within families"] = "permutation within families"
+
+
+def _shape(declared: Any) -> str:
+    """What a line of `primary:` is; its tag stands in brackets, as it is no key of the file."""
+    keys = declared if isinstance(declared, dict) else getattr(declared, "model_fields_set", ())
+    return "[relation]" if "measure" in keys else "[contrast]"
+
+
+Primary = Annotated[
+    Annotated[Contrast, Tag("[contrast]")] | Annotated[Relation, Tag("[relation]")],
+    Discriminator(_shape),
+]
 
 
 class Seeds(Section):

@@ -61,7 +61,7 @@ class Task(Row):
 
     name: str
     title: str
-    role: Literal["intermediate", "target", "part", "xtreme_r", "translated"]
+    role: Literal["intermediate", "target", "part", "xtreme_r", "low_resource", "translated"]
     format: str
     parts: tuple[str, ...] = ()
     train_on: str | None = None
@@ -70,6 +70,7 @@ class Task(Row):
     columns: Columns = {}
     variants: tuple[Columns, ...] = ()
     labels: tuple[str, ...] = ()
+    read_as: dict[str, str] = {}  # labels stored after these, and which of these they count as
     open_labels: bool = False
     choices: int = 0
     questions: dict[str, str] = {}
@@ -156,6 +157,12 @@ def task(name: str) -> Task:
     if name not in tasks:
         raise KeyError(f"unknown task {name!r}; known: {', '.join(tasks)}")
     return tasks[name]
+
+
+def evaluated() -> list[str]:
+    """All targets: what any of them evaluates is in no text."""
+    roles = ("target", "xtreme_r", "low_resource")
+    return [name for name, row in registry().items() if row.role in roles]
 
 
 def training_parts(name: str) -> tuple[str, ...]:

@@ -16,7 +16,10 @@ class Language(BaseModel, extra="forbid", frozen=True):
 
     code: str = Field(pattern=r"^(en|q[a-t][a-z])$")
     name: str
-    family: Literal["English", "Avian", "Borean", "Corvan", "Dorian"]
+    family: Literal[
+        "English", "Avian", "Borean", "Corvan", "Dorian",
+        "Elvan", "Faric", "Gorian", "Helvan", "Ithan", "Jorvan",
+    ]  # fmt: skip
     word_order: Literal["SVO", "SOV", "VSO"] = "SVO"
     adjective_order: Literal["before", "after"] = "before"
     adposition: Literal["pre", "post"] = "pre"
@@ -41,12 +44,19 @@ class Language(BaseModel, extra="forbid", frozen=True):
         }  # fmt: skip
 
 
-# English, and four families at four distances, each with much, some and little text. The dials were
-# chosen so that no two correlate by more than 0.3, while each grows with the distance.
+# English; four families at four distances, each with much, some and little text (default13); and
+# six families that hold near and far languages alike (many25), to tell a distance from a family.
+# Dials were drawn at random until no two in a world correlated by more than 0.3.
 with Path(__file__).with_name("languages.csv").open(encoding="utf-8") as _table:
     LANGUAGES = {row["code"]: Language.model_validate(row) for row in csv.DictReader(_table)}
-ENGLISH, *DEFAULT12 = LANGUAGES.values()
-FAMILIES = {"small5": ("en", "qaa", "qbb", "qcb", "qdc"), "tiny": ("en", "qaa", "qcb")}
+ENGLISH, *_others = LANGUAGES.values()
+DEFAULT12, MANY24 = _others[:12], _others[12:]
+FAMILIES = {
+    "default13": tuple(LANGUAGES)[:13],
+    "many25": ("en", *tuple(LANGUAGES)[13:]),
+    "small5": ("en", "qaa", "qbb", "qcb", "qdc"),
+    "tiny": ("en", "qaa", "qcb"),
+}
 
 
 class Sizes(BaseModel, extra="forbid", frozen=True):
@@ -78,7 +88,7 @@ class World(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
     """Everything that a toy world follows from. The same World always gives the same files."""
 
     seed: int = Field(0, ge=0, lt=2**32)
-    family: Literal["default13", "small5", "tiny"] = "default13"
+    family: Literal["default13", "many25", "small5", "tiny"] = "default13"
     languages: tuple[Language, ...] = ()
     sizes: Literal["full", "tiny"] | Sizes = "full"
     romanised: float = Field(0.3, ge=0, le=1)
@@ -93,8 +103,7 @@ class World(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
 
     def tongues(self) -> tuple[Language, ...]:
         """The languages of this world, English first: those listed, or else the family's."""
-        codes = FAMILIES.get(self.family, LANGUAGES)  # default13 has them all
-        return self.languages or tuple(LANGUAGES[code] for code in codes)
+        return self.languages or tuple(LANGUAGES[code] for code in FAMILIES[self.family])
 
     def rows(self) -> Sizes:
         """The sizes, resolved from their name."""
