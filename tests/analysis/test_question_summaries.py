@@ -171,3 +171,10 @@ def check(names: dict, effect: float, times: int) -> tuple[float, float, float]:
         results.append(names["intervals"].t_interval(slope))
     value, low, high, p = np.array(results).T
     return np.mean((low <= effect) & (effect <= high)), np.mean(p < 0.05), value.mean()
+
+
+@pytest.mark.parametrize("name", ["61_scaling", "62_multilingual", "63_few_shot"])
+def test_on_a_study_that_lacks_it_all_each_says_so(run, smoke, capsys, name):
+    run(name)
+    assert capsys.readouterr().out.splitlines()[-1].endswith("not run.")
+    assert name not in {found.summary for found in findings.read(smoke.outputs / "smoke")}

@@ -84,7 +84,7 @@ def over_seeds(
     )
     if p < 0.05:
         verdict = "gain" if estimate > 0 else "loss"
-    phrase = PHRASES[verdict] if verdict in BARE else said[estimate < 0]
+    phrase = PHRASES[verdict] if verdict in BARE else said[0 if estimate > 0 else 1]
     over = f" {bounds(*reach)} over {len(gaps)} seeds" if reach else ""
     return Finding(
         summary=summary, estimand=estimand, estimate=estimate, interval=reach, verdict=verdict,

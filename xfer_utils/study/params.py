@@ -205,7 +205,7 @@ def _title(name: str) -> str:
 
 
 def _intermediate() -> list[str]:
-    return [row.name for row in registry().values() if row.role == "intermediate"]
+    return [row.name for row in registry().values() if row.role in ("intermediate", "part")]
 
 
 def _known(names: list[str], known: list[str], what: str, *keys: str) -> list[str]:
