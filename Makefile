@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 STRIP := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
-.PHONY: help study alternatives smoke encoders sample docs test test-slow test-all test-faults lab lint format
+.PHONY: help study alternatives extensions smoke encoders sample docs test test-slow test-all test-faults lab lint format
 
 help:  ## prints these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -20,6 +20,11 @@ alternatives: $(STAMP)  ## what else phase 2 could do, and its controls
 	$(BIN)/xfer run params/alternatives.yaml
 	$(BIN)/xfer report params/alternatives.yaml
 
+EXTENSIONS := $(wildcard $(patsubst %,params/%.yaml,similarity scaling multilingual few_shot typology))
+
+extensions: $(STAMP)  ## the five questions in their reduced form, and their reports
+	set -e; for file in $(EXTENSIONS); do $(BIN)/xfer run $$file; $(BIN)/xfer report $$file; done
+
 smoke: $(STAMP)  ## everything once, in about a minute
 	$(BIN)/xfer run params/smoke.yaml
 	$(BIN)/xfer report params/smoke.yaml
@@ -27,6 +32,9 @@ smoke: $(STAMP)  ## everything once, in about a minute
 encoders: $(STAMP)  ## the shipped encoders, made again
 	$(BIN)/xfer run params/toy-encoder.yaml
 	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/toy-encoder/15_ship_encoders.ipynb -p ship True
+	$(BIN)/xfer run params/many-encoder.yaml
+	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/many-encoder/15_ship_encoders.ipynb \
+		-p study_dir outputs/many-encoder -p name many0 -p ship True
 
 sample: $(STAMP)  ## the report in outputs/sample, made again
 	$(BIN)/xfer run $(or $(STUDY),params/toy.yaml)

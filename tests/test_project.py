@@ -180,7 +180,7 @@ def test_the_package_and_its_notebooks_stay_small():
         cells = json.loads(path.read_text("utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         counts.append(sum(len(source.splitlines()) for source in code))
-    assert median(counts) <= 120
+    assert median(counts) <= 150
 
 
 def tracked():

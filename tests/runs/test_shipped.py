@@ -15,22 +15,31 @@ from xfer_utils.study import params, paths
 from xfer_utils.study.sections import Pretraining
 
 NAMES = list(shipped.records())
+STUDIES = {"toy0": "toy", "many0": "similarity"}  # who takes the encoders of which world
 TOY = params.load(paths.PARAMS / "toy.yaml")
 PRETRAINING = TOY.models["xlmr-toy"].pretrain
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The published world."""
-    return open_source("toy", world=TOY.world, data_dir=tmp_path_factory.mktemp("data"))
+def of_world(name):
+    """The shipped encoders of a world."""
+    return [own for own in NAMES if own.startswith(f"{name}-")]
 
 
 @pytest.fixture(scope="module")
-def tokenizer(source):
-    """The tokenizer of that world's text, trained again as notebook 10 trains it."""
-    text, _ = pretraining.sample_text(source, PRETRAINING.lines_per_language)
-    lines = [line for part in text.values() for n, line in enumerate(part) if n % 100]
-    return pretraining.train_tokenizer(lines, PRETRAINING.vocabulary, PRETRAINING.positions)
+def worlds(tmp_path_factory):
+    """The published worlds, by the names of their encoders."""
+    folder = tmp_path_factory.mktemp("data")
+    asked = {name: params.load(paths.PARAMS / f"{own}.yaml").world for name, own in STUDIES.items()}
+    return {
+        name: open_source("toy", world=world, data_dir=folder)
+        for name, world in asked.items() if of_world(name)
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(worlds):
+    """The published world of the toy study."""
+    return worlds["toy0"]
 
 
 def test_every_folder_has_its_record_and_all_are_small():
@@ -66,22 +75,44 @@ def test_another_seed_setting_or_world_is_pretrained(source, tmp_path):
     assert not shipped.find(Pretraining(), 0, source)
 
 
-def test_they_belong_to_the_worlds_text(tokenizer):
-    for name in NAMES:
+@pytest.mark.skipif(len(of_world("many0")) < 3, reason="`make encoders` has not shipped all yet")
+def test_the_questions_take_them_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    made = params.load(paths.PARAMS / "many-encoder.yaml")
+    for name in ("similarity", "typology"):
+        asked = study.make_plan(paths.PARAMS / f"{name}.yaml")
+        loaded = [run.job.load for run in asked.runs.values() if run.kind.name == "encoder"]
+        assert loaded == [f"xfer_utils/encoders/many0-s{seed}" for seed in range(3)]
+        assert asked.study.models["xlmr-many"].pretrain == made.models["xlmr-many"].pretrain
+        assert asked.study.world == made.world
+
+
+@pytest.mark.parametrize("world", STUDIES)
+def test_they_belong_to_the_worlds_text(world, worlds):
+    """Its tokenizer, trained again as notebook 10 trains it, is theirs."""
+    if not of_world(world):
+        pytest.skip("`make encoders` has not shipped them yet")
+    (model,) = params.load(paths.PARAMS / f"{STUDIES[world]}.yaml").models.values()
+    text, _ = pretraining.sample_text(worlds[world], model.pretrain.lines_per_language)
+    lines = [line for part in text.values() for n, line in enumerate(part) if n % 100]
+    sizes = (model.pretrain.vocabulary, model.pretrain.positions)
+    tokenizer = pretraining.train_tokenizer(lines, *sizes)
+    again = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    for name in of_world(world):
         kept = (shipped.FOLDER / name / "tokenizer.json").read_text(encoding="utf-8")
-        assert (
-            json.loads(kept)["model"] == json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-        )
+        assert json.loads(kept)["model"] == again
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_a_whole_masked_lm_that_reads_the_worlds_english(name, source):
+def test_each_is_a_whole_masked_lm_that_reads_the_worlds_english(name, worlds):
     from transformers import AutoModelForMaskedLM
 
     folder = shipped.FOLDER / name
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
     words = encoders.load_tokenizer(Origin(str(folder)))
-    lines = [line for line, _ in zip(source.text("en"), range(40), strict=False)]
+    lines = [
+        line for line, _ in zip(worlds[name.split("-")[0]].text("en"), range(40), strict=False)
+    ]
     rows = features.of_text(lines, words, 64)
     losses = []
     for number in range(len(rows)):
