@@ -74,3 +74,32 @@ def test_nothing_is_inferred_from_few_languages_or_undeclared(tmp_path, capsys):
     summary("60_similarity", folder, draws=99)
     assert concluded(folder) == []
     assert capsys.readouterr().out.splitlines()[-1].startswith("Similarity: not told, 12 languages")
+
+
+@pytest.mark.parametrize("slope", [0.0, 12.0])
+def test_typology_finds_how_text_changes_the_effect_of_distance(tmp_path, capsys, slope):
+    """Ten times the text changes the effect of the whole distance by `slope` points."""
+
+    def effect(dials):
+        return -8 * dials["distance"] + slope * dials["distance"] * (dials["resource"] - 3)
+
+    folder = study(tmp_path, effect, TYPOLOGY)
+    names = summary("64_typology", folder, draws=499)
+    (found,) = concluded(folder)
+    assert found["verdict"] == ("holds" if slope else "cannot be told")
+    assert found["interval"][0] < slope < found["interval"][1]
+    assert capsys.readouterr().out.splitlines()[-1] == found["sentence"]
+    at = names["slopes"].set_index("at")["estimate"].astype(float)
+    assert names["slopes"]["text"].between(np.log10(225), np.log10(6000)).all(), "within the range"
+    if slope:
+        assert at["low"] < at["middle"] < at["high"]
+        assert names["fit"].loc["dr", "estimate"] == pytest.approx(slope, abs=5)
+    assert (folder / "figures" / "7_typology.svg").stat().st_size > 100
+    assert len(names["robust"]) > 9 and names["robust"]["product"].notna().all()
+
+
+def test_typology_of_few_languages_is_not_told(tmp_path, capsys):
+    folder = study(tmp_path, lambda dials: 0.0, TYPOLOGY, count=8)
+    summary("64_typology", folder, draws=99)
+    assert concluded(folder) == []
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Distance and resources: not told")

@@ -45,7 +45,7 @@ def test_a_folder_that_is_no_model_is_told_from_a_hub_id(tmp_path):
     assert origins.local_folder("FacebookAI/xlm-roberta-base") is None
 
 
-def test_a_pickle_that_holds_more_than_tensors_is_not_run(tmp_path):
+def test_weights_are_read_from_safetensors_and_a_pickle_is_not_run(tmp_path):
     model = make(tmp_path / "model", "bert")
     (model / "model.safetensors").unlink()
     mark = tmp_path / "executed"
@@ -55,7 +55,7 @@ def test_a_pickle_that_holds_more_than_tensors_is_not_run(tmp_path):
             return os.mkdir, (str(mark),)
 
     torch.save({"embeddings.word_embeddings.weight": Evil()}, model / "pytorch_model.bin")
-    with pytest.raises(ModelProblem):
+    with pytest.raises(ModelProblem, match=r"no file named model\.safetensors"):
         encoders.save_pointer(tmp_path / "run" / "encoder", str(model), "main")
     assert not mark.exists()
 

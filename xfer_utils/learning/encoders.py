@@ -23,7 +23,7 @@ from xfer_utils.study.sections import Numerics, Pretraining
 
 # Their positions are counted from the padding id + 1: a table of 514 has places for 512 tokens.
 COUNT_FROM_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod", "mpnet", "luke"}
-# A pickled checkpoint is read as plain tensors; the hub's conversion service is not asked.
+# A pickled checkpoint is not read, and the hub is not asked to convert one.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 logging.disable_progress_bar()
 
@@ -136,7 +136,7 @@ def load_encoder(source: Path | Origin) -> nn.Module:
         logging.set_verbosity_error()
         encoder, info = architecture.from_pretrained(
             origin.model, config=config, dtype=torch.float32, output_loading_info=True,
-            **origin.options, **pooler,
+            use_safetensors=True, **origin.options, **pooler,
         )  # fmt: skip
         logging.set_verbosity(verbosity)
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)

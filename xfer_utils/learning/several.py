@@ -37,6 +37,7 @@ def spread(train: Callable[..., dict], model: Any, run_dir: Path, **how: Any) ->
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     given = pickle.dumps((train, {"model": model.cpu(), "run_dir": run_dir, **how}))
+    torch.cuda.empty_cache()
     with tempfile.TemporaryDirectory(prefix=".trained-", dir=run_dir) as place:
         file = Path(place, "weights.safetensors")
         started = torch.multiprocessing.spawn(_one, (number, port, given, file), number, join=False)

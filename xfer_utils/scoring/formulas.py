@@ -68,8 +68,10 @@ def class_items(row: Task, frame: pd.DataFrame) -> pd.DataFrame:
 
 def macro_f1(sums: Sums) -> Scores:
     """Mean F1 over the classes that occur in gold or prediction."""
-    names = [[name for name in sorted(sums.keys()) if name.startswith(start)] for start in CELLS]
-    gold, predicted, right = (np.array([sums[name] for name in own]) for own in names)
+    gold, predicted, right = (
+        np.array([sums[name] for name in sorted(sums.keys()) if name.startswith(start)])
+        for start in CELLS
+    )
     f1 = percent(2 * right, gold + predicted, n=1).sum(axis=0)
     return {"macro_f1": percent(f1 / 100, (gold + predicted > 0).sum(axis=0))}
 
