@@ -171,6 +171,6 @@ def test_claims_with_known_truth(run, known):
     squad = names["table"].set_index("claim").loc["SQuAD v1.1 raises the mean"]
     assert squad["estimate"] == pytest.approx(10 / 3, abs=0.2)
     assert squad["low_languages"] < squad["estimate"] < squad["high_languages"]
-    assert names["ranks"].index.tolist() == ["squad", "mnli"]
-    assert names["ranks"][["best", "worst"]].to_numpy().tolist() == [[1, 1], [2, 2]]
+    assert names["ranked"].index.tolist() == ["squad", "mnli"]
+    assert names["ranked"][["best", "worst"]].to_numpy().tolist() == [[1, 1], [2, 2]]
     assert len(names["beside"]) == len(names["concluded"]) == 6
