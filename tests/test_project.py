@@ -209,7 +209,8 @@ def test_no_machine_paths_and_no_registry_hosts():
 
 def test_nothing_large_or_made_is_committed():
     for path in tracked():
-        assert path.stat().st_size < 1_000_000, path
+        most = 1_500_000 if path.suffix == ".safetensors" else 1_000_000  # shipped encoders
+        assert path.stat().st_size < most, path
         inside = path.relative_to(PROJECT).as_posix()
         assert not inside.startswith("outputs/") or inside.startswith(
             ("outputs/README.md", "outputs/sample/")

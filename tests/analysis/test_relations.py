@@ -148,3 +148,29 @@ def test_published_tatoeba_scores_go_with_what_they_are_known_to_go_with():
     }.items():  # fmt: skip
         assert known[name].corr(table) == pytest.approx(wanted, abs=0.006), name
     assert len(table) == 36 and table.mean() == pytest.approx(31.0, abs=0.05)
+
+
+def products(tables, product):
+    """Shares of tables whose product of distance and text is found, given each of the two."""
+    rng = np.random.default_rng(11)
+    centred = DIALS.assign(text=np.log10(DIALS["text_lines"]))[["distance", "text"]]
+    centred = centred - centred.mean()
+    both = centred["distance"] * centred["text"]
+    found = [
+        relations.within_families(
+            both, gains(rng) - 20 * centred["distance"] + product * both, FAMILY, centred,
+            ranks=False, draws=199,
+        ).p
+        for _ in range(tables)
+    ]  # fmt: skip
+    return np.mean(np.array(found) <= 0.05)
+
+
+def test_a_product_is_found_given_its_parts_and_none_where_there_is_none():
+    assert products(150, 0.0) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert products(40, 80.0) > 0.7
+
+
+@pytest.mark.slow
+def test_a_product_is_rejected_at_its_level_over_two_thousand_tables():
+    assert products(2000, 0.0) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)

@@ -79,8 +79,11 @@ def test_another_seed_setting_or_world_is_pretrained(source, tmp_path):
 def test_the_questions_take_them_too(tmp_path, monkeypatch):
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
     made = params.load(paths.PARAMS / "many-encoder.yaml")
-    for name in ("similarity", "typology"):
-        asked = study.make_plan(paths.PARAMS / f"{name}.yaml")
+    plans = {n: study.make_plan(paths.PARAMS / f"{n}.yaml") for n in ("similarity", "typology")}
+    assert [*plans["similarity"].runs] == [*plans["typology"].runs] and len(
+        plans["typology"].runs
+    ) == 54
+    for asked in plans.values():
         loaded = [run.job.load for run in asked.runs.values() if run.kind.name == "encoder"]
         assert loaded == [f"xfer_utils/encoders/many0-s{seed}" for seed in range(3)]
         assert asked.study.models["xlmr-many"].pretrain == made.models["xlmr-many"].pretrain
