@@ -16,6 +16,7 @@ from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "600")  # a busy machine takes its time
 try:
     import ray
 except ImportError:
@@ -42,10 +43,9 @@ class RayPool(Executor):
             how |= {"include_dashboard": False, "_temp_dir": folder}
         try:
             ray.init(address or "local", **how)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise SettingsError(
-                f"No Ray cluster answers at {address or 'local'}: {error}"
-            ) from None
+        except Exception as error:  # a cluster that does not start in time is a bare one
+            place = address or "local"
+            raise SettingsError(f"No Ray cluster answers at {place}: {error}") from None
         options = {"num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES}
         self.task = ray.remote(retry_exceptions=False, **options)(_execute)
         self.gpus, self.tasks, there = gpus, [], ray.cluster_resources()
