@@ -1,7 +1,8 @@
 """Puts a study's rendered report into outputs/sample: `make sample` runs it after `xfer report`.
 
-The front page and the summaries come whole; of the runs one of each kind comes with its page,
-notebook, record and predictions. Links to what stays behind are dropped, their text remains.
+The front page comes whole, summaries as notebooks; of the runs one of each kind comes with its page,
+notebook, record and predictions. Links to what stays behind are dropped, their text remains, and so
+are the downloads inside the front page, which are a third of it. Paths are those in the project.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from xfer_utils.analysis import results
 from xfer_utils.study import params, paths
 
-FILE, ALL = 1_000_000, 5_000_000  # bytes: what a file and the whole sample may have
+FILE, ALL = 1_400_000, 5_000_000  # bytes: what a file and the whole sample may have
 PAGES, RUNS = "report/notebooks", "runs"
 
 
@@ -46,14 +47,17 @@ def keep(source: Path) -> list[str]:
 
 
 def is_kept(page: Path, runs: list[str]) -> bool:
-    """Whether a page is that of a summary or of a run that comes along."""
-    return page.name.startswith(("notebooks-", *runs))
+    """Whether a page is that of a run that comes along."""
+    return page.name.startswith(tuple(runs))
 
 
 def copy(source: Path, target: Path) -> None:
-    """One file, with the folders that it needs."""
+    """One file, with the folders that it needs, and without this machine's path to the project."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    content = source.read_bytes()
+    if source.suffix != ".parquet":
+        content = content.replace(f"{paths.PROJECT}/".encode(), b"")
+    target.write_bytes(content)
 
 
 def linked(page: Path) -> str:
@@ -61,11 +65,12 @@ def linked(page: Path) -> str:
 
     def link(match: re.Match) -> str:
         address = match[1].split("#")[0]
-        there = not address or ":" in address or (page.parent / address).is_file()
+        inside = ":" not in address and (page.parent / address).is_file()
+        there = not address or address.startswith("http") or inside
         return match[0] if there else match[2]
 
     text = page.read_text(encoding="utf-8")
-    text = re.sub(r'<a href="([^"]*)">(.*?)</a>', link, text, flags=re.DOTALL)
+    text = re.sub(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', link, text, flags=re.DOTALL)
     note = "<p>In this sample one run of each kind has its page.</p>"
     return re.sub(r'(<h2 id="runs">.*?</h2>)(?!<p>In this)', rf"\1{note}", text)
 
