@@ -1,8 +1,8 @@
 """Puts a study's rendered report into outputs/sample: `make sample` runs it after `xfer report`.
 
-The front page comes whole, summaries as notebooks; of the runs one of each kind comes with its page,
-notebook, record and predictions. Links to what stays behind are dropped, their text remains, and so
-are the downloads inside the front page, which are a third of it. Paths are those in the project.
+The front page comes whole, summaries as notebooks; of the runs one of each kind comes with its
+page, notebook, record and predictions. Links to what stays behind are dropped, their text remains,
+and so are the downloads inside the front page, half of it. Paths are those in the project.
 """
 
 import re
