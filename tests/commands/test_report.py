@@ -137,6 +137,16 @@ def test_the_page_opens_with_two_findings_at_most(written, verdicts, opens_with)
     assert text.count("&gt; points.") == len(lead) + len(verdicts), "and all of them in the table"
 
 
+def test_what_was_declared_opens_the_page_whatever_came_of_it(written):
+    findings = [finding(number, "gain") for number in range(3)]
+    declared = [
+        finding(7, "not shown") | {"declared": "0a"},
+        finding(8, "gain") | {"declared": "0a"},
+    ]
+    text = front(written, findings=findings + declared)
+    assert re.findall(r'<p class="finding">&lt;(\d)&gt; points.</p>', text) == ["7", "8"]
+
+
 def test_findings_of_any_summary_are_shown(written):
     claim = {"question": "Does <MNLI> help?", "sentence": "Not run.", "verdict": "not run"}
     text = front(written, findings=[finding(1, "gain", question=""), {**claim, "estimand": "x"}])
