@@ -201,6 +201,29 @@ def _xcopa(config: str, split: str, size: int) -> Rows:
     return features, [row | {"changed": False} for row in rows]
 
 
+def _sib200(config: str, split: str, size: int) -> Rows:
+    topics = words("travel sports politics health geography entertainment science/technology")
+    features = Features(index_id=Value("int64"), category=TEXT, text=TEXT)
+    first = 1000 * ("train", "validation", "test").index(split)
+    return features, [
+        {"index_id": first + n, "category": topics[n % 7], "text": f"{config} {split} topic {n}"}
+        for n in range(size)
+    ]
+
+
+def _americas_nli(config: str, split: str, size: int) -> Rows:
+    features = Features(premise=TEXT, hypothesis=TEXT, label=NLI)
+    return features, [
+        {"premise": f"{config} {split} {n // 3}", "hypothesis": f"thus {n}", "label": n % 3}
+        for n in range(size)
+    ]
+
+
+def _masakhaner(config: str, split: str, size: int) -> Rows:
+    features, rows = _tagged("ner_tags", [*NER_TAGS, "B-DATE", "I-DATE"])(config, split, size)
+    return Features({"id": TEXT, **features}), [{"id": str(n), **row} for n, row in enumerate(rows)]
+
+
 def _pawsx(config: str, split: str, size: int) -> Rows:
     features = Features(id=INT, sentence1=TEXT, sentence2=TEXT, label=ClassLabel(names=["0", "1"]))
     return features, [
@@ -281,6 +304,10 @@ def _wikipedia(config: str, split: str, size: int) -> Rows:
 XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
 XQUAD = words("ar de el en es hi ru th tr vi zh")
 MLQA = words("ar de en es hi vi zh")
+# Of 205 configurations: English, two scripts, one with a code of the project's own, one without.
+SIB200 = words("eng_Latn ace_Arab ace_Latn fra_Latn quy_Latn swh_Latn zho_Hans zho_Hant tzm_Tfng")
+AMERICAS = words("aym bzd cni gn hch nah oto quy shp tar")
+MASAKHA = words("bam bbj ewe fon hau ibo kin lug luo mos nya pcm sna swa tsn twi wol xho yor zul")
 WIKIPEDIA = sorted({*PANX, *XNLI, *words("az gu ht lt pa pl qu ro uk wo")})
 TRAIN_DEV, TRAIN_DEV_TEST = ("train", "validation"), ("train", "validation", "test")
 # repository, revision, configurations, maker of rows, splits
@@ -393,6 +420,9 @@ REPOSITORIES = [
     ),
     ("izhx/mewsli-x", CONVERT, ["wikipedia_pairs"], _mewslix, TRAIN_DEV),
     ("izhx/mewsli-x", CONVERT, ["candidate_entities"], _mewslix, ("test",)),
+    ("Davlan/sib200", "main", SIB200, _sib200, ("train", "validation", "test")),
+    ("nala-cub/americas_nli", "main", AMERICAS, _americas_nli, ("validation", "test")),
+    ("masakhane/masakhaner2", CONVERT, MASAKHA, _masakhaner, ("train", "validation", "test")),
     (
         "wikimedia/wikipedia",
         "main",

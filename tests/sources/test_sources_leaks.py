@@ -12,7 +12,7 @@ from xfer_utils.sources.folder import FolderSource
 from xfer_utils.study.tasks import registry
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-ROLES = ("target", "xtreme_r")
+ROLES = ("target", "xtreme_r", "low_resource")
 
 
 def put(folder: Path, name: str, *rows: dict) -> FolderSource:
