@@ -167,8 +167,10 @@ class Reporter:
 
 def _told(run_id: str) -> str:
     """What a training says of its progress."""
-    file = runs_folder() / run_id / paths.PROGRESS
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        return (runs_folder() / run_id / paths.PROGRESS).read_text(encoding="utf-8")
+    except FileNotFoundError:  # not there yet, or no more: a run that starts again clears it
+        return ""
 
 
 def _progress(run_id: str) -> str:
