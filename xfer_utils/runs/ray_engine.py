@@ -6,6 +6,8 @@ study.
 """
 
 import os
+import re
+import socket
 import tempfile
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -42,6 +44,8 @@ class RayPool(Executor):
             how |= {"num_cpus": workers * threads, "object_store_memory": OBJECTS}
             how |= {"include_dashboard": False, "_temp_dir": folder}
         try:
+            if re.fullmatch(r"[^/]+:[0-9]+", address):  # Ray would try for a quarter of an hour
+                socket.create_connection(address.rsplit(":", 1), 10).close()
             ray.init(address or "local", **how)
         except Exception as error:  # a cluster that does not start in time is a bare one
             place = address or "local"
