@@ -88,7 +88,8 @@ def within_families(
 
     Spearman's (of ranks) or Pearson's. What families and the others explain is taken off both; the
     residuals of y change places within families (Freedman and Lane). The interval is Fisher's, with
-    Bonett and Wright's error for ranks. `condition` is that of x and the others, scaled.
+    Bonett and Wright's error for ranks; a strong relation's is too wide (it covers 98.6%).
+    `condition` is that of x and the others, scaled.
     """
     table = pd.DataFrame({"x": x, "y": y, "family": family}).join(
         given if given is not None else []
