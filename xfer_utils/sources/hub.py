@@ -82,8 +82,9 @@ class HubSource(Source):
                 yield from filter(None, map(str.strip, paragraphs))
 
     def text_languages(self) -> list[str]:
-        """Every language of the registry: each has a Wikipedia."""
-        return sorted({code for row in registry().values() for code in self.candidates(row)})
+        """Every language of the benchmarks and of what they train on: each has a Wikipedia."""
+        rows = [row for row in registry().values() if row.role != "low_resource"]
+        return sorted({code for row in rows for code in self.candidates(row)})
 
     def text_revision(self) -> str:
         return digest(text_on_hub().model_dump(exclude=PROSE))
