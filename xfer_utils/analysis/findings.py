@@ -78,10 +78,8 @@ def over_seeds(
 ) -> Finding:
     """The finding of one difference for each seed; `said` is what it means above 0, and below."""
     estimate, low, high, p = t_interval(list(gaps))
-    reach, verdict = (
-        (low, high) if low <= high else None,
-        "not shown" if len(gaps) > 1 else "one run",
-    )
+    reach = (low, high) if low <= high else None
+    verdict = "not shown" if len(gaps) > 1 else "one run"
     if p < 0.05:
         verdict = "gain" if estimate > 0 else "loss"
     phrase = PHRASES[verdict] if verdict in BARE else said[0 if estimate > 0 else 1]

@@ -59,9 +59,8 @@ def language_gains(
     post = values.reindex(columns=list(arms)).mean(axis=1, skipna=False)
     fixed = values[minus].unstack("seed").reindex(columns=[FIXED])[FIXED]
     pre = values[minus].fillna(pd.Series(values.index.droplevel("seed").map(fixed), values.index))
-    table = (
-        pd.DataFrame({"pre": pre, "post": post}).dropna().drop(FIXED, level="seed", errors="ignore")
-    )
+    table = pd.DataFrame({"pre": pre, "post": post}).dropna()
+    table = table.drop(FIXED, level="seed", errors="ignore")
     table["gain"] = table["post"] - table["pre"]
     items = rows.groupby(key)[["n", "chance"]].first().reindex(table.index)
     table = table.join(items).reset_index()
@@ -91,21 +90,18 @@ def within_families(
     Bonett and Wright's error for ranks; a strong relation's is too wide (it covers 98.6%).
     `condition` is that of x and the others, scaled.
     """
-    table = pd.DataFrame({"x": x, "y": y, "family": family}).join(
-        given if given is not None else []
-    )
-    table = table.dropna()
+    others = [] if given is None else list(given)
+    table = pd.DataFrame({"x": x, "y": y, "family": family})
+    table = (table if given is None else table.join(given)).dropna()
     table = table[table.groupby("family")["x"].transform("size") > 1]
-    others = list(given) if given is not None else []
     numbers = table[["x", "y", *others]].rank() if ranks else table[["x", "y", *others]]
     dummies = pd.get_dummies(table["family"]).to_numpy(dtype=float)
     left = len(table) - dummies.shape[1] - len(others) - 2
     if left < 1 or table["x"].nunique() < 2 or table["y"].nunique() < 2:
         return Relation(*[math.nan] * 4, len(table))
     design = np.column_stack([dummies, numbers[others]])
-    scaled = (numbers[["x", *others]] - numbers[["x", *others]].mean()) / numbers[
-        ["x", *others]
-    ].std()
+    predictors = numbers[["x", *others]]
+    scaled = (predictors - predictors.mean()) / predictors.std()
     off = np.eye(len(table)) - design @ np.linalg.pinv(design)
     a, b = off @ numbers["x"].to_numpy(dtype=float), off @ numbers["y"].to_numpy(dtype=float)
     moved = off @ _exchanged(b, table["family"].to_numpy(), draws).T

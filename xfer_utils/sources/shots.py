@@ -83,10 +83,7 @@ def _clean(
 
 def _apart(name: str, rows: Dataset, pool: Dataset, articles: Mapping[str, str]) -> Dataset:
     """Rows that share no text, paragraph, id or article with a pool."""
-    form, told = (
-        leaks.format_of(name),
-        {articles[item] for item in pool["item"] if item in articles},
-    )
+    form, told = leaks.format_of(name), {articles.get(item) for item in pool["item"]} - {None}
     union = leaks.marks(form, pool)
     kept = [n for n, row in enumerate(rows) if not leaks.shared(form.marks(row), union)]
     return rows.select([n for n in kept if articles.get(rows[n]["item"]) not in told])
