@@ -4,7 +4,8 @@
 FROM python:3.12-slim
 ARG PIP_ARGS=""
 WORKDIR /project
-COPY requirements.txt ./
+COPY requirements.txt requirements.hashes.txt ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.hashes.txt
 RUN pip install --no-cache-dir -r requirements.txt ${PIP_ARGS}
 COPY . ./
 RUN pip install --no-cache-dir --no-deps --no-build-isolation -e .

@@ -70,9 +70,11 @@ format: $(STAMP)  ## sets code and strips notebooks
 	$(BIN)/ruff format .
 	$(STRIP) $(NOTEBOOKS)
 
-# The lock holds everything, so the package itself is installed without looking for dependencies.
-$(STAMP): requirements.txt pyproject.toml
+# Every file is checked against its hash but those of PyTorch, whose builds differ by index: the second line installs
+# it, and what it brings. The lock holds everything else, so the package looks for no dependencies.
+$(STAMP): requirements.txt requirements.hashes.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.hashes.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(PIP_ARGS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)

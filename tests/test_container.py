@@ -27,18 +27,19 @@ def test_its_instructions_are_known_and_in_order():
     for form in ("ENTRYPOINT", "CMD"):
         (value,) = values(form)
         assert all(isinstance(part, str) for part in json.loads(value))
-    for source in (value.split()[0] for value in values("COPY")):
+    for source in (name for value in values("COPY") for name in value.split()[:-1]):
         assert (PROJECT / source).exists()
 
 
 def test_it_installs_the_one_lock_and_the_project_without_looking_for_more():
     installs = [value for value in values("RUN") if "pip install" in value]
-    assert len(installs) == len(values("RUN")) == 2
-    assert "-r requirements.txt ${PIP_ARGS}" in installs[0]
-    assert "--no-deps --no-build-isolation -e ." in installs[1]
+    assert len(installs) == len(values("RUN")) == 3
+    assert "--no-deps --require-hashes -r requirements.hashes.txt" in installs[0]
+    assert "-r requirements.txt ${PIP_ARGS}" in installs[1]
+    assert "--no-deps --no-build-isolation -e ." in installs[2]
     assert values("ARG") == ['PIP_ARGS=""'], "an index for CUDA, where it is wanted"
-    copied = [value.split()[0] for value in values("COPY")]
-    assert copied == ["requirements.txt", "."], "code that changes installs nothing anew"
+    copied = [value.split()[:-1] for value in values("COPY")]
+    assert copied == [["requirements.txt", "requirements.hashes.txt"], ["."]], "code that changes installs nothing anew"
 
 
 def test_its_python_is_one_of_those_the_project_runs_on():

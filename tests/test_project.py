@@ -51,6 +51,14 @@ def test_the_lock_satisfies_every_range():
         assert wanted.specifier, f"{wanted.name} has no range"
 
 
+def test_the_hashes_are_those_of_the_lock_but_for_torch_whose_builds_differ_by_index():
+    text = (PROJECT / "requirements.hashes.txt").read_text(encoding="utf-8")
+    hashed = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+).*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.M)
+    found = {canonicalize_name(name): Version(version) for name, version in hashed}
+    assert found == {name: version for name, version in lock().items() if name != "torch"}
+    assert "--require-hashes -r requirements.hashes.txt" in MAKEFILE
+
+
 def test_torch_is_locked_where_it_is_tested_and_open_downwards():
     assert lock()["torch"] == Version("2.13.0")
     (torch,) = [
