@@ -35,6 +35,9 @@ encoders: $(STAMP)  ## the shipped encoders, made again
 	$(BIN)/xfer run params/many-encoder.yaml
 	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/many-encoder/15_ship_encoders.ipynb \
 		-p study_dir outputs/many-encoder -p name many0 -p ship True
+	$(BIN)/xfer run params/ladder-encoder.yaml
+	$(BIN)/papermill notebooks/15_ship_encoders.ipynb outputs/ladder-encoder/15_ship_encoders.ipynb \
+		-p study_dir outputs/ladder-encoder -p name "" -p ship True
 
 sample: $(STAMP)  ## the report in outputs/sample, made again
 	$(BIN)/xfer run $(or $(STUDY),params/toy.yaml)

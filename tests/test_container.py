@@ -39,7 +39,9 @@ def test_it_installs_the_one_lock_and_the_project_without_looking_for_more():
     assert "--no-deps --no-build-isolation -e ." in installs[2]
     assert values("ARG") == ['PIP_ARGS=""'], "an index for CUDA, where it is wanted"
     copied = [value.split()[:-1] for value in values("COPY")]
-    assert copied == [["requirements.txt", "requirements.hashes.txt"], ["."]], "code that changes installs nothing anew"
+    assert copied == [["requirements.txt", "requirements.hashes.txt"], ["."]], (
+        "code that changes installs nothing anew"
+    )
 
 
 def test_its_python_is_one_of_those_the_project_runs_on():

@@ -53,7 +53,9 @@ def test_the_lock_satisfies_every_range():
 
 def test_the_hashes_are_those_of_the_lock_but_for_torch_whose_builds_differ_by_index():
     text = (PROJECT / "requirements.hashes.txt").read_text(encoding="utf-8")
-    hashed = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+).*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.M)
+    hashed = re.findall(
+        r"^([A-Za-z0-9_.-]+)==([^ ;\\]+).*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.M
+    )
     found = {canonicalize_name(name): Version(version) for name, version in hashed}
     assert found == {name: version for name, version in lock().items() if name != "torch"}
     assert "--require-hashes -r requirements.hashes.txt" in MAKEFILE
