@@ -206,13 +206,17 @@ class Planner:
     def _target(
         self, parent: Run, train_task: str, targets: list[str], labels: dict, beside: Together
     ) -> None:
-        arm, model, first = labels["arm"], labels["model"], task(targets[0]).train_first
+        arm, model = labels["arm"], labels["model"]
+        usual = task(targets[0]).train_first
+        first = usual if self.plan.arms[arm].first else None
         names = [name for name in (first, train_task) if name]
         settings = {name: self.study.training("target", name, model, arm) for name in names}
         reasons = [self.lacking.task(name, training) for name, training in settings.items()]
         others = [name for name in beside.tasks if name != train_task]
         if beside.tasks and not others:
             reasons.append("the two training sets are one")
+        if not usual and not self.plan.arms[arm].first:
+            reasons.append("nothing comes before it that could be left out")
         targets = self._present(targets, labels, next(filter(None, reasons), ""))
         if not targets:
             return

@@ -53,18 +53,18 @@ def _toy(dials: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
 
 
 class ToySource(FolderSource):
-    """A toy world's folder, and training sets of phase 2 in its other languages.
+    """A toy world's folder, and what is written when it is first read, beside the world.
 
-    Their items are those of the English set. Each is written when it is first read, beside the
-    world: it would be five times as large with all of them.
+    Training sets of phase 2 in its other languages, whose items are those of the English set, and
+    tasks that few studies have: it would be five times as large with all of them.
     """
 
     def __init__(self, world: toy_world.World, folder: Path, splits: Splits | None, mark: str):
         super().__init__(folder, "toy", splits, pinned=mark)
         self.world, self.codes = world, {dials.code for dials in world.tongues()}
         self.spoken = {row[:2] for row in toy_files.intermediate(world.rows())}
-        late = toy_files.depths(world.rows())
-        self.spoken |= {(task, split) for task, *splits, _, _, _ in late for split in splits}
+        self.late = toy_files.later(world.rows())
+        self.spoken |= {(task, one[0]) for task, sets in self.late.items() for one in sets}
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         if super().holds(row, split, language) or not self.holds(row, split, language):
@@ -74,8 +74,13 @@ class ToySource(FolderSource):
         kept.cached(path, partial(toy_files.translate, self.world, row.name, split, language))
         return translated.tables(row, split, language)
 
+    def candidates(self, row: Task) -> list[str]:
+        return sorted(self.codes) if row.name in self.late else super().candidates(row)
+
     def holds(self, row: Task, split: str, language: str) -> bool:
-        spoken = (row.name, split) in self.spoken and language in self.codes
+        known = self.codes - ({"en"} if row.name == "xcopa" else set())
+        known |= {toy_files.CANDIDATES} if row.name == "mewslix" else set()
+        spoken = (row.name, split) in self.spoken and language in known
         return spoken or super().holds(row, split, language)
 
 

@@ -180,12 +180,14 @@ class Arm(Mixture):
 
     With `together` there is no phase 2: its tasks are learnt with each target's own set, in one
     mixture. `training` are settings of this arm alone, over those of `intermediate_training`;
-    `target_training` those of phase 3 in this arm, by its training set.
+    `target_training` those of phase 3 in this arm, by its training set. Without `first` a target's
+    own earlier task is left out: XTREME-R trains XCOPA on Social IQa before COPA.
     """
 
     title: str = ""
     steps: Count = 0
     together: bool = False
+    first: bool = True
     training: Training = Training()
     target_training: dict[str, Training] = {}
 

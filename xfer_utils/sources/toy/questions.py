@@ -24,13 +24,27 @@ class Choice(NamedTuple):
     """A context (may be empty), a question (may be absent), options, index of the right one."""
 
     context: Said
-    question: Clause | None
+    question: Clause | str | None
     options: tuple[Clause | str, ...]
     label: int
 
     def meaning(self) -> tuple:
         """What makes two items the same: all but the label and the order of options."""
         return self.context, self.question, frozenset(self.options)
+
+
+class Mention(NamedTuple):
+    """A sentence, the role of what is mentioned in it, and its name in the world."""
+
+    said: Clause
+    role: str
+    entity: str
+
+
+def mention(draw: Draw) -> Mention:
+    """Somebody or something in an event."""
+    event, role = draw.event(adjectives=0.3, place=0.4), draw.choice(("subject", "object"))
+    return Mention(event, role, getattr(event, role).head)
 
 
 def _visible(clause: Clause, ask: str) -> list[str]:
@@ -91,17 +105,37 @@ def continuation(draw: Draw) -> Choice:
     """A story's next step; endings cross two verbs with two objects: alone they tell nothing."""
     first = draw.event(adjectives=0.2, place=0.4)
     subject, object_ = first.subject.head, first.object.head
-    next_verb, kind = draw.universe.next_verb, KIND_OF[object_]
-    right = next_verb[first.verb]
-    fitting = [verbs for verbs, _, objects in W.VERBS if kind in objects.split()]
-    nexts = [next_verb[verb] for verb in W.apart(fitting)]
-    other_nouns = [noun for noun in W.NOUNS[kind] if noun not in (object_, subject)]
-    other_verbs = [verb for verb in nexts if verb not in (right, first.verb)]
+    other_nouns = [noun for noun in W.NOUNS[KIND_OF[object_]] if noun not in (object_, subject)]
     objects = (object_, draw.choice(other_nouns))
-    verbs = (right, draw.choice(other_verbs))
+    right = draw.universe.next_verb[first.verb]
+    verbs = (right, draw.choice(_other_steps(draw, first, right)))
     endings = [Clause(NP(subject), verb, NP(noun)) for verb in verbs for noun in objects]
-    order = draw.sample(range(4), 4)
-    return Choice((first,), None, tuple(endings[n] for n in order), order.index(0))
+    return _ordered(draw, (first,), None, endings)
+
+
+def sequel(draw: Draw, options: int, asks: tuple[str, ...] = ("effect",)) -> Choice:
+    """What came of a story's step, or was its cause: options differ in their verbs alone."""
+    first, asked = draw.event(adjectives=0.2, place=0.4), draw.choice(asks)
+    steps = draw.universe.next_verb
+    steps = steps if asked == "effect" else {then: verb for verb, then in steps.items()}
+    right = steps[first.verb]
+    others = draw.sample(_other_steps(draw, first, right), options - 1)
+    told = [Clause(first.subject, verb, first.object) for verb in (right, *others)]
+    return _ordered(draw, (first,), asked, told)
+
+
+def _other_steps(draw: Draw, first: Clause, right: str) -> list[str]:
+    """Verbs of a story about the same kind of object that are not the right one."""
+    kind = KIND_OF[first.object.head]
+    fitting = [verbs for verbs, _, objects in W.VERBS if kind in objects.split()]
+    nexts = [draw.universe.next_verb[verb] for verb in W.apart(fitting)]
+    return [verb for verb in nexts if verb not in (right, first.verb)]
+
+
+def _ordered(draw: Draw, told: Said, question: str | None, options: list[Clause]) -> Choice:
+    """The options in another order; the first was the right one."""
+    order = draw.sample(range(len(options)), len(options))
+    return Choice(told, question, tuple(options[n] for n in order), order.index(0))
 
 
 def inferred(draw: Draw) -> Choice | None:

@@ -4,8 +4,9 @@ from typing import Any
 
 from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, phrase, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
+from xfer_utils.sources.toy.meaning import Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Pair
-from xfer_utils.sources.toy.questions import Choice, Span
+from xfer_utils.sources.toy.questions import Choice, Mention, Span
 
 Row = dict[str, Any]
 NER_LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -30,6 +31,9 @@ def row(task: str, lexicon: Lexicon, split: str, index: int, item: Any) -> Row:
         return _span(task, lexicon, split, index, item)
     if isinstance(item, Choice):
         return CHOICES[task](lexicon, index, item)
+    if isinstance(item, Mention):
+        name = f"mewslix-{lexicon.language.code}-{split}-{index:05d}"
+        return {"example_id": name, "mention": _marked(lexicon, item), "entity_id": item.entity}
     words = speak(lexicon, item)
     tokens = [word.form for word in words]
     if task == "udpos":
@@ -85,4 +89,44 @@ def _commonsense_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
     }  # fmt: skip
 
 
-CHOICES = {"hellaswag": _hellaswag, "cosmos_qa": _cosmos_qa, "commonsense_qa": _commonsense_qa}
+def _copa(lexicon: Lexicon, index: int, item: Choice) -> Row:
+    first, second = (text(lexicon, option) for option in item.options)
+    return {
+        "premise": text(lexicon, *item.context), "choice1": first, "choice2": second,
+        "question": item.question, "idx": index, "label": item.label,
+    }  # fmt: skip
+
+
+def _social_i_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
+    answers = zip("ABC", item.options, strict=True)
+    return {
+        "context": text(lexicon, *item.context), "question": f"{lexicon.forms['then']} ?",
+        **{f"answer{name}": text(lexicon, option) for name, option in answers},
+        "label": str(item.label + 1),
+    }  # fmt: skip
+
+
+def _marked(lexicon: Lexicon, item: Mention) -> str:
+    """A sentence with braces around what is mentioned."""
+    words = speak(lexicon, item.said)
+    places = [place for place, word in enumerate(words) if word.role == item.role]
+    forms = [word.form for word in words]
+    forms[places[0]] = "{ " + forms[places[0]]
+    forms[places[-1]] += " }"
+    return " ".join(forms)
+
+
+def described(lexicon: Lexicon, universe: Universe, entity: str) -> str:
+    """All that the world knows of a thing, in a language."""
+    facts = [fact_clause(*key, value) for key, value in universe.facts.items() if key[0] == entity]
+    return text(lexicon, *facts)
+
+
+CHOICES = {
+    "copa": _copa,
+    "xcopa": _copa,
+    "social_i_qa": _social_i_qa,
+    "hellaswag": _hellaswag,
+    "cosmos_qa": _cosmos_qa,
+    "commonsense_qa": _commonsense_qa,
+}

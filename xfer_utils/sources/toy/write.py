@@ -1,5 +1,6 @@
 """Writes a toy world to a folder: every task in its hub schema, text, and languages.csv."""
 
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,9 @@ Maker = Callable[[Draw], Iterable[Item]]
 # Tasks that could draw the same item, from the same pool of events.
 GROUPS = dict.fromkeys(("ccg", "udpos", "panx"), "tagging")
 GROUPS |= dict.fromkeys(("xquad", "mlqa", "tydiqa"), "spans")
+COPA = ("effect", "cause")
+CANDIDATES = "candidates"  # in place of a language: what Mewsli-X's mentions are looked for among
+DEV = "intermediate_dev"
 ATTEMPTS = 60  # draws for every item wanted, before a world counts as too small
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
 
@@ -82,6 +86,7 @@ def single(make: Callable[..., Item | None], *settings: Any) -> Maker:
 
 
 EVENT = single(Draw.event, 0.5, 0.6, 0.3)
+MENTION = single(questions.mention)
 TYDIQA = partial(questions.spans, which=0.6)
 
 
@@ -124,28 +129,64 @@ def intermediate(sizes: Sizes) -> list[tuple[str, str, str, int, int, Maker]]:
     ]
 
 
-def depths(sizes: Sizes) -> list[tuple[str, str, str, int, int, Maker]]:
-    """Inference of a set depth, which no file of a world has: written when it is first read."""
-    rows = sizes.intermediate_train, sizes.intermediate_dev
+def later(sizes: Sizes) -> dict[str, list[tuple[str, int, Maker, str]]]:
+    """Sets that no file of a world has, written when they are first read: split, rows, maker, pool.
+
+    Inference of a set depth, and what XTREME-R adds to the nine targets.
+    """
+    train, dev = sizes.intermediate_train, sizes.intermediate_dev
     makers = {f"depth_{n}": single(pairs.chained, n) for n in (1, 2, 3)}
-    return [(task, "train", "validation", *rows, maker) for task, maker in makers.items()]
+    choices = {
+        "copa": single(questions.sequel, 2, COPA),
+        "social_i_qa": single(questions.sequel, 3),
+    }
+    sizes_of = dict.fromkeys(makers, train) | dict.fromkeys(choices, sizes.choice_train)
+    sets = {
+        task: [("train", sizes_of[task], maker, "train"), ("validation", dev, maker, DEV)]
+        for task, maker in {**makers, **choices}.items()
+    }
+    sets["mewslix_pairs"] = [
+        ("train", sizes.choice_train, MENTION, "train"), ("pairs_validation", dev, MENTION, DEV)
+    ]  # fmt: skip
+    for task, maker in (("xcopa", choices["copa"]), ("mewslix", MENTION)):
+        own = {"validation": sizes.target_dev, "test": sizes.target_test}
+        pools = ("target_dev", "target_test")
+        sets[task] = [(*s, maker, pool) for s, pool in zip(own.items(), pools, strict=True)]
+    return sets | {"lareqa": [("validation", sizes.target_dev, questions.spans, "target_dev")]}
 
 
 def _intermediate(w: Writer, only: str = "") -> Iterator[tuple[str, str, list[Item]]]:
     """Task, split and items of each intermediate set, or of one task's sets, one after another."""
-    late = depths(w.sizes) if only else []
-    for task, train, validation, train_rows, dev_rows, maker in [*intermediate(w.sizes), *late]:
+    for task, train, validation, train_rows, dev_rows, maker in intermediate(w.sizes):
         if not only or task == only:
             yield task, train, w.draw(task, train, train_rows, maker, "train")
-            yield task, validation, w.draw(task, validation, dev_rows, maker, "intermediate_dev")
+            yield task, validation, w.draw(task, validation, dev_rows, maker, DEV)
+    drawn = "xquad" if only == "lareqa" else only  # LAReQA's questions are XQuAD's
+    for split, count, maker, pool in later(w.sizes).get(only, ()):
+        yield drawn, split, w.draw(drawn, split, count, maker, pool)
 
 
 def translate(world: World, task: str, split: str, code: str, path: Path) -> None:
-    """Write one set of an intermediate task in another language: the same items, drawn again."""
+    """Write a set that comes late, or one of an intermediate task in another language."""
     w = Writer(world, path.parent)
-    items = next(items for _, name, items in _intermediate(w, task) if name == split)
-    spoken = partial(rows.row, task, w.lexicons[code], split)
-    _write(path, [spoken(n, item) for n, item in enumerate(items)])
+    if code == CANDIDATES:
+        return _write(path, _entities(w))
+    drawn, items = next(sets[::2] for sets in _intermediate(w, task) if sets[1] == split)
+    lexicon = w.lexicons[code]
+    records = [rows.row(drawn, lexicon, split, n, item) for n, item in enumerate(items)]
+    if task == "mewslix_pairs":
+        about = partial(rows.described, lexicon, w.universe)
+        records = [{"mention": r["mention"], "entity": about(r["entity_id"])} for r in records]
+    _write(path, records)
+
+
+def _entities(w: Writer) -> list[dict[str, Any]]:
+    """Everything that can be mentioned, described in one language each, all languages in turn."""
+    entities = dict.fromkeys(noun for noun, _ in w.universe.facts)
+    return [
+        {"entity_id": entity, "description": rows.described(lexicon, w.universe, entity)}
+        for entity, lexicon in zip(entities, itertools.cycle(w.lexicons.values()), strict=False)
+    ]
 
 
 def _parallel(w: Writer) -> None:
