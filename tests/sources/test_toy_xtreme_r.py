@@ -22,8 +22,14 @@ def test_a_folder_has_none_of_them_before_they_are_read(source):
 
 @pytest.mark.parametrize(
     ("name", "role", "count"),
-    [("copa", "train", 13), ("social_i_qa", "train", 13), ("xcopa", "test", 12)]
-    + [("lareqa", "dev", 13), ("mewslix", "dev", 13), ("mewslix_pairs", "train", 13)],
+    [
+        ("copa", "train", 13),
+        ("social_i_qa", "train", 13),
+        ("xcopa", "test", 12),
+        ("lareqa", "dev", 13),
+        ("mewslix", "dev", 13),
+        ("mewslix_pairs", "train", 13),
+    ],
 )
 def test_every_language_has_the_same_items_in_its_own_words(source, name, role, count):
     codes = source.languages(name, role)
