@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xfer_utils.analysis.tables import GREY
@@ -29,3 +32,18 @@ def save(figure: Figure, folder: Path, stem: str, caption: str) -> Path:
     plt.close(figure)
     (folder / f"{stem}.txt").write_text(caption + "\n", encoding="utf-8")
     return folder / f"{stem}.svg"
+
+
+def name_points(axes: Axes, x: pd.Series, y: pd.Series) -> None:
+    """Writes each point's name beside it, higher up where names would cover one another."""
+    axes.figure.draw_without_rendering()  # so that places on the page are known
+    points = 72 / axes.figure.dpi
+    taken: list[np.ndarray] = []
+    for name in y.sort_values().index:
+        spot = axes.transData.transform((x[name], y[name])) * points
+        place = spot + np.array([4.0, 3.0])
+        while any((np.abs(place - other) < (15, 7)).all() for other in taken):
+            place[1] += 2
+        taken.append(place)
+        offset = {"xytext": place - spot, "textcoords": "offset points"}
+        axes.annotate(name, (x[name], y[name]), fontsize=7, **offset)

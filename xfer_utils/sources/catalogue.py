@@ -70,7 +70,8 @@ class ToySource(FolderSource):
         if super().holds(row, split, language) or not self.holds(row, split, language):
             return super().tables(row, split, language)
         translated = FolderSource(self.path / "translated", "toy")
-        path = translated.path / row.folder / f"{language}.{split}.parquet"
+        ((stem, _),) = translated._files(row, split, language).values()
+        path = translated.path / row.folder / f"{stem}.parquet"
         kept.cached(path, partial(toy_files.translate, self.world, row.name, split, language))
         return translated.tables(row, split, language)
 
