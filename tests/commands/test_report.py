@@ -2,6 +2,7 @@ import base64
 import json
 import os
 import re
+import shutil
 
 import nbformat
 import pytest
@@ -119,6 +120,7 @@ def test_the_five_questions_stand_between_the_claims_and_the_other_tables(writte
     order = ("&lt;2.5&gt; points.", "Is it &lt;so&gt;?", "+2.0 points [1.0, 3.0]", "66.6")
     assert [*map(text.rindex, order)] == sorted(map(text.rindex, order))
     assert '<a href="#questions">' in text and "(published)" in text
+    shutil.rmtree(written / "report")
     assert "questions" not in front(written)
 
 
