@@ -43,6 +43,7 @@ sample: $(STAMP)  ## the report in outputs/sample, made again
 	$(BIN)/xfer run $(or $(STUDY),params/toy.yaml)
 	$(BIN)/xfer report $(or $(STUDY),params/toy.yaml) --sample
 	$(BIN)/python docs/sample.py $(or $(STUDY),params/toy.yaml)
+	$(BIN)/python docs/make.py
 
 docs: $(STAMP)  ## the generated pages in docs/, made again
 	$(BIN)/python docs/make.py

@@ -1,13 +1,18 @@
-"""Writes the generated pages: every key of a study file, and the licences of the data sets.
+"""Writes what is generated: every key of a study file, the licences of the data sets, and the five
+questions' published answers in the README and in the sample's front page.
 
 `make docs` runs it; a test holds the pages against what it would write.
 """
 
+import re
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel
 
-from xfer_utils.study import sections, settings_file
+from xfer_utils.analysis.answers import answers
+from xfer_utils.commands.report import HERE as TEMPLATES
+from xfer_utils.study import paths, sections, settings_file
 from xfer_utils.study.params import Study
 from xfer_utils.study.tasks import Task, registry
 
@@ -103,7 +108,32 @@ def role(task: Task) -> str:
     return names.get(task.role, task.role)
 
 
-PAGES = {"study_file.md": keys_page, "licences.md": licences_page}
+def readme() -> str:
+    """The README with the answers as they are published."""
+    rows = [["question", "estimand", "estimate, 95% interval", "the interval covers", "p (Holm)"]]
+    rows.append(["---"] * len(rows[0]))
+    for row in answers(paths.SAMPLES):
+        estimate = row["estimate"] or row["verdict"]
+        rows.append([row["question"], row["estimand"], estimate, row["covers"], row["p"]])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    text = (HERE.parent / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"^\| question \|.*?^\n", lambda _: f"{table}\n\n", text, flags=re.M | re.S)
+
+
+def front_page() -> str:
+    """The sample's front page with the same answers; all else stays as `make sample` left it."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    section = environment.get_template("answers.html.j2").render(answers=answers(paths.SAMPLES))
+    text = (HERE / FRONT).read_text(encoding="utf-8")
+    return re.sub(SECTION, lambda _: section, text, flags=re.DOTALL)
+
+
+FRONT = "../outputs/sample/toy/report/index.html"
+SECTION = '<section><h2 id="questions">.*?</section>'
+PAGES = {
+    "study_file.md": keys_page, "licences.md": licences_page, "../README.md": readme,
+    FRONT: front_page,
+}  # fmt: skip
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

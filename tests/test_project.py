@@ -238,9 +238,16 @@ def test_study_files_are_valid_and_name_themselves():
 # ----- the README -----
 
 
+def pages():
+    """The README and the pages that it leads to, as one text; docs/online.md has a test of its own."""
+    written = [path for path in (PROJECT / "docs").glob("*.md") if path.name != "online.md"]
+    written += [PROJECT / "README.md", PROJECT / "outputs" / "sample" / "README.md"]
+    return "\n".join(path.read_text(encoding="utf-8") for path in written)
+
+
 def commands():
-    """Commands in the README's code blocks (indented or fenced), without comments."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    """Commands in their code blocks (indented or fenced), without comments."""
+    text = pages()
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     fenced = [block for kind, block in blocks if kind in ("", "bash", "sh", "console", "text")]
     plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -265,7 +272,7 @@ def test_every_command_of_the_readme_is_known():
                 if word.endswith(".yaml"):
                     assert (PROJECT / word).exists(), line
         else:
-            assert first in {"git", "cd", "conda", "source", "jupyter"}, (
+            assert first in {"git", "cd", "conda", "source", "jupyter", "export"}, (
                 f"no test knows how to check: {line}"
             )
 
@@ -308,9 +315,18 @@ def test_make_targets_of_the_readme_do_what_they_say():
     assert "pytest" in tests and "not slow" in tests
 
 
-def test_options_that_the_readme_names_exist(command, tmp_path):
+def test_the_front_page_is_read_in_minutes():
+    """Prose alone; and every link leads to a file."""
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    text = re.sub(r"^```slurm.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```|^    .*?$|^\|.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(prose.split()) <= 900
+    for path in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).is_file(), f"{path.name}: {link}"
+
+
+def test_options_that_the_readme_names_exist(command, tmp_path):
+    text = re.sub(r"^```slurm.*?^```$", "", pages(), flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"(?<![\w-])--(?!extra-index-url)[a-z][a-z-]+", text))
     known = ""
     for name in ("plan", "run", "status", "report", "export", "clean", "pack"):

@@ -70,7 +70,7 @@ def test_a_summary_replaces_its_own_findings_and_no_others(tmp_path):
     assert findings.read(tmp_path) == [of(), other]
     rows = json.loads((tmp_path / "findings.json").read_text())
     assert set(rows[0]) == {
-        *("summary", "estimand", "estimate", "interval", "verdict", "sentence", "declared"),
+        *("summary", "estimand", "estimate", "interval", "verdict", "sentence", "declared", "p"),
     }  # fmt: skip
     findings.write(tmp_path, "60", [])
     assert findings.read(tmp_path) == [of()]

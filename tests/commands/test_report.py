@@ -2,6 +2,7 @@ import base64
 import json
 import os
 import re
+import shutil
 
 import nbformat
 import pytest
@@ -110,6 +111,17 @@ def test_the_front_page_holds_study_runs_tables_and_figures(tmp_path, written):
     assert 'alt="A &#34;map&#34; &lt;b&gt;" src="data:image/svg+xml;base64,' in text
     assert "1 done, 1 failed" in text and "ValueError: &lt;b&gt;" in text
     assert "<style" not in text and 'class="banner"' not in text
+
+
+def test_the_five_questions_stand_between_the_claims_and_the_other_tables(written):
+    row = {"question": "Is it <so>?", "estimand": "E", "estimate": "+2.0 points [1.0, 3.0]"}
+    row |= {"covers": "seeds", "p": "0.010", "verdict": "holds", "published": "published"}
+    text = front(written, findings=[finding(2.5, "gain")], answers=[row])
+    order = ("&lt;2.5&gt; points.", "Is it &lt;so&gt;?", "+2.0 points [1.0, 3.0]", "66.6")
+    assert [*map(text.rindex, order)] == sorted(map(text.rindex, order))
+    assert '<a href="#questions">' in text and "(published)" in text
+    shutil.rmtree(written / "report")
+    assert "questions" not in front(written)
 
 
 def test_a_table_can_be_saved_in_other_forms(written):

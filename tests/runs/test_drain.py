@@ -15,8 +15,8 @@ LONG = "intermediate: [none]\ntargets: [xnli]\ntarget_training:\n  mnli: {epochs
 
 
 def script() -> str:
-    """The job array of the README."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    """The job array of docs/cluster.md."""
+    text = (PROJECT / "docs" / "cluster.md").read_text(encoding="utf-8")
     (found,) = re.findall(r"^```slurm\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return found
 

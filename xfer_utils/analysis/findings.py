@@ -37,7 +37,8 @@ class Finding(BaseModel):
         "agree", "do not agree", "holds", "cannot be told",
     ]  # fmt: skip
     sentence: str
-    declared: str = ""  # hash of the study's `primary:`, where this is one of its contrasts
+    declared: str = ""  # hash of what the study declared, where this is its estimand
+    p: FiniteFloat | None = None  # of a declared estimand, not corrected
 
     @model_validator(mode="after")
     def _consistent(self) -> "Finding":
@@ -87,7 +88,7 @@ def over_seeds(
     return Finding(
         summary=summary, estimand=estimand, estimate=estimate, interval=reach, verdict=verdict,
         sentence=f"{estimand}: {number(estimate, signed=True)} points{over}, {phrase}.",
-        declared=declared,
+        declared=declared, p=p if declared and reach else None,
     )  # fmt: skip
 
 

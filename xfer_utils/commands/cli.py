@@ -36,7 +36,7 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="make runs with changed
 Why = Annotated[str, typer.Option(help="say how this run differs from its like on disk")]
 Only = Annotated[str, typer.Option(help="runs whose id matches this, and what they build on")]
 Limit = Annotated[int, typer.Option(help="stop after so many new runs; 0: no limit")]
-Drain = Annotated[bool, typer.Option("--drain", help="of a job array: see README, On a cluster")]
+Drain = Annotated[bool, typer.Option("--drain", help="of a job array: see docs/cluster.md")]
 Workers = Annotated[int, typer.Option(help="kernels at a time; 0: the study's, or one per core")]
 Engine = Annotated[Literal["threads", "ray"], typer.Option(help="ray: on a cluster (.[ray])")]
 Address = Annotated[str, typer.Option(help="of a Ray cluster to join; else one on this machine")]

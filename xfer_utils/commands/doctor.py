@@ -52,7 +52,9 @@ def examine(file: Path, source: str = "") -> list[Check]:
     try:
         plan = make_plan(file, source)
     except (MissingData, OSError) as error:
-        advice = "correct `source:` in the study file; README.md says how such a folder is laid out"
+        advice = (
+            "correct `source:` in the study file; docs/using.md says how such a folder is laid out"
+        )
         return [*checks, Check(MISSING, "data", str(error), advice)]
     return [*checks, *_data(plan), *_disk(plan), _memory(plan.study)]
 

@@ -8,7 +8,7 @@ from statistics import mean
 
 from papermill.exceptions import PapermillExecutionError
 
-from xfer_utils.analysis import findings, results, tables
+from xfer_utils.analysis import answers, findings, results, tables
 from xfer_utils.commands import overview, report
 from xfer_utils.commands.report import Page
 from xfer_utils.runs import engines, records
@@ -35,6 +35,8 @@ def build(plan: Plan) -> tuple[Path, str]:
     pages += [_job(run) for run in plan.runs.values()]
     arms, not_run = plan.arms, results.not_run(plan.folder)
     about = {"arms": arms, "not_run": not_run, "left_out": plan.left_out, "commit": commit()}
+    if plan.study.source == "toy":
+        about["answers"] = answers.answers(paths.outputs(), paths.SAMPLES)
     return report.build(plan.folder, results.study(plan.folder), pages, **about), failed
 
 

@@ -1,0 +1,60 @@
+"""The five questions' answers, in one table: what each question's own study declared and found."""
+
+from pathlib import Path
+
+import numpy as np
+
+from xfer_utils.analysis import findings, results
+from xfer_utils.analysis.findings import Finding
+from xfer_utils.analysis.intervals import holm
+from xfer_utils.analysis.tables import NOT_RUN, bounds, number
+from xfer_utils.runs import records
+from xfer_utils.study import params, paths
+
+LANGUAGES, SEEDS = "other languages", "other trainings (seeds)"
+COVERS = {  # by study: of what its interval speaks
+    "similarity": LANGUAGES, "scaling": SEEDS, "multilingual": SEEDS, "few_shot": SEEDS,
+    "typology": LANGUAGES,
+}  # fmt: skip
+
+
+def answers(*roots: Path) -> list[dict[str, str]]:
+    """A row of text for each question, from the first of the folders where its study is finished.
+
+    p is corrected by Holm's rule over all five; a question that is not answered counts as p = 1.
+    """
+    found = {name: _declared([root / name for root in roots]) for name in COVERS}
+    p = holm(np.array([1.0 if not one or one[0].p is None else one[0].p for one in found.values()]))
+    rows = []
+    for (name, one), corrected in zip(found.items(), p, strict=True):
+        study = params.load(paths.PARAMS / f"{name}.yaml")
+        row = {"study": name, "question": study.question, "estimand": study.estimand}
+        row |= dict.fromkeys(("estimate", "covers", "p", "published"), "") | {"verdict": NOT_RUN}
+        if one:
+            finding, folder = one
+            row["estimate"] = _estimate(name, finding)
+            row["covers"] = COVERS[name] if finding.interval else "one run"
+            row["p"] = "" if finding.p is None else f"{corrected:.3f}"
+            row["verdict"] = "holds" if corrected < 0.05 else "not shown"
+            row["published"] = "published" if folder.parent == paths.SAMPLES else ""
+        rows.append(row)
+    return rows
+
+
+def _declared(folders: list[Path]) -> tuple[Finding, Path] | None:
+    """The declared finding of the first folder that has one and lacks no run."""
+    for folder in folders:
+        own = [finding for finding in findings.read(folder) if finding.declared]
+        runs = results.plan(folder)["runs"] if own else ()
+        if own and all(records.read(paths.outputs() / "runs" / run["id"]) for run in runs):
+            return own[0], folder
+    return None
+
+
+def _estimate(name: str, finding: Finding) -> str:
+    """The estimate with its interval; a correlation has two decimals."""
+    if name != "similarity":
+        reach = bounds(*finding.interval) if finding.interval else ""
+        return f"{number(finding.estimate, signed=True)} points {reach}".strip()
+    r, *reach = [f"{value:.2f}" for value in (finding.estimate, *(finding.interval or ()))]
+    return (f"{r} [{', '.join(reach)}]" if reach else r).replace("-", "−")
