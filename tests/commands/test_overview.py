@@ -18,7 +18,7 @@ from xfer_utils.study import paths
 def machine(tmp_path, monkeypatch):
     """Outputs of its own, on a machine of a known rate without a GPU."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    monkeypatch.setattr(cost, "machine_rate", lambda width: 3e10)
+    monkeypatch.setattr(cost, "machine_rate", lambda width, dropout: 3e10)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_in_a_terminal_the_last_line_is_always_new(plan, reporter, capsys, monke
     ("rate", "cards", "warned"), [(3e10, 0, True), (3e16, 0, False), (3e10, 1, False)]
 )
 def test_days_of_work_without_a_gpu_are_warned_of(monkeypatch, capsys, rate, cards, warned):
-    monkeypatch.setattr(cost, "machine_rate", lambda width: rate)
+    monkeypatch.setattr(cost, "machine_rate", lambda width, dropout: rate)
     base = study.make_plan(paths.PARAMS / "base.yaml")
     known = cost.expected(base, list(base.runs))
     known.cards = cards

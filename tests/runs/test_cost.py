@@ -16,6 +16,7 @@ START = cost.START_SECONDS
 SMOKE = paths.PARAMS / "smoke.yaml"
 JOB = IntermediateJob(run_dir="", source="hub", encoder_dir="", tasks=["mnli"])
 MNLI = JOB.model_dump()
+BASE = cost.Size(278e6, 86e6, layers=12, width=768)
 SCORE = {"task": "t", "language": "en", "split": "dev", "metric": "accuracy", "value": 1.0, "n": 1}
 
 
@@ -34,7 +35,7 @@ def put(run: Run, seconds: float, id: str = "", parameters: dict | None = None) 
 def plan(tmp_path, monkeypatch):
     """The smoke study's plan, with its encoder done, on a machine of a known rate."""
     monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
-    monkeypatch.setattr(cost, "machine_rate", lambda width: 3e10)
+    monkeypatch.setattr(cost, "machine_rate", lambda width, dropout: 3e10)
     plan = study.make_plan(SMOKE)
     put(encoder_of(plan), 10.0)
     return plan
@@ -55,8 +56,16 @@ def target(plan, train_task: str = "mnli", intermediate: str = "none") -> Run:
 
 # ----- work -----
 def test_lora_needs_two_thirds_of_the_work():
-    full, lora = (cost.effort({**MNLI, "tuning": how}, Counts()) for how in ("full", "lora"))
+    full, lora = (cost.effort({**MNLI, "tuning": how}, Counts(), BASE) for how in ("full", "lora"))
     assert lora / full == pytest.approx(4 / 6)
+
+
+def test_frozen_layers_are_only_read():
+    """Embeddings, that is no layer, or half of the layers: 6 x 6 and 6 x 2 in place of 12 x 6."""
+    full, words, half = (
+        cost.effort({**MNLI, "freeze": states}, Counts(), BASE) for states in (0, 1, 7)
+    )
+    assert words == full and half / full == pytest.approx((6 * 6 + 6 * 2) / (12 * 6))
 
 
 # ----- sizes -----
@@ -68,7 +77,11 @@ def test_sizes_of_models(tmp_path):
     assert (large.layers, large.width) == (24, 1024)
     assert not cost.size(params.Model(load="someone/else")).known
     (tmp_path / "model.safetensors").write_bytes(b"0" * 4000)
-    assert cost.size(params.Model(load=str(tmp_path))).parameters == 1000
+    assert not cost.size(params.Model(load=str(tmp_path))).known
+    config = {"num_hidden_layers": 2, "hidden_size": 8, "vocab_size": 50}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    folder = cost.size(params.Model(load=str(tmp_path)))
+    assert (folder.parameters, folder.body, folder.layers, folder.width) == (1000, 600, 2, 8)
     whole = {"parameters", "body", "layers", "width"}
     assert all(whole <= set(row) for row in cost.published().values())
 
@@ -91,7 +104,9 @@ def test_finished_runs_of_the_same_kind_and_encoder_are_scaled_by_work(plan):
     put(run, 51.0, id="target-mnli-after-none-s0-0123456789", parameters=half)
     after = cost.expected(plan, [run.id, other.id])
     counts = Counts(study.source_of(plan.study))
-    ratio = cost.effort(run.parameters, counts) / cost.effort(run.parameters | half, counts)
+    tiny = cost.size(plan.study.models["xlmr-tiny"])
+    ratio = cost.effort(run.parameters, counts, tiny)
+    ratio /= cost.effort(run.parameters | half, counts, tiny)
     assert 1.2 < ratio < 2.5
     assert after.seconds == pytest.approx(
         dict.fromkeys((run.id, other.id), START + (51 - START) * ratio)
@@ -141,6 +156,7 @@ def test_time_from_flops_by_hand(plan):
     parameters, counts = encoder.parameters, Counts(study.source_of(plan.study))
     width, hidden = parameters["width"], parameters["feedforward"]
     weights = parameters["layers"] * (4 * width * width + 2 * width * hidden)
+    weights += parameters["masked"] * parameters["vocabulary"] * width  # where tokens are guessed
     lines = parameters["steps"] * parameters["batch_size"]
     flops = 6 * lines * counts.line_tokens(parameters["max_length"]) * weights
     for threads in (1, 2):
@@ -152,15 +168,26 @@ def test_the_rate_of_this_machine_is_measured():
     assert 1e8 < cost.machine_rate(64) < 1e15
 
 
-def test_wall_time_is_work_over_kernels_or_the_longest_chain(plan):
+def test_wall_time_is_that_of_kernels_which_take_what_can_start(plan):
+    """An encoder of 10 s, then three runs of 6 s: one after another, or two and one."""
     encoder, run = next(iter(plan.runs)), target(plan)
     runs = [run for run in plan.runs.values() if run.kind.name == "target"]
     others = [run.id for run in runs if run.labels["arm"] == "none"]
     seconds = {encoder: 10.0, **dict.fromkeys(others, 6.0)}
     assert len(others) == 3
     assert cost.wall_seconds(plan, seconds, 1) == 28.0
-    assert cost.wall_seconds(plan, seconds, 2) == 19.0
+    assert cost.wall_seconds(plan, seconds, 2) == 22.0
     assert cost.wall_seconds(plan, {encoder: 10.0, run.id: 6.0}, 8) == 16.0
+    assert cost.wall_seconds(plan, {run.id: 6.0}, 8) == 6.0, "the encoder is done"
+    assert cost.wall_seconds(plan, {}, 8) == 0.0
+
+
+def test_encoders_are_made_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setenv("XFER_OUTPUTS", str(tmp_path))
+    plan = study.make_plan(paths.PARAMS / "toy-encoder.yaml")
+    seconds = dict.fromkeys(plan.runs, 300.0)
+    assert len(seconds) == 10
+    assert [cost.wall_seconds(plan, seconds, lanes) for lanes in (1, 2, 4)] == [3000, 1500, 900]
 
 
 def test_a_published_model_takes_as_long_as_this_machine_needs(plan):

@@ -35,7 +35,7 @@ def alone(tmp_path, monkeypatch):
 def test_it_is_valid_and_named_after_itself(file):
     made = params.load(file)
     assert made.name == file.stem
-    assert len(made.seeds.none) >= 3 or made.name == "smoke"
+    assert len(made.seeds.none) >= 3 or made.name in ("smoke", "real-cpu")
     # Nothing stands in the file that no run would read.
     used = {name for name in made.intermediate if name != "none"} | {"default", "multi"}
     assert set(made.intermediate_training) <= used | set(
@@ -153,19 +153,19 @@ def test_real_says_where_its_folder_should_be():
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs a folder with real data beside the project")
-def test_real_covers_all_nine_targets(tmp_path):
-    text = (
-        (paths.PARAMS / "real.yaml")
-        .read_text()
-        .replace("source: folder:data", f"source: folder:{DATA}")
-    )
+@pytest.mark.parametrize(("name", "added"), [("real", 0), ("real-cpu", 3)])
+def test_real_covers_all_nine_targets(tmp_path, name, added):
+    text = (paths.PARAMS / "real.yaml").read_text()
+    text = text.replace("source: folder:data", f"source: folder:{DATA}")
     (tmp_path / "real.yaml").write_text(text)
-    plan = study.make_plan(tmp_path / "real.yaml")
+    if added:
+        (tmp_path / f"{name}.yaml").write_text((paths.PARAMS / f"{name}.yaml").read_text())
+    plan = study.make_plan(tmp_path / f"{name}.yaml")
     assert not plan.not_run
     assert {t for run in plan.runs.values() for t in run.labels.get("targets", [])} == set(
         plan.study.targets
     )
-    assert len(plan.study.targets) == 9
+    assert len(plan.study.targets) == 9 + added
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 Seconds come from finished runs of the same kind and encoder where there are any, else from FLOPs
 over a measured rate. FLOPs are 6 per parameter and token of training (4 with LoRA, which
-needs no gradients of the weights) and 2 per parameter and token of evaluation; parameters are
-those outside the word embeddings.
+needs no gradients of the weights; 2 of frozen layers) and 2 per parameter and token of evaluation;
+parameters are those outside the word embeddings, which count where hidden tokens are guessed.
 """
 
 import json
@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,13 @@ class Size:
     download: float = 2.2e9
     layers: int = 24
     width: int = 1024
+    dropout: bool = True
     known: bool = True
+
+    @property
+    def words(self) -> float:
+        """Parameters of the word embeddings."""
+        return self.parameters - self.body
 
 
 @cache
@@ -55,14 +63,20 @@ def size(model: params.Model) -> Size:
     """A model's size, without asking the hub; XLM-R Large's where nothing is known."""
     if shape := model.pretrain:
         body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.feedforward)
-        return Size(body + shape.vocabulary * shape.width, body, 0, shape.layers, shape.width)
+        sizes = body + shape.vocabulary * shape.width, body, 0, shape.layers, shape.width
+        return Size(*sizes, dropout=shape.dropout_later > 0)
     if row := published().get(model.load):
         download = row.get("download", row["parameters"] * 0.004) * 1e9
         parameters, body = row["parameters"] * 1e6, row["body"] * 1e6
         return Size(parameters, body, download, row["layers"], row["width"])
-    files = paths.resolve(model.load).glob("*.safetensors")
-    parameters = sum(file.stat().st_size for file in files) / 4
-    return Size(parameters, parameters, 0) if parameters else Size(known=False)
+    folder = paths.resolve(model.load)
+    parameters = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 4
+    if not parameters or not (folder / "config.json").exists():
+        return Size(known=False)
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    layers, width = (shape.get(name, 0) for name in ("num_hidden_layers", "hidden_size"))
+    body = parameters - shape.get("vocab_size", 0) * width
+    return Size(parameters, body, 0, layers or Size.layers, width or Size.width)
 
 
 def training_bytes(model: Size, training: params.Training, choices: int, precision: str) -> float:
@@ -110,43 +124,54 @@ def expected(plan: Plan, todo: Iterable[str], threads: int = 1) -> Expected:
     runs = plan.runs.values()
     planned = {r.id: (r.kind.name, r.parameters, list(r.parents.values())) for r in runs}
     likes = {run_id: _like(run_id, planned) for run_id in todo}
-    history = _history({*likes.values()}, counts)
+    models = {run_id: plan.runs[run_id].labels["model"] for run_id in todo}
+    sizes = {name: size(model) for name, model in plan.study.models.items()}
+    history = _history({like: sizes[models[run_id]] for run_id, like in likes.items()}, counts)
     for run_id, like in likes.items():
-        name = plan.runs[run_id].labels["model"]
-        model = plan.study.models[name]
-        work, body = effort(plan.runs[run_id].parameters, counts), size(model).body
+        name = models[run_id]
+        model, work = sizes[name], effort(plan.runs[run_id].parameters, counts, sizes[name])
         if rate := history.get(like):
             cost.measured += 1
         else:
-            cost.rates.append(machine_rate(size(model).width) * (1 if cost.cards else threads))
-            rate = cost.rates[-1] / body
+            rate = machine_rate(model.width, model.dropout) * (1 if cost.cards else threads)
+            cost.rates.append(rate)
         cost.seconds[run_id] = START_SECONDS + work / rate
-        if model.load:
-            seconds = START_SECONDS + work * body / CARD_FLOPS
+        if plan.study.models[name].load:
+            seconds = START_SECONDS + work / CARD_FLOPS
             cost.by_model[name] = cost.by_model.get(name, 0.0) + seconds
     return cost
 
 
 def wall_seconds(plan: Plan, seconds: Mapping[str, float], lanes: int) -> float:
-    """Time until all is done: the work shared out, but never less than the longest chain."""
-    chain: dict[str, float] = {}
-    for run in plan.runs.values():
-        above = max((chain.get(parent, 0.0) for parent in run.parents.values()), default=0.0)
-        chain[run.id] = above + seconds.get(run.id, 0.0)
-    encoders = sum(seconds.get(run.id, 0.0) for run in plan.runs.values() if not run.parents)
-    shared = (sum(seconds.values()) - encoders) / max(1, lanes)
-    return max(max(chain.values(), default=0.0), encoders + shared)
+    """Time until all is done, if each free kernel takes the plan's first run that can start."""
+    todo = [run for run in plan.runs.values() if run.id in seconds]
+    places = {run.id: place for place, run in enumerate(todo)}
+    order = TopologicalSorter({run.id: places.keys() & run.parents.values() for run in todo})
+    order.prepare()
+    now, ready, running = 0.0, [], []
+    while order.is_active():
+        for run_id in order.get_ready():
+            heappush(ready, (places[run_id], run_id))
+        while ready and len(running) < max(1, lanes):
+            run_id = heappop(ready)[1]
+            heappush(running, (now + seconds[run_id], run_id))
+        now, run_id = heappop(running)
+        order.done(run_id)
+    return now
 
 
-def effort(parameters: Mapping[str, Any], counts: Counts) -> float:
-    """FLOPs of a run per parameter of its model."""
-    factor = 4 if parameters.get("tuning") == "lora" else 6
+def effort(parameters: Mapping[str, Any], counts: Counts, model: Size) -> float:
+    """FLOPs of a run."""
+    frozen = max(0, parameters.get("freeze", 0) - 1) / model.layers
+    each = 2 * frozen + (4 if parameters.get("tuning") == "lora" else 6) * (1 - frozen)
+    guessed = parameters.get("masked", 0) * model.words
     trained = training_tokens(parameters, counts) * PADDING[parameters.get("layout", "packed")]
-    return factor * trained + 2 * evaluation_tokens(parameters, counts)
+    evaluated = 2 * evaluation_tokens(parameters, counts) * model.body
+    return trained * (each * model.body + 6 * guessed) + evaluated
 
 
 @cache
-def machine_rate(width: int) -> float:
+def machine_rate(width: int, dropout: bool = True) -> float:
     """FLOP/s that a model of this width sustains here, on one thread or on the GPU.
 
     Measured in a second or two: one layer is trained on a batch, again and again.
@@ -156,8 +181,9 @@ def machine_rate(width: int) -> float:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows, length = (512, 32) if device == "cuda" else (32, 32)
-    shape = {"nhead": math.gcd(width, 12), "dim_feedforward": 4 * width, "batch_first": True}
-    layer = torch.nn.TransformerEncoderLayer(width, **shape, device=device)
+    heads = math.gcd(width, max(1, width // 32))
+    shape = {"nhead": heads, "dim_feedforward": 4 * width, "dropout": 0.1 * dropout}
+    layer = torch.nn.TransformerEncoderLayer(width, **shape, batch_first=True, device=device)
     optimizer, batch = torch.optim.AdamW(layer.parameters()), torch.rand(rows, length, width)
     batch = batch.to(device)
 
@@ -173,8 +199,8 @@ def machine_rate(width: int) -> float:
     return SUSTAINED * 6 * 12 * width**2 * rows * length / min(times)
 
 
-def _history(likes: set[str], counts: Counts) -> dict[str, float]:
-    """Work per second of finished runs on this device that are like those planned.
+def _history(sizes: Mapping[str, Size], counts: Counts) -> dict[str, float]:
+    """FLOP/s of finished runs on this device that are like those planned, of models of these sizes.
 
     It is that of all such runs together: short ones alone would tell about start-up.
     """
@@ -186,8 +212,8 @@ def _history(likes: set[str], counts: Counts) -> dict[str, float]:
         like = _like(result.id, finished)
         # The seconds of a resumed run are those of its last part alone.
         whole = not result.training.get("resumed_from")
-        if like in likes and whole and result.environment["device"] == here:
-            work[like] += effort(result.parameters, counts)
+        if like in sizes and whole and result.environment["device"] == here:
+            work[like] += effort(result.parameters, counts, sizes[like])
             seconds[like] += max(0.1, result.timing["total"] - START_SECONDS)
     return {like: work[like] / seconds[like] for like in work}
 
