@@ -1,5 +1,10 @@
 """Relations over languages: hand-made tables, A/A, known effects, and published figures."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +43,16 @@ def test_a_family_that_gains_and_lies_far_is_no_effect_of_distance():
     assert x.corr(y) > 0.9
     found = relations.within_families(x, y, family, ranks=False)
     assert found.r == pytest.approx(0, abs=1e-9) and found.p > 0.9
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_p_is_the_same_in_every_process(hash_seed):
+    code = "import test_relations as t; print(t.relations.within_families(t.DISTANCE, "
+    code += "t.gains(t.np.random.default_rng(0), -8), t.FAMILY, draws=99).p)"
+    own = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    said = subprocess.check_output([sys.executable, "-c", code], env=own, cwd=Path(__file__).parent)
+    own = relations.within_families(DISTANCE, gains(np.random.default_rng(0), -8), FAMILY, draws=99)
+    assert float(said) == own.p
 
 
 def test_given_another_measure_it_is_the_partial_correlation():

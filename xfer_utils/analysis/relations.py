@@ -116,7 +116,7 @@ def within_families(
 def _exchanged(values: np.ndarray, family: np.ndarray, draws: int) -> np.ndarray:
     """The values [draws, languages], those of each family in another order every time."""
     rng, moved = np.random.default_rng(0), np.tile(values, (draws, 1))
-    for name in set(family):
+    for name in sorted(set(family)):  # in one order, whatever the hash seed
         places = np.flatnonzero(family == name)
         moved[:, places] = rng.permuted(moved[:, places], axis=1)
     return moved
