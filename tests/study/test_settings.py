@@ -78,7 +78,7 @@ WRONG = [
     ("[xnli, udpos]", "[xnli, xcoppa]", "targets", 8, "Did you mean `xcopa`?"),
     ("[xnli, udpos]", "[xnli, copa]", "targets", 8, "is no target task"),
     ("[xnli, udpos]", "[xnli, xnli]", "targets", 8, "twice"),
-    ("[xnli, udpos]", "xnli", "targets", 8, "list"),
+    ("[xnli, udpos]", "xnli", "targets", 8, "a list, as `[0]`"),
     ("  mnli:", "  mnly:", "target_training", 9, "Did you mean `mnli`?"),
     ("{steps: 10}", "{stepps: 10}", "models.small.pretrain.stepps", 7, "Did you mean `steps`?"),
     ("    pretrain: {steps: 10}", "    layer: 3", "models.small", 6, "exactly one of"),
@@ -266,6 +266,7 @@ def test_a_missing_file_offers_its_neighbour(write):
     assert "Did you mean `mine.yaml`?" in refused(path.with_name("mime.yaml"))
     assert "no such file" in refused(path.parent / "elsewhere" / "mine.yaml")
     told = refused(SMOKE.with_name("nope.yaml"))
+    assert "Known" not in refused(path.parent / "empty" / "nope.yaml"), "there is nothing to list"
     assert "nope.yaml: no such file. Known: alternatives-full.yaml, " in told, (
         "only the ending is like smoke.yaml"
     )

@@ -287,7 +287,7 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
         return f"{place}: `{name}` is no known key.{near}"
     if error["type"] == "missing":
         return f"{place}: the key `{name}` is missing."
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").replace("a valid list", "a list, as `[0]`")
     got = "" if error["type"] == "value_error" else f" (it reads as {reprlib.repr(error['input'])})"
     stop = "" if (message + got).endswith((".", "?")) else "."
     return f"{place}: `{name}`: {message}{got}{stop}"

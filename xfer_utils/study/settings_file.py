@@ -88,7 +88,7 @@ def closest(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(str(word).removesuffix(".yaml"), names, n=1, cutoff=0.5)
     if near:
         return f" Did you mean `{names[near[0]]}`?"
-    return f" Known: {', '.join(known)}." if len(known) <= 45 else ""
+    return f" Known: {', '.join(known)}." if 0 < len(known) <= 45 else ""
 
 
 def _yaml() -> YAML:
@@ -98,7 +98,7 @@ def _yaml() -> YAML:
 def _expanded(node: Node | None, sizes: dict[int, int]) -> int:
     """Values that a node stands for once its aliases are written out; too many if it holds itself.
 
-    Twenty lines could stand for a million values, and whoever reads them would never end.
+    Twenty lines can stand for a million values, which would take for ever to read.
     """
     if id(node) not in sizes:
         sizes[id(node)] = MOST + 1
