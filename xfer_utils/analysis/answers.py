@@ -1,4 +1,4 @@
-"""The five questions' answers, in one table: what each question's own study declared and found."""
+"""The answers to the five questions, in one table: what each one's own study declared and found."""
 
 from pathlib import Path
 
@@ -23,10 +23,11 @@ def answers(*roots: Path) -> list[dict[str, str]]:
 
     p is corrected by Holm's rule over all five; a question that is not answered counts as p = 1.
     """
-    found = {name: _declared([root / name for root in roots]) for name in COVERS}
-    p = holm(np.array([1.0 if not one or one[0].p is None else one[0].p for one in found.values()]))
+    declared = {name: _declared([root / name for root in roots]) for name in COVERS}
+    known = [one[0].p if one else None for one in declared.values()]
+    p = holm(np.array([1.0 if value is None else value for value in known]))
     rows = []
-    for (name, one), corrected in zip(found.items(), p, strict=True):
+    for (name, one), corrected in zip(declared.items(), p, strict=True):
         study = params.load(paths.PARAMS / f"{name}.yaml")
         row = {"study": name, "question": study.question, "estimand": study.estimand}
         row |= dict.fromkeys(("estimate", "covers", "p", "published"), "") | {"verdict": NOT_RUN}

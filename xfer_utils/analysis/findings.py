@@ -77,7 +77,7 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
 def over_seeds(
     summary: str, estimand: str, gaps: Sequence[float], said: tuple[str, str], declared: str = ""
 ) -> Finding:
-    """The finding of one difference for each seed; `said` is what it means above 0, and below."""
+    """The finding of one difference for each seed; `said` words it above 0, and below."""
     estimate, low, high, p = t_interval(list(gaps))
     reach = (low, high) if low <= high else None
     verdict = "not shown" if len(gaps) > 1 else "one run"

@@ -59,7 +59,7 @@ def min_detectable_gain(
     """The smallest true gain that the test of seed_gain finds at 5% with this power.
 
     `sd` is one run's, over seeds. The same seeds are paired, which leaves n - 1 degrees of freedom;
-    other seeds have Welch's. Infinite where a side has fewer than two seeds.
+    different seeds have Welch's. Infinite where a side has fewer than two seeds.
     """
     n, m = len(seeds), len(base)
     if min(n, m) < 2:
@@ -145,7 +145,8 @@ def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
 def joint_clusters(item: Sequence, cluster: Sequence) -> np.ndarray:
     """A cluster number per row: rows that share an item (translations) or a cluster go together.
 
-    Clusters so reach across languages, as resampling must. A row may have an item only.
+    So clusters reach across languages, and translations are resampled together. A row may have
+    an item and no cluster.
     """
     item, cluster = (pd.factorize(np.asarray(part, dtype=object))[0] for part in (item, cluster))
     n, has = item.max(initial=-1) + 1, cluster >= 0

@@ -43,7 +43,7 @@ class MainTable:
 
 
 def task_title(name: str) -> str:
-    """How a task or a mean is called in print."""
+    """The printed name of a task or of a mean."""
     return registry()[name].title if name in registry() else TITLES.get(name, name)
 
 

@@ -37,7 +37,7 @@ def pack(plan: Plan, archive: Path, weights: bool) -> int:
 
 
 def unpack(archive: Path) -> dict[str, list[str]]:
-    """Adds the runs of an archive that are whole and not here yet; what became of each."""
+    """Adds the runs of an archive that are whole and not here yet; says what became of each."""
     runs, became = runs_folder(), {"added": [], "already here": [], "refused": []}
     runs.mkdir(parents=True, exist_ok=True)
     with (

@@ -183,7 +183,7 @@ def check(row: Task) -> None:
 
 
 def hashed(*parts: Any) -> int:
-    """A number that plain data decide, the same everywhere."""
+    """A number from a hash of plain data, the same on every machine."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
 
 
@@ -198,7 +198,7 @@ def _named(names: Names, numbers: Sequence[int]) -> list[str]:
 
 
 def encoded(tokenizer: Any, first: list, second: list = (), **options: Any) -> Arrays:
-    """Flat arrays of texts, paired with the second ones that are not None, cut at the end."""
+    """Flat arrays of texts, each with its second text where it has one, truncated at the end."""
     pairs = zip(first, second or [None] * len(first), strict=True)
     texts = [text if other is None else (text, other) for text, other in pairs]
     return flat(tokenizer(texts, truncation=True, return_attention_mask=False, **options))

@@ -46,7 +46,7 @@ class Padded:
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The usual loss, in full precision; 0 where a batch has nothing to learn, as in long words."""
+    """The usual loss, in full precision; 0 for a batch without labels (amid a very long word)."""
     return F.cross_entropy(logits.float(), labels) if len(labels) else logits.float().sum()
 
 
@@ -75,7 +75,7 @@ class Tagger(nn.Module):
 
     @staticmethod
     def decisions(outputs: torch.Tensor, labels: int) -> torch.Tensor:
-        """What forward gave, as so many labels are compared with it."""
+        """The output of `forward` in the shape that the labels are compared with."""
         return outputs
 
 

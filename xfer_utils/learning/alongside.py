@@ -38,7 +38,7 @@ def other_tasks(data: Data, job: TargetJob, names: list[str]) -> dict[str, Featu
 def text_rows(data: Data, job: TrainingJob, tasks: list[Features]) -> Features:
     """Rows of text for masked LM: new ones in each epoch, a set number for each row of the tasks.
 
-    Without tasks, all that there are.
+    Without tasks, all rows of text.
     """
     text, cap = job.mixture.text, job.mixture.cap if len(tasks) > 1 else 0
     visits = round(text.rate * sum(batches.Batches(tasks, 1, 0, cap).counts))
@@ -51,7 +51,7 @@ def text_rows(data: Data, job: TrainingJob, tasks: list[Features]) -> Features:
 def smoothed(sizes: list[int], wanted: int = 0) -> list[int]:
     """Rows to draw of each language: shares as their sizes to the power of 0.3, `wanted` in all.
 
-    Where 0 are wanted, as many as there are.
+    `wanted` 0: as many as there are.
     """
     shares = np.asarray(sizes, float) ** SMOOTHING
     ends = np.round(np.cumsum(shares) / shares.sum() * (wanted or sum(sizes)))

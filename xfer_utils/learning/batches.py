@@ -15,7 +15,7 @@ from xfer_utils.study.sections import Training
 class Batches(torch.utils.data.Sampler):
     """Lists of (task number, unit); an epoch visits min(units, cap) units of each task.
 
-    Where a task says itself how many are visited, that holds: some of its units, or some again.
+    A task may say itself how many units an epoch visits: fewer than it has, or some of them twice.
     """
 
     def __init__(self, tasks: list[Features], size: int, seed: int, cap: int = 0) -> None:

@@ -248,7 +248,7 @@ def device() -> torch.device:
 
 
 def in_bf16(precision: str = "auto") -> bool:
-    """Whether to compute in bf16 (autocast over fp32 weights): on a GPU that can, or is told to."""
+    """Whether to compute in bf16 (autocast over fp32 weights): on a GPU that can or must."""
     if precision == "fp32" or not torch.cuda.is_available():
         return False
     return precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)

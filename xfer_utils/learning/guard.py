@@ -24,7 +24,7 @@ CURE = "lower `learning_rate:`, or look at what the training started from"
 
 
 class Degenerate(RuntimeError):
-    """A training whose numbers are none."""
+    """A training whose loss or weights are not numbers."""
 
 
 class Told(RuntimeError):
@@ -32,9 +32,9 @@ class Told(RuntimeError):
 
 
 class Guard(TrainerCallback):
-    """Saves every so many minutes, as only long trainings need it, and on SIGUSR1, then stops.
+    """Saves every so many minutes, which only long trainings reach; on SIGUSR1 saves and stops.
 
-    It also stops where the loss is no number, and ends with a dev score.
+    It also stops where the loss is not a number, and asks for a dev score after the last step.
     """
 
     def __init__(self, minutes: float) -> None:
@@ -102,7 +102,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def check_weights(model: torch.nn.Module, name: str) -> None:
-    """Refuses weights that are no numbers: whatever is done with them passes for a result."""
+    """Refuses weights that are not numbers: scores made with them would pass for a result."""
     broken = [key for key, weight in model.named_parameters() if not weight.isfinite().all()]
     if broken:
         raise Degenerate(f"{name} has weights that are no numbers ({broken[0]}): {CURE}.")

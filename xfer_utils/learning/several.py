@@ -23,7 +23,7 @@ PROCESSES = "XFER_PROCESSES"  # by this the launcher says how many
 
 
 def processes() -> int:
-    """How many processes this training is to be spread over; one of several trains by itself."""
+    """How many processes this training is to be spread over; 1 inside one of them."""
     return 1 if "RANK" in os.environ else int(os.environ.get(PROCESSES, "1"))
 
 
@@ -54,7 +54,7 @@ def spread(train: Callable[..., dict], model: Any, run_dir: Path, **how: Any) ->
 
 
 def _one(rank: int, number: int, port: int, given: bytes, file: Path) -> None:
-    """A process of several; accelerate finds in the environment that it is one."""
+    """One of several processes; accelerate reads in the environment which one it is."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # torch has it sent when the kernel has died
     names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
     names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}

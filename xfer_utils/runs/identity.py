@@ -106,7 +106,7 @@ def _translations(job: Job, source: Any) -> dict[str, str]:
 
 
 def _removed(name: str, held_out: dict[str, list[str]], source: Any) -> str:
-    """What cleaning takes out of a training set; what it is held against, if data are far."""
+    """What cleaning takes out of a training set; for data not on disk, what it is cleaned of."""
     if not hasattr(source, "path"):
         return digest([leaks.VERSION, {target: source.revision(target) for target in held_out}])
 

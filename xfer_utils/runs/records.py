@@ -1,4 +1,4 @@
-"""What a run leaves behind: a draft of its notebook's, checked and renamed by the launcher."""
+"""What a run leaves behind: its notebook writes a draft, the launcher checks and renames it."""
 
 import hashlib
 import json
@@ -61,7 +61,7 @@ class Result(BaseModel):
 
 
 class BrokenResult(ValueError):
-    """A draft or result that does not hold up."""
+    """A draft or result that is not whole, or not valid."""
 
 
 class Stopwatch:

@@ -29,7 +29,7 @@ class Mean(TrainerCallback):
                 self.sums[name] = self.sums.get(name, 0) + weight.detach().double()
 
     def weights(self) -> dict[str, Any]:
-        """As a state of the model."""
+        """The mean, as a state of the model."""
         return {name: total / self.count for name, total in self.sums.items()}
 
 

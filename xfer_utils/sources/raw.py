@@ -151,7 +151,7 @@ def _json_rows(path: Path) -> Rows:
 
 
 def _encodable(value: Any) -> Any:
-    """A value without half characters, which JSON can name and no file of text can hold."""
+    """A value without lone surrogates, which JSON can write and a file of text cannot hold."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Files that are made once: by their digests, whoever reads one knows that it is as it was made."""
+"""Files that are made once; by its digest a reader knows that a file is as it was made."""
 
 import hashlib
 import json
