@@ -110,11 +110,11 @@ def role(task: Task) -> str:
 
 def readme() -> str:
     """The README with the answers as they are published."""
-    rows = [["question", "estimand", "estimate, 95% interval", "the interval covers", "p (Holm)"]]
+    rows = [["question", "estimate, 95% interval", "the interval covers", "p (Holm)", "estimand"]]
     rows.append(["---"] * len(rows[0]))
     for row in answers(paths.SAMPLES):
         estimate = row["estimate"] or row["verdict"]
-        rows.append([row["question"], row["estimand"], estimate, row["covers"], row["p"]])
+        rows.append([row["question"], estimate, row["covers"], row["p"], row["estimand"]])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     text = (HERE.parent / "README.md").read_text(encoding="utf-8")
     return re.sub(r"^\| question \|.*?^\n", lambda _: f"{table}\n\n", text, flags=re.M | re.S)

@@ -96,7 +96,8 @@ def front(tmp_path_factory):
     wide = pd.DataFrame({"arm": ["none", "MNLI"], **wide, "gap to English": ["−4.1", "−5.0"]})
     links = [("m", "none", "xnli"), ("m", "mnli", "xnli")]
     table_files.save_plain(wide, folder, "languages_01_xnli", "XNLI: 15 languages", links=links)
-    text = {"data set": ["MNLI"], "rows": ["392,702"], "remarks": ["a remark of many words " * 9]}
+    text = {"data set": ["MNLI", "CCG"], "rows": ["392,702", "not run"]}
+    text |= {"remarks": ["a remark of many words " * 9, ""]}
     table_files.save_plain(pd.DataFrame(text), folder, "readings", "What was read")
     (study / "figures" / "map.txt").write_text("Gains against distance from English.")
     (study / "figures" / "map.svg").write_text(
@@ -123,7 +124,11 @@ def front(tmp_path_factory):
                 Page(f"{arm}-s{seed}", "target", "done", path, f"{arm}{seed}", **about, made=made)
             )
     arms = {name: {"title": title} for name, title in ARMS.items()}
-    return report.build(study, STUDY, pages, arms=arms, not_run={("qqp", "xnli"): "no data"})
+    row = {"question": "Does it depend on what? " * 3, "estimand": "a long estimand " * 20}
+    row |= {"estimate": "+2.0 points [1.0, 3.0]", "covers": "other trainings (seeds)", "p": "0.010"}
+    rows = [row | {"verdict": name, "published": "published"} for name in ("holds", "not run")]
+    reasons = {("qqp", "xnli"): "no data"}
+    return report.build(study, STUDY, pages, arms=arms, not_run=reasons, answers=rows)
 
 
 @pytest.fixture(scope="module")
