@@ -68,6 +68,14 @@ def test_what_runs_took_corrects_what_is_expected_of_their_kind(plan, reporter):
     assert reporter.seconds_left(now) == 0.0
 
 
+def test_a_run_without_work_tells_nothing_of_others(plan, reporter):
+    """A published encoder is only looked up: 17 s in place of 2 do not make all runs eight times as long."""
+    encoder, *others = plan.runs
+    reporter.expected.seconds[encoder] = cost.START_SECONDS
+    now = Progress(5, done={encoder}, seconds={encoder: 17.0})
+    assert reporter.seconds_left(now) == len(others) * 10.0
+
+
 def test_a_training_knows_best_how_long_it_takes(plan, reporter):
     """Expected: 10 s; after a minute, by its own account, there are two more."""
     encoder, first, *_ = plan.runs

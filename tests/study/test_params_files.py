@@ -168,6 +168,12 @@ def test_real_covers_all_nine_targets(tmp_path, name, added):
     assert len(plan.study.targets) == 9 + added
 
 
+@pytest.mark.parametrize("name", ["real", "real-cpu"])
+def test_real_needs_no_change_for_the_hub(name):
+    plan = study.make_plan(paths.PARAMS / f"{name}.yaml", source="hub")
+    assert plan.runs and not plan.not_run
+
+
 @pytest.mark.slow
 def test_a_real_study_plans_with_the_hub_shut_off(tmp_path):
     env = {

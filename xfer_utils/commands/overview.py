@@ -143,7 +143,8 @@ class Reporter:
     def seconds_left(self, now: Progress) -> float:
         """The expected time, corrected by what finished runs took and trainings say of themselves.
 
-        Runs of one kind correct each other; a kind of which nothing is known, all together.
+        Runs of one kind correct each other; a kind of which nothing is known, all together. A run
+        without work, such as a published encoder's, tells nothing of others.
         """
         known, begun = dict(now.seconds), time.time()
         for run_id, start in now.running.items():
@@ -152,7 +153,8 @@ class Reporter:
             known |= {run_id: begun - start + left} if left > MINUTE / 6 else {}
         taken, foreseen = Counter(), Counter()
         for run_id, seconds in known.items():
-            for kind in (self.plan.runs[run_id].kind.name, ""):
+            working = self.expected.seconds[run_id] > cost.START_SECONDS
+            for kind in (self.plan.runs[run_id].kind.name, "") if working else ():
                 taken[kind] += seconds
                 foreseen[kind] += self.expected.seconds[run_id]
         remaining = {}
