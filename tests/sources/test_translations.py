@@ -78,6 +78,11 @@ def test_items_are_split_or_in_all_languages(toy):
             assert sum(text in known for text in rows["text_a"]) == count
 
 
+def test_with_and_without_english_are_two_sets_whichever_is_read_first(toy):
+    alone, both = (toy("qqp", languages=codes) for codes in (["qcb"], ["en", "qcb"]))
+    assert sorted(alone["item"]) == sorted(both["item"]) and alone["text_a"] != both["text_a"]
+
+
 def test_this_share_of_the_words_is_corrupted_and_answers_stay_in_their_texts(toy):
     for name, column in (("squad", "context"), ("qqp", "text_a")):
         exact, bad = (

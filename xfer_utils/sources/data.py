@@ -58,7 +58,7 @@ class Data:
         translations = self._translations(name) if clean and role == "train" else []
         if translations:
             read = [[code, self._content(part, role)] for part, code in translations]
-            key += [read, self.mixture.items, self.mixture.corrupted]
+            key += [read, self.mixture.languages, self.mixture.items, self.mixture.corrupted]
         transform = transforms.wanted(self.mixture, self.seed, name, role)
         key += [transform] if transform else []
         path = self.cache / "rows" / f"{base.digest(key)}.parquet"
