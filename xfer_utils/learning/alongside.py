@@ -13,7 +13,6 @@ from xfer_utils.sources.base import digest
 from xfer_utils.sources.data import Data
 from xfer_utils.study.jobs import TargetJob, TrainingJob
 from xfer_utils.study.sections import Text
-from xfer_utils.study.tasks import BENCHMARKS, evaluated
 
 SMOOTHING = 0.3  # XLM-R's exponent: languages with little text are seen more often than in theirs
 
@@ -60,7 +59,7 @@ def smoothed(sizes: list[int], wanted: int = 0) -> list[int]:
 
 def _by_language(data: Data, text: Text, max_length: int) -> list[Features]:
     """Each language's text, without what targets evaluate; made once for all runs that ask."""
-    source, targets = data.source, evaluated(*BENCHMARKS)
+    source, targets = data.source, data.source.cleaned_of
     codes = text.languages or source.text_languages()
     read = [source.text_revision(), *map(source.revision, targets), text.lines_per_language]
     lines = cache(lambda: pretraining.sample_text(source, text.lines_per_language, codes)[0])

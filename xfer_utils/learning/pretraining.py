@@ -11,7 +11,6 @@ from transformers import XLMRobertaTokenizer
 
 from xfer_utils.sources import leaks
 from xfer_utils.sources.raw import MissingData
-from xfer_utils.study.tasks import BENCHMARKS, evaluated
 
 SPECIAL = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}  # as XLM-R numbers them
 
@@ -20,7 +19,7 @@ def sample_text(
     source: Any, most: int, languages: Sequence[str] = ()
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
     """Lines per language (at most `most`; 0: all), and how many were dropped as evaluated."""
-    banned = leaks.forbidden(source, evaluated(*BENCHMARKS))
+    banned = leaks.forbidden(source, source.cleaned_of)
     text, dropped = {}, {}
     for code in languages or source.text_languages():
         lines = itertools.islice(source.text(code), most or None)

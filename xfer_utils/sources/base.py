@@ -12,7 +12,7 @@ from datasets import Dataset
 from xfer_utils.formats.columns import Conversion, Reading
 from xfer_utils.sources.raw import MissingData
 from xfer_utils.sources.schema import converted, dataset, pool
-from xfer_utils.study.tasks import registry, task, training_parts
+from xfer_utils.study.tasks import BENCHMARKS, evaluated, registry, task, training_parts
 
 VERSION = 1  # of how sources read and clean: raised by hand when the same files give other rows
 TRANSLATED = "_translated"  # ends the name of the entry that holds a task's machine translations
@@ -31,6 +31,11 @@ class Source:
         self._splits = splits or {}
         self._readings: dict[tuple, Reading] = {}
         self._labels: dict[str, list[str]] = {}
+
+    @property
+    def cleaned_of(self) -> list[str]:
+        """Targets none of whose sentences may be in text for pre-training."""
+        return evaluated(*BENCHMARKS)
 
     def splits(self, name: str, role: str) -> list[str]:
         """Names of the splits behind a role (`train`, `dev`, `test`); the study file's win."""
