@@ -67,6 +67,14 @@ def test_rows_of_a_local_source_are_counted(smoke):
     assert set(Counts(smoke).evaluated("xnli", "dev")) == set(smoke.languages("xnli", "dev"))
 
 
+def test_both_pools_of_a_mining_task_are_counted(tmp_path):
+    (tmp_path / "bucc2018").mkdir()
+    for side, rows in (("zh", 3), ("en", 5), ("gold", 2)):
+        file = tmp_path / "bucc2018" / f"zh-en.{side}.validation.jsonl"
+        file.write_text("".join(f'{{"id": "{n}", "sentence": "x"}}\n' for n in range(rows)))
+    assert Counts(FolderSource(tmp_path)).evaluated("bucc2018", "dev") == {"zh": 8}
+
+
 def test_lengths_are_those_of_the_text(tmp_path):
     """Premise and hypothesis of 47 bytes each, that is 10 tokens each, and three special ones."""
     row = {"premise": "x" * 47, "hypothesis": "y" * 47, "label": 0}

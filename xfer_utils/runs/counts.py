@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from xfer_utils.formats import base
-from xfer_utils.sources.raw import find_table
 from xfer_utils.study.tasks import task, training_parts
 
 BYTES_PER_TOKEN = base.BYTES_PER_TOKEN
@@ -72,12 +71,14 @@ class Counts:
     def _stored(self, name: str, role: str, language: str) -> int:
         if self.source is None:
             return 0
-        files = [
-            find_table(self.source.path / task(part).folder, f"{language}.{split}")
-            for part in training_parts(name)
-            for split in self.source.splits(part, role)
-        ]
-        return sum(map(_rows, filter(None, files)))
+        total = 0.0
+        for part in training_parts(name):
+            for split in self.source.splits(part, role):
+                files = self.source.files(task(part), split, language)
+                files.pop("gold", None)  # of what belongs together no model reads anything
+                rows = [_rows(file) for _, file in files.values() if file]
+                total += sum(rows) / max(1, len(rows))  # of two pools the mean
+        return round(total)
 
 
 def _released(name: str, role: str, language: str) -> int:

@@ -28,13 +28,13 @@ class FolderSource(Source):
         self.path, self.pinned = Path(path).expanduser(), pinned
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
-        files = self._files(row, split, language)
+        files = self.files(row, split, language)
         if absent := [stem for stem, path in files.values() if not path]:
             raise MissingData(self._message(row, split, language, absent))
         return {part: OPENERS[path.suffix](path) for part, (_, path) in files.items()}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
-        return all(path for _, path in self._files(row, split, language).values())
+        return all(path for _, path in self.files(row, split, language).values())
 
     def candidates(self, row: Task) -> list[str]:
         """Languages that some file of the task's folder begins with."""
@@ -64,7 +64,7 @@ class FolderSource(Source):
     def text_revision(self) -> str:
         return self.pinned or digest(content(self.path / "text"))
 
-    def _files(self, row: Task, split: str, language: str) -> dict[str, tuple[str, Path | None]]:
+    def files(self, row: Task, split: str, language: str) -> dict[str, tuple[str, Path | None]]:
         """For each table of a split the name of its file, and the file if it is there."""
         stems = {"rows": f"{language}.{split}"}
         if row.layout == "pools":
