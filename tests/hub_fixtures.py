@@ -136,7 +136,9 @@ def _xquad(config: str, split: str, size: int) -> Rows:
 
 def _tydiqa(config: str, split: str, size: int) -> Rows:
     features, rows = _squad(config, split, size)
-    return features, [row | {"id": f"{name}-{row['id']}-0"} for row in rows for name in TYDIQA]
+    return features, [
+        row | {"id": f"{name}-{split}{row['id']}-0"} for row in rows for name in TYDIQA
+    ]
 
 
 def _hellaswag(config: str, split: str, size: int) -> Rows:

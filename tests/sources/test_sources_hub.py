@@ -168,8 +168,8 @@ def test_the_configuration_that_was_read(online, key, begins):
 
 
 def test_tydiqa_is_cut_by_language(online):
-    assert column(online, "tydiqa/train/en", "id") == [f"english-q{n}-0" for n in range(4)]
-    assert column(online, "tydiqa/dev/sw", "id") == [f"swahili-q{n}-0" for n in range(4)]
+    assert column(online, "tydiqa/train/en", "id") == [f"english-trainq{n}-0" for n in range(4)]
+    assert column(online, "tydiqa/dev/sw", "id") == [f"swahili-validationq{n}-0" for n in range(4)]
 
 
 def test_items_are_shared_between_languages(online):
