@@ -229,7 +229,12 @@ def _masakhaner(config: str, split: str, size: int) -> Rows:
 def _pawsx(config: str, split: str, size: int) -> Rows:
     features = Features(id=INT, sentence1=TEXT, sentence2=TEXT, label=ClassLabel(names=["0", "1"]))
     return features, [
-        {"id": n + 1, "sentence1": f"{config} {n}", "sentence2": f"{split} {n}", "label": n % 2}
+        {
+            "id": n + 1,
+            "sentence1": f"{config} {split} {n}",
+            "sentence2": f"{split} {n}",
+            "label": n % 2,
+        }
         for n in range(size)
     ]
 

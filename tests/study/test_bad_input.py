@@ -6,7 +6,7 @@ import os
 import pytest
 import yaml
 from conftest import SMOKE
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from mutations import mutated
 from pydantic import ValidationError
@@ -26,7 +26,7 @@ MANY = settings(
     deadline=None,
     database=None,
     derandomize=COUNT < 1000,
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
 WORLD = "{family: tiny, sizes: tiny, seed: 0, romanised: 0.3, bilingual: 0.15}"
@@ -94,6 +94,7 @@ def test_the_file_that_is_mutated_is_valid(folder):
 
 
 @MANY
+@example(text=STUDY + "'[1, 2, 2]': mine\n")
 @given(text=mutated(STUDY))
 def test_a_mutated_study_file_is_refused_or_planned(folder, text):
     check(folder / "mine.yaml", text)

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from xfer_utils.study import paths, settings_file
 from xfer_utils.study.sections import (
+    TAGS,
     Arm,
     Contrast,
     Count,
@@ -279,7 +280,7 @@ def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
     location = getattr(fault, "keys", ()) or error["loc"]
-    keys = tuple(key for key in location if not str(key).startswith("["))
+    keys = tuple(key for key in location if key not in TAGS) or tuple(location)
     place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":

@@ -256,14 +256,17 @@ class Relation(Section):
     test: Literal["permutation within families"] = "permutation within families"
 
 
+TAGS = ("[contrast]", "[relation]")  # in brackets, as they are no keys of the file
+
+
 def _shape(declared: Any) -> str:
-    """What a line of `primary:` is; its tag stands in brackets, as it is no key of the file."""
+    """What a line of `primary:` is."""
     keys = declared if isinstance(declared, dict) else getattr(declared, "model_fields_set", ())
-    return "[relation]" if "measure" in keys else "[contrast]"
+    return TAGS["measure" in keys]
 
 
 Primary = Annotated[
-    Annotated[Contrast, Tag("[contrast]")] | Annotated[Relation, Tag("[relation]")],
+    Annotated[Contrast, Tag(TAGS[0])] | Annotated[Relation, Tag(TAGS[1])],
     Discriminator(_shape),
 ]
 
