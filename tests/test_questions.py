@@ -103,3 +103,26 @@ def test_typology_of_few_languages_is_not_told(tmp_path, capsys):
     summary("64_typology", folder, draws=99)
     assert concluded(folder) == []
     assert capsys.readouterr().out.splitlines()[-1].startswith("Distance and resources: not told")
+
+
+def product_covers(tmp_path, slope, times):
+    """Share of notebook 64's intervals that hold the product that was put in, and of those without 0."""
+    names = summary("64_typology", study(tmp_path, lambda dials: 0.0, TYPOLOGY), draws=9)
+    table, rng = names["table"], np.random.default_rng(5)
+    both = (table["distance"] - table["distance"].mean()) * (table["text"] - table["text"].mean())
+    held, told = [], []
+    for _ in range(times):
+        own = dict(zip(table["family"].unique(), rng.normal(0, 3, 7), strict=False))
+        gain = table["family"].map(own) - 8 * table["distance"] + slope * both
+        found = names["product"](table.assign(gain=gain + rng.normal(0, 1, len(table))), "distance")
+        held.append(found["low"] < slope < found["high"])
+        told.append(not found["low"] < 0 < found["high"])
+    return np.mean(held), np.mean(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slope", [0.0, 12.0])
+def test_coverage_of_the_product_over_500_tables(tmp_path, slope):
+    covered, told = product_covers(tmp_path, slope, 500)
+    error = 3 * np.sqrt(0.05 * 0.95 / 500)
+    assert covered == pytest.approx(0.95, abs=error) and (slope or told < 0.05 + error)
