@@ -70,7 +70,7 @@ class ToySource(FolderSource):
         if super().holds(row, split, language) or not self.holds(row, split, language):
             return super().tables(row, split, language)
         translated = FolderSource(self.path / "translated", "toy")
-        ((stem, _),) = translated._files(row, split, language).values()
+        ((stem, _),) = translated.files(row, split, language).values()
         path = translated.path / row.folder / f"{stem}.parquet"
         kept.cached(path, partial(toy_files.translate, self.world, row.name, split, language))
         return translated.tables(row, split, language)
