@@ -1,5 +1,6 @@
 """Mutated YAML files: a few values replaced, removed, renamed or nested, a few characters let in."""
 
+import copy
 import datetime
 import math
 
@@ -66,7 +67,7 @@ def mutated(draw: st.DrawFn, text: str) -> str:
     )
     if kind != "text":
         for how, number, value in draw(st.lists(CHANGES, min_size=1, max_size=3)):
-            change(content, how, number, value)
+            change(content, how, number, copy.deepcopy(value))  # or it would come to hold itself
     made = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     if kind != "values":
         for inserted, where in draw(st.lists(INSERTIONS, min_size=1, max_size=2)):
