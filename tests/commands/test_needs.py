@@ -3,8 +3,8 @@
 import pytest
 
 from xfer_utils.commands import needs, overview
+from xfer_utils.formats.base import BYTES_PER_TOKEN
 from xfer_utils.runs import plan as study
-from xfer_utils.runs.counts import BYTES_PER_TOKEN
 from xfer_utils.study import params, paths, sections
 
 

@@ -47,11 +47,6 @@ class Size:
     dropout: bool = True
     known: bool = True
 
-    @property
-    def words(self) -> float:
-        """Parameters of the word embeddings."""
-        return self.parameters - self.body
-
 
 @cache
 def published() -> dict[str, dict]:
@@ -164,7 +159,7 @@ def effort(parameters: Mapping[str, Any], counts: Counts, model: Size) -> float:
     """FLOPs of a run."""
     frozen = max(0, parameters.get("freeze", 0) - 1) / model.layers
     each = 2 * frozen + (4 if parameters.get("tuning") == "lora" else 6) * (1 - frozen)
-    guessed = parameters.get("masked", 0) * model.words
+    guessed = parameters.get("masked", 0) * (model.parameters - model.body)  # word embeddings
     trained = training_tokens(parameters, counts) * PADDING[parameters.get("layout", "packed")]
     evaluated = 2 * evaluation_tokens(parameters, counts) * model.body
     return trained * (each * model.body + 6 * guessed) + evaluated

@@ -150,8 +150,9 @@ class Study(sections.Section):
         arms = {}
         for name in names:
             arm = self.arms.get(name) or sections.Arm(tasks=tasks.get(name, [name]))
-            filled = {"title": arm.title or _title(name), "tasks": arm.tasks or tasks.get(name, [])}
-            arms[name] = arm.model_copy(update=filled)
+            row, own = registry().get(name), arm.tasks or tasks.get(name, [])
+            title = arm.title or TITLES.get(name) or (row.title if row else name)
+            arms[name] = arm.model_copy(update={"title": title, "tasks": own})
         return arms
 
     def training(
@@ -185,10 +186,6 @@ def same_data(arm: sections.Arm, train_task: str) -> bool:
         return False
     folders = {task(part).folder for name in arm.tasks for part in training_parts(name)}
     return task(train_task).folder in folders
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
 def _intermediate() -> list[str]:
