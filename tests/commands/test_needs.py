@@ -3,9 +3,9 @@
 import pytest
 
 from xfer_utils.commands import needs, overview
+from xfer_utils.formats.base import BYTES_PER_TOKEN
 from xfer_utils.runs import plan as study
-from xfer_utils.runs.counts import BYTES_PER_TOKEN
-from xfer_utils.study import params, paths
+from xfer_utils.study import params, paths, sections
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_what_the_toy_world_needs(name):
 def test_the_detectable_gain_is_told():
     """3 pairs of seeds: a t test with 2 degrees of freedom finds 4.60 deviations, not 3.07."""
     others = ([2, 1, 0], [0, 1, 2, 3, 4], [0])
-    three, five, one = (params.Seeds(none=[0, 1, 2], other=other) for other in others)
+    three, five, one = (sections.Seeds(none=[0, 1, 2], other=other) for other in others)
     told = needs._detectable(paper(seeds=three))
     assert "enough to detect a gain of 4.6 points (paired by seed, before Holm's" in told
     assert "(unpaired, before Holm's" in needs._detectable(paper(seeds=five))

@@ -9,7 +9,7 @@ from xfer_utils.runs import cost, records
 from xfer_utils.runs import plan as study
 from xfer_utils.runs.counts import Counts
 from xfer_utils.runs.plan import Run
-from xfer_utils.study import params, paths
+from xfer_utils.study import paths, sections
 from xfer_utils.study.jobs import IntermediateJob
 
 START = cost.START_SECONDS
@@ -70,17 +70,17 @@ def test_frozen_layers_are_only_read():
 
 # ----- sizes -----
 def test_sizes_of_models(tmp_path):
-    shape = params.Pretraining(layers=2, width=32, feedforward=128, vocabulary=400)
-    assert cost.size(params.Model(pretrain=shape)).body == 12 * 2 * 32**2
-    large = cost.size(params.Model(load="FacebookAI/xlm-roberta-large"))
+    shape = sections.Pretraining(layers=2, width=32, feedforward=128, vocabulary=400)
+    assert cost.size(sections.Model(pretrain=shape)).body == 12 * 2 * 32**2
+    large = cost.size(sections.Model(load="FacebookAI/xlm-roberta-large"))
     assert (large.parameters, large.body, large.download) == (560e6, 304e6, 2.24e9)
     assert (large.layers, large.width) == (24, 1024)
-    assert not cost.size(params.Model(load="someone/else")).known
+    assert not cost.size(sections.Model(load="someone/else")).known
     (tmp_path / "model.safetensors").write_bytes(b"0" * 4000)
-    assert not cost.size(params.Model(load=str(tmp_path))).known
+    assert not cost.size(sections.Model(load=str(tmp_path))).known
     config = {"num_hidden_layers": 2, "hidden_size": 8, "vocab_size": 50}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    folder = cost.size(params.Model(load=str(tmp_path)))
+    folder = cost.size(sections.Model(load=str(tmp_path)))
     assert (folder.parameters, folder.body, folder.layers, folder.width) == (1000, 600, 2, 8)
     whole = {"parameters", "body", "layers", "width"}
     assert all(whole <= set(row) for row in cost.published().values())
@@ -89,7 +89,7 @@ def test_sizes_of_models(tmp_path):
 def test_activations_are_those_that_were_counted():
     """1.75 MB a token with XLM-R Large and 0.65 MB with base, in bf16."""
     for load, measured in (("large", 1.75e6), ("base", 0.65e6)):
-        size = cost.size(params.Model(load=f"FacebookAI/xlm-roberta-{load}"))
+        size = cost.size(sections.Model(load=f"FacebookAI/xlm-roberta-{load}"))
         counted = cost.ACTIVATION_BYTES["bf16"] * size.layers * size.width
         assert counted == pytest.approx(measured, rel=0.03)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import SMOKE, study_file, xfer
 
-from xfer_utils.study import params, settings_file
+from xfer_utils.study import params, sections, settings_file
 from xfer_utils.study.settings_file import SettingsError
 
 VALID = """\
@@ -48,7 +48,7 @@ def test_a_valid_file_with_defaults_and_layers(write):
     assert study.training("target", "mnli").epochs == 7
     assert study.training("target", "mnli").learning_rate == 1e-4
     assert study.training("target", "udpos").epochs == 2
-    assert study.training("intermediate", "mnli") == params.Training()
+    assert study.training("intermediate", "mnli") == sections.Training()
     assert study.seeds.none == [0, 1, 2] and study.intermediate == ["none"]
 
 

@@ -10,7 +10,6 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from xfer_utils.analysis.intervals import Interval
 
 LEAST = 1e-3  # share of the variance below which statsmodels may return wrong effects (its #10239)
-Fit = tuple[Interval, str]
 
 
 def effects(table: pd.DataFrame, formula: str, by: Sequence[str]) -> tuple[pd.DataFrame, str]:
@@ -37,7 +36,7 @@ def effects(table: pd.DataFrame, formula: str, by: Sequence[str]) -> tuple[pd.Da
     return frame[none.columns], ""
 
 
-def mean_gain(gaps: pd.DataFrame) -> Fit:
+def mean_gain(gaps: pd.DataFrame) -> tuple[Interval, str]:
     """The mean gap with languages and seeds as crossed random effects: estimate, bounds, p.
 
     `gaps` has a row per language and seed. What comes second says why there is no estimate.

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats as dist
 
 from xfer_utils.analysis.stats import ARM, BASELINE, FIXED, main_rows
 
@@ -104,7 +103,11 @@ def within_families(
     scaled = (predictors - predictors.mean()) / predictors.std()
     off = np.eye(len(table)) - design @ np.linalg.pinv(design)
     a, b = off @ numbers["x"].to_numpy(dtype=float), off @ numbers["y"].to_numpy(dtype=float)
-    moved = off @ _exchanged(b, table["family"].to_numpy(), draws).T
+    rng, exchanged = np.random.default_rng(0), np.tile(b, (draws, 1))
+    for name in sorted(set(table["family"])):  # in one order, whatever the hash seed
+        places = np.flatnonzero(table["family"] == name)
+        exchanged[:, places] = rng.permuted(exchanged[:, places], axis=1)
+    moved = off @ exchanged.T
     r = _cosine(a, b[:, None]).item()
     p = (1 + (np.abs(_cosine(a, moved)) >= abs(r) - 1e-12).sum()) / (draws + 1)
     error = math.sqrt((1 + r**2 / 2 if ranks else 1) / left)
@@ -113,25 +116,9 @@ def within_families(
     return Relation(r, min(low, r), max(high, r), float(p), len(table), condition)
 
 
-def _exchanged(values: np.ndarray, family: np.ndarray, draws: int) -> np.ndarray:
-    """The values [draws, languages], those of each family in another order every time."""
-    rng, moved = np.random.default_rng(0), np.tile(values, (draws, 1))
-    for name in sorted(set(family)):  # in one order, whatever the hash seed
-        places = np.flatnonzero(family == name)
-        moved[:, places] = rng.permuted(moved[:, places], axis=1)
-    return moved
-
-
 def _cosine(a: np.ndarray, columns: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(a) * np.linalg.norm(columns, axis=0)
     return a @ columns / np.where(norms > 1e-12, norms, np.inf)
-
-
-def detectable(languages: int, families: int, power: float = 0.8) -> float:
-    """The smallest correlation within families that is found at 5% with this power."""
-    left = languages - families - 2
-    reach = dist.norm.ppf(0.975) + dist.norm.ppf(power)
-    return math.tanh(reach / math.sqrt(left)) if left > 0 else math.nan
 
 
 def flags(gains: pd.DataFrame) -> pd.DataFrame:

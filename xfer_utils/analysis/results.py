@@ -13,6 +13,7 @@ import pandas as pd
 from xfer_utils.analysis import stats
 from xfer_utils.runs import records
 from xfer_utils.runs.kinds import KINDS
+from xfer_utils.runs.plan import runs_folder
 from xfer_utils.scoring import scores as scoring
 from xfer_utils.study import paths
 from xfer_utils.study.settings_file import SettingsError
@@ -49,7 +50,10 @@ def scores(study_dir: Path) -> pd.DataFrame:
     content = plan(study_dir)
     rows, settings = [], content["study"]
     for run, score in _scores_of_today(run for run in content["runs"] if _evaluates(run)):
-        if _belongs(score, settings):
+        # Real data may hold more languages than the benchmark averages.
+        languages = settings["languages"] or counted(score["task"], settings)
+        whole = settings["source"] == "toy" and not settings["languages"]
+        if whole or score["language"] in languages:
             labels, arm = run["labels"], content["arms"][run["labels"]["arm"]]
             head = {key: labels[key] for key in ("model", "train_task", "seed", "same_data", "arm")}
             head |= {"title": arm["title"], "study": settings["name"], "run": run["id"]}
@@ -68,7 +72,7 @@ def _scores_of_today(runs: Iterable[dict]) -> Iterator[tuple[dict, dict]]:
     """Each run that is done with each of its scores, by the metrics of today."""
     remaining: Counter[str] = Counter()
     for run in runs:
-        scores, left = scoring.rescored(_folder(run["id"]), _recorded(run["id"]))
+        scores, left = scoring.rescored(runs_folder() / run["id"], _recorded(run["id"]))
         remaining.update(score["task"] for score in left if score["main"])
         yield from ((run, score) for score in scores)
     if remaining:
@@ -82,7 +86,7 @@ def rescore(runs: list[str]) -> str:
     total, changed, remaining = 0, 0, Counter()
     for run in runs:
         recorded = _recorded(run)
-        scores, left = scoring.rescored(_folder(run), recorded, anew=True)
+        scores, left = scoring.rescored(runs_folder() / run, recorded, anew=True)
         before = {_name(score): score["value"] for score in recorded}
         values = [(score["value"], before.get(_name(score), math.nan)) for score in scores]
         changed += sum(not math.isclose(*pair, abs_tol=1e-9) for pair in values)
@@ -98,13 +102,6 @@ def _name(score: dict) -> frozenset:
     """All that names a score, open factors included."""
     values = ("value", "n", "main", "chance", "metric_code")
     return frozenset((key, value) for key, value in score.items() if key not in values)
-
-
-def _belongs(score: dict, settings: dict) -> bool:
-    """Whether a score's language counts: real data may hold more than the benchmark averages."""
-    if settings["languages"]:
-        return score["language"] in settings["languages"]
-    return settings["source"] == "toy" or score["language"] in counted(score["task"], settings)
 
 
 def counted(name: str, settings: dict) -> set[str]:
@@ -143,8 +140,8 @@ def examples(study_dir: Path) -> stats.Examples | None:
     def read(run: str, name: str) -> pd.DataFrame:
         own = [score for score in _recorded(run) if score["task"] == name]
         if scoring.is_current(task(name), own):
-            return scoring.predictions(_folder(run), name)
-        return scoring.counted_anew(_folder(run), task(name))
+            return scoring.predictions(runs_folder() / run, name)
+        return scoring.counted_anew(runs_folder() / run, task(name))
 
     return read
 
@@ -157,7 +154,7 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
         if scores := _recorded(run["id"]):
             scored |= {score["task"] for score in scores}
             continue
-        failed = (_folder(run["id"]) / "error.txt").exists()
+        failed = (runs_folder() / run["id"] / "error.txt").exists()
         reason = "the run failed" if failed else "not run yet"
         reasons |= {(run["labels"]["arm"], name): reason for name in run["labels"]["targets"]}
     column = {name: task(name).gold_only for _, name in reasons if task(name).gold_only in scored}
@@ -166,7 +163,7 @@ def not_run(study_dir: Path) -> dict[tuple[str, str], str]:
 
 def readings(study_dir: Path) -> list[dict]:
     """How each run's tables were read."""
-    results = (records.read(_folder(run["id"])) for run in plan(study_dir)["runs"])
+    results = (records.read(runs_folder() / run["id"]) for run in plan(study_dir)["runs"])
     return [row for result in results if result for row in result.data]
 
 
@@ -192,9 +189,5 @@ def published(panel: str) -> pd.DataFrame:
 
 def _recorded(run: str) -> list[dict]:
     """The scores of a run's record; none where it is not done."""
-    result = records.read(_folder(run))
+    result = records.read(runs_folder() / run)
     return [score.model_dump() for score in result.scores] if result else []
-
-
-def _folder(run: str) -> Path:
-    return paths.outputs() / "runs" / run

@@ -13,17 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from xfer_utils.analysis.intervals import (
-    FIXED,
-    holm,
-    language_interval,
-    percentiles,
-    resampled,
-    seed_gain,
-    t_interval,
-)
+from xfer_utils.analysis import intervals
+from xfer_utils.analysis.intervals import FIXED, seed_gain, t_interval
 from xfer_utils.scoring import metrics
-from xfer_utils.study.tasks import Task
 from xfer_utils.study.tasks import task as task_of
 
 ARM = "arm"  # the column of the scores table that says what phase 2 was
@@ -93,7 +85,7 @@ def gains(
     tested = table[table["p"].notna()]
     family = tested["target"].where(tested["target"].isin(MEANS), "")
     by_family = tested.groupby([tested["model"], family])["p"]
-    table["p_adjusted"] = by_family.transform(holm)
+    table["p_adjusted"] = by_family.transform(intervals.holm)
     return table
 
 
@@ -101,19 +93,15 @@ def main_rows(scores: pd.DataFrame) -> pd.DataFrame:
     """One main score per run, target and language: of several splits the one that tables show."""
     rows = scores[scores["main"].astype(bool)]
     alone = rows.groupby("target")["split"].transform("nunique") == 1
-    shown = [_is_shown(*pair) for pair in zip(rows["target"], rows["split"], strict=True)]
+    tasks = map(task_of, rows["target"])  # a split bears our name or the data set's
+    names = [(row.evaluate, row.splits.get(row.evaluate)) for row in tasks]
+    shown = [split in known for split, known in zip(rows["split"], names, strict=True)]
     rows = rows[alone | np.array(shown, dtype=bool)]
     key = ["model", ARM, "target", "seed", "language"]
     if (twice := rows.duplicated(key)).any():
         where = ", ".join(map(str, rows.loc[twice, key].iloc[0]))
         raise ValueError(f"scores: two main scores of {where}. Keep one layer and pooling of each.")
     return rows
-
-
-def _is_shown(target: str, split: str) -> bool:
-    """Whether tables show this split of the target; a split bears our name or the data set's."""
-    row = task_of(target)
-    return split in (row.evaluate, row.splits.get(row.evaluate))
 
 
 def _cells(rows: pd.DataFrame, examples: Examples | None, draws: int, seed: int) -> dict[str, Cell]:
@@ -165,22 +153,18 @@ def _draw(
             message = f"runs {runs[0]} and {run} were not evaluated on the same items."
             raise ValueError(f"{target}: {message}")
         known = keys
-        constant.append(_gives_one_label(row, frame))
+        constant.append(False)
+        if row.format in metrics.CLASSES and "prediction" in frame:
+            named = frame.groupby("language")["prediction"].nunique()
+            constant[-1] = bool(named.eq(1).any())  # all items of some language are of one class
         language = np.searchsorted(languages, frame["language"].to_numpy(dtype=str))
         counts = metrics.counts(row, frame).add_prefix("count ")
         block = place * len(languages) + language
         parts.append(frame[["item", "cluster"]].assign(block=block).join(counts))
     shape = (len(runs), len(languages))
     items = pd.concat(parts, ignore_index=True)
-    drawn, clusters = resampled(row, items, shape, draws, seed)
+    drawn, clusters = intervals.resampled(row, items, shape, draws, seed)
     return np.nanmean(drawn, axis=2), clusters, len(known), constant
-
-
-def _gives_one_label(row: Task, frame: pd.DataFrame) -> bool:
-    """Whether a classifier is degenerate: all items of some language are of one class to it."""
-    if row.format not in metrics.CLASSES or "prediction" not in frame:
-        return False
-    return bool(frame.groupby("language")["prediction"].nunique().eq(1).any())
 
 
 def _pairs(cells: dict[str, dict[str, Cell]], arm: str, base: str) -> dict[str, tuple[Cell, Cell]]:
@@ -216,8 +200,8 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
     """The columns of one row; in the base arm's `own` row the intervals are those of its score."""
     n, n_base, p, within = len(cell.by_seed), len(base.by_seed), math.nan, False
     over_seeds = n > 1 and (own or n_base > 1 or FIXED in base.by_seed)
-    by_items = percentiles(cell.draws - (0 if own else base.draws), cell.clusters)
-    by_language = language_interval(cell.by_language - (0 if own else base.by_language))
+    by_items = intervals.percentiles(cell.draws - (0 if own else base.draws), cell.clusters)
+    by_language = intervals.language_interval(cell.by_language - (0 if own else base.by_language))
     low, high = by_items
     if over_seeds and own:
         _, low, high, _ = t_interval(list(cell.by_seed.values()))
@@ -226,7 +210,9 @@ def _compare(cell: Cell, base: Cell, own: bool) -> dict:
         _, least, most, _ = seed_gain(cell.by_seed, base.by_seed, level=0.90)
         within = bool(least > -MARGIN and most < MARGIN)
     chance = 0.0 if math.isnan(cell.chance) else cell.chance
-    bound = percentiles(cell.draws, cell.clusters, 0.90)[0] if cell.clusters else cell.draws.min()
+    bound = cell.draws.min()
+    if cell.clusters:
+        bound = intervals.percentiles(cell.draws, cell.clusters, 0.90)[0]
     return {
         "score": cell.score, "base": base.score, "gain": cell.score - base.score,
         "low": low, "high": high, "interval": SEEDS if over_seeds else ITEMS, "p": p,

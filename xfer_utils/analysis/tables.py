@@ -119,6 +119,7 @@ def _head(gains: pd.DataFrame, column: str, covered: Mapping[str, str]) -> dict:
 def _own_notes(cells: pd.DataFrame) -> list[str]:
     """The notes that the cells themselves call for."""
     columns = set(cells["column"])
+    metrics = {task(name).metric for name in cells["target"].unique() if name not in MEANS}
     notes = {
         "Intervals (95%) are t intervals over seeds.": SEEDS in set(cells["interval"]),
         "One run: another training, or another machine, may well give another sign.":
@@ -137,9 +138,14 @@ def _own_notes(cells: pd.DataFrame) -> list[str]:
             cells["degenerate"].any(),
         "Grey: the score cannot be told from chance, so its gain means little.":
             not cells["above_chance"].all(),
+        "Mining: where no mined pair of the development set is right, no pair is extracted; "
+        "XTREME's script would extract every pair.":
+            "mining_f1" in metrics,
+        "Retrieval: of equally near sentences the first counts; XTREME's index may take another.":
+            "retrieval_accuracy" in metrics,
     }  # fmt: skip
     first = "The row none shows scores (0 to 100); every other row its gain over none, in points."
-    own = [*_seeds(cells), *_languages(cells), *filter(notes.get, notes), *_searched(cells)]
+    own = [*_seeds(cells), *_languages(cells), *filter(notes.get, notes)]
     return [first, *own, *_missing(cells)]
 
 
@@ -153,18 +159,6 @@ def _languages(cells: pd.DataFrame) -> list[str]:
     without = f" (but not in {', '.join(lacking)})" if len(lacking) else ""
     said = "without English" if len(lacking) == len(own) else f"English included{without}"
     return [f"A target's score is the mean over its languages, {said}."]
-
-
-def _searched(cells: pd.DataFrame) -> list[str]:
-    """Where retrieval counts otherwise than XTREME's own scripts."""
-    metrics = {task(name).metric for name in cells["target"].unique() if name not in MEANS}
-    notes = {
-        "mining_f1": "Mining: where no mined pair of the development set is right, no pair is "
-        "extracted; XTREME's script would extract every pair.",
-        "retrieval_accuracy": "Retrieval: of equally near sentences the first counts; XTREME's "
-        "index may take another.",
-    }
-    return [note for metric, note in notes.items() if metric in metrics]
 
 
 def _seeds(cells: pd.DataFrame) -> list[str]:

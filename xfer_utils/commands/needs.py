@@ -4,6 +4,7 @@ import math
 from itertools import product
 
 from xfer_utils.analysis import intervals
+from xfer_utils.formats.base import BYTES_PER_TOKEN
 from xfer_utils.runs import cost, counts, engines
 from xfer_utils.runs.cost import quantity
 from xfer_utils.runs.plan import Plan, source_of
@@ -27,6 +28,11 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
     disk = quantity(outputs_bytes(plan) + cache_bytes(study), "B")
     hours, rate = expected.card_seconds / 3600, quantity(cost.CARD_FLOPS, "FLOP/s")
     card = f"about {hours:.0f} hours of one card at an assumed {rate}" if hours else "none needed"
+    by_model = []
+    for name, seconds in expected.by_model.items() if len(expected.by_model) > 1 else ():
+        alone = study.model_copy(update={"models": {name: study.models[name]}})
+        needed = f"{quantity(largest_training(alone, 'bf16'), 'B')} of memory"
+        by_model.append(f"  {name}: about {seconds / 3600:.0f} hours, {needed}")
     entries = hub_entries(study) if study.source != "toy" else []
     restricted = [
         f"{row.title} ({hub.licence})"
@@ -40,20 +46,10 @@ def lines(plan: Plan, expected: cost.Expected) -> list[str]:
         f"Download: {download if models or data else 'nothing'}.",
         f"Disk: about {disk}, including the hub's cache.",
         f"GPU: {card}.",
-        *_each_model(study, expected.by_model if len(expected.by_model) > 1 else {}),
+        *by_model,
         *([f"Not for commercial use: {', '.join(restricted)}."] if restricted else []),
         _detectable(study),
     ]
-
-
-def _each_model(study: Study, seconds: dict[str, float]) -> list[str]:
-    """Hours and memory of each published model."""
-    text = []
-    for name, own in seconds.items():
-        alone = study.model_copy(update={"models": {name: study.models[name]}})
-        memory = largest_training(alone, "bf16")
-        text.append(f"  {name}: about {own / 3600:.0f} hours, {quantity(memory, 'B')} of memory")
-    return text
 
 
 def missing_languages(study: Study) -> dict[str, str]:
@@ -91,20 +87,16 @@ def download_bytes(study: Study) -> tuple[float, float]:
     models = sum(cost.size(model).download for model in study.models.values())
     data: dict[tuple, float] = {}
     for row, hub in hub_entries(study) if study.source == "hub" else []:
+        codes, sides = hub.languages or row.languages, 2 if row.format == "sentence" else 1
+        rows = sum(  # of all configurations: the client fetches their unread splits as well
+            hub.expected(split, code) or counts.UNKNOWN_ITEMS
+            for split, code in product(hub.rows or ("train", "validation", "test"), codes)
+            if code not in hub.absent.get(split, ())
+        )
+        size = hub.megabytes * 1e6 or sides * rows * row.mean_tokens * BYTES_PER_TOKEN
         place = (hub.id, hub.config, hub.data_dir)  # two tasks may read one data set in two ways
-        data[place] = max(data.get(place, 0.0), _fetched_bytes(row, hub))
+        data[place] = max(data.get(place, 0.0), size)
     return models, sum(data.values())
-
-
-def _fetched_bytes(row: Task, hub: Hub) -> float:
-    """Bytes of a task's configurations: the client fetches their unread splits as well."""
-    codes, sides = hub.languages or row.languages, 2 if row.format == "sentence" else 1
-    rows = sum(
-        hub.expected(split, code) or counts.UNKNOWN_ITEMS
-        for split, code in product(hub.rows or ("train", "validation", "test"), codes)
-        if code not in hub.absent.get(split, ())
-    )
-    return hub.megabytes * 1e6 or sides * rows * row.mean_tokens * counts.BYTES_PER_TOKEN
 
 
 def cache_bytes(study: Study) -> float:

@@ -1,12 +1,12 @@
 """What the command line says about a plan and its progress."""
 
+import os
 import re
 import shutil
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
@@ -36,7 +36,7 @@ def plan_text(plan: Plan) -> str:
         for run in runs:
             time = "done" if run.id in done else duration(expected.seconds[run.id])
             mark = "x" if run.id in done else " "
-            parents = "".join(f"  <- {_slug(parent)}" for parent in run.parents.values())
+            parents = "".join(f"  <- {plan.runs[parent].slug}" for parent in run.parents.values())
             text.append(f"  {mark} {run.id}  {time}{parents}")
     text += [f"  not run: {arm}, {name}: {why}" for (arm, name), why in plan.not_run.items()]
     for arm, parts in plan.left_out.items():
@@ -54,11 +54,8 @@ def lanes(plan: Plan, workers: int = 0) -> tuple[int, int]:
     """Kernels at a time, and threads of each."""
     gpus = plan.study.gpus_per_run
     workers = workers or plan.study.workers or engines.default_workers(gpus)
-    return workers, plan.study.threads or engines.default_threads(workers * gpus)
-
-
-def _slug(run_id: str) -> str:
-    return run_id.rpartition("-")[0]
+    share = len(os.sched_getaffinity(0)) // (workers * gpus)  # of the cores
+    return workers, plan.study.threads or max(1, share)
 
 
 def differences(run: Run) -> list[str]:
@@ -86,17 +83,16 @@ def save_plan(plan: Plan) -> None:
     content = {
         "study": plan.study.model_dump(mode="json"),
         "arms": {name: arm.model_dump(mode="json") for name, arm in plan.arms.items()},
-        "runs": [_facts(run) for run in plan.runs.values()],
+        "runs": [
+            {"id": run.id, "kind": run.kind.name, "parents": [*run.parents.values()]}
+            | {"labels": run.labels}
+            for run in plan.runs.values()
+        ],
         "not_run": [{"arm": arm, "target": name, "reason": why} for (arm, name), why in not_run],
         "left_out": plan.left_out,
         "languages_csv": plan.languages_csv,
     }
     records.write_json(plan.folder / "plan.json", content)
-
-
-def _facts(run: Run) -> dict:
-    parents = list(run.parents.values())
-    return {"id": run.id, "kind": run.kind.name, "parents": parents, "labels": run.labels}
 
 
 def changed(plan: Plan) -> dict[str, list[str]]:
@@ -178,7 +174,7 @@ def _told(run_id: str) -> str:
 def _progress(run_id: str) -> str:
     """A run's readable name, the step that its training has reached, and its time left."""
     step, _, left = _told(run_id).rpartition("  ")
-    return " ".join(filter(None, [_slug(run_id), step.partition("  ")[0], left]))
+    return " ".join(filter(None, [run_id.rpartition("-")[0], step.partition("  ")[0], left]))
 
 
 def finished_text(plan: Plan, progress: Progress, seconds: float) -> str:
@@ -232,14 +228,19 @@ def clean(plan: Plan, delete: bool) -> str:
     old = {
         folder: folder.name
         for folder in sorted(runs_folder().glob("*"))
-        if _slug(folder.name).removeprefix(kept.ASIDE) in slugs and folder.name not in used
+        if folder.name.removeprefix(kept.ASIDE).rpartition("-")[0] in slugs
+        and folder.name not in used
     }
     left = {plan.runs[run_id].folder / "checkpoints": run_id for run_id in plan.done()}
-    left = {folder: run_id for folder, run_id in left.items() if folder.exists()}
-    unused = {path: id for path, id in (old | left).items() if not claims.running(id)}
+    unused = old | {folder: run_id for folder, run_id in left.items() if folder.exists()}
+    unused = {path: id for path, id in unused.items() if not claims.running(id)}
     if delete:
         with claims:
-            unused = [path for path, id in unused.items() if _delete(path, id, claims)]
+            # What a living process holds stays; nobody begins on the others meanwhile.
+            unused = {path: id for path, id in unused.items() if claims.take(id)}
+            for path, id in unused.items():
+                shutil.rmtree(path)
+                claims.release(id)
             for claim in list(claims.folder.glob("*.json")):
                 if claims.take(claim.stem):
                     claims.release(claim.stem)
@@ -247,12 +248,3 @@ def clean(plan: Plan, delete: bool) -> str:
     runs = len(old.keys() & set(unused))
     head = f"{verb}: {runs} runs, {len(unused) - runs} folders of checkpoints"
     return "\n".join([head, *(f"  {folder}" for folder in unused)])
-
-
-def _delete(folder: Path, run_id: str, claims: Claims) -> bool:
-    """Deletes a folder while holding its run's claim; False where a living process holds it."""
-    if not claims.take(run_id):
-        return False
-    shutil.rmtree(folder)
-    claims.release(run_id)
-    return True

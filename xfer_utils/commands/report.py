@@ -89,7 +89,7 @@ def clean(markup: str | bytes) -> str:
     """HTML reduced to what can do no harm; other tags are shown as text, style sheets left out."""
     text = markup.decode() if isinstance(markup, bytes) else str(markup)
     text = re.sub(r"<style\b.*?</style\s*>", "", text, flags=re.IGNORECASE | re.DOTALL)
-    return _cleaner().clean(text)
+    return CLEANER.clean(text)
 
 
 def _parts(written: set[Path]) -> dict[str, list]:
@@ -187,14 +187,6 @@ def mathml(latex: str, display: str = "inline") -> str:
         return f"<code>{html.escape(latex)}</code>"
 
 
-@functools.cache
-def _cleaner() -> bleach.Cleaner:
-    return bleach.Cleaner(
-        tags=frozenset(TAGS.split()), attributes=_allowed, protocols=["http", "https", "data"],
-        css_sanitizer=CSSSanitizer(),
-    )  # fmt: skip
-
-
 def _allowed(tag: str, name: str, value: str) -> bool:
     """Pictures only from the page itself; links to other sites may stay, a reader has to click."""
     if (tag, name) == ("img", "src"):
@@ -202,6 +194,12 @@ def _allowed(tag: str, name: str, value: str) -> bool:
     if (tag, name) == ("a", "href"):
         return value.startswith(("#", "https://", "http://"))
     return name in ATTRIBUTES.split()
+
+
+CLEANER = bleach.Cleaner(
+    tags=frozenset(TAGS.split()), attributes=_allowed, protocols=["http", "https", "data"],
+    css_sanitizer=CSSSanitizer(),
+)  # fmt: skip
 
 
 @functools.cache

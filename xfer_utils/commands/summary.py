@@ -81,7 +81,10 @@ def _job(run: Run) -> Page:
     """What the report says of one run; its score is each task's mean over languages."""
     executed, error = run.folder / engines.EXECUTED, run.folder / engines.ERROR
     path, result = executed if executed.exists() else None, records.read(run.folder)
-    known = {"path": path, "id": run.id, "arm": run.labels.get("arm", ""), "cells": _cells(run)}
+    known = {"path": path, "id": run.id, "arm": run.labels.get("arm", "")}
+    row = [run.labels[name] for name in ("model", "arm") if name in run.labels]
+    targets = (*run.labels.get("targets", ()), *tables.MEANS)
+    known["cells"] = tuple(".".join([*row, name]) for name in targets)  # they rest on the run
     if result:
         main: dict[str, list[float]] = {}
         for score in result.scores:
@@ -97,9 +100,3 @@ def _job(run: Run) -> Page:
     if error.exists():
         known["error"] = engines.last_line(error.read_text("utf-8"))
     return Page(run.slug, run.kind.name, "failed" if error.exists() else "not run", **known)
-
-
-def _cells(run: Run) -> tuple[str, ...]:
-    """The cells of tables that rest on a run: its targets', and the means of its row."""
-    row = [run.labels[name] for name in ("model", "arm") if name in run.labels]
-    return tuple(".".join([*row, name]) for name in (*run.labels.get("targets", ()), *tables.MEANS))

@@ -105,8 +105,10 @@ class Conversion:
         """The column of answers; misplaced ones are reported."""
         column = self.columns["answers"]
         answers = [_answers(n, value, column) for n, value in enumerate(batch[column])]
-        if misplaced := sum(map(_misplaced, answers, contexts)):
-            self.reading.odd["answers misplaced"] += misplaced
+        for answer, context in zip(answers, contexts, strict=True):
+            places = zip(answer["text"], answer["answer_start"], strict=True)
+            if any(not context.startswith(*place) for place in places):
+                self.reading.odd["answers misplaced"] += 1
         return answers
 
     def names(self, batch: Batch, count: int, shared: list[str] | None = None) -> Batch:
@@ -195,11 +197,6 @@ def _answers(index: int, value: object, column: str) -> dict[str, list]:
         lists = "lists 'text' and 'answer_start' were expected, of texts and their places"
         raise BadValue(index, column, f"{lists}, not {value!r:.80}")
     return {"text": texts, "answer_start": starts}
-
-
-def _misplaced(answer: dict[str, list], context: str) -> bool:
-    places = zip(answer["text"], answer["answer_start"], strict=True)
-    return any(not context.startswith(text, start) for text, start in places)
 
 
 @lru_cache(maxsize=1024)  # rows that share a paragraph or a premise stand together

@@ -27,11 +27,9 @@ def other_tasks(data: Data, job: TargetJob, names: list[str]) -> dict[str, Featu
     if steps := phase2.steps(arm):
         rounds = steps * arm.accumulation / len(phase2)
     visits = [max(1, round(count * rounds / job.epochs)) for count in phase2.counts]
-    parts = zip(examples.items(), visits, strict=True)
-    return {
-        name: replace(part, batch_size=arm.batch_size, visits=count)
-        for (name, part), count in parts
-    }
+    for (name, part), count in zip(examples.items(), visits, strict=True):
+        examples[name] = replace(part, batch_size=arm.batch_size, visits=count)
+    return examples
 
 
 def text_rows(data: Data, job: TrainingJob, tasks: list[Features]) -> Features:

@@ -42,7 +42,7 @@ class Guard(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         with suppress(ValueError):  # only a main thread hears of signals
-            signal.signal(signal.SIGUSR1, self._tell)
+            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "told", True))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         due = time.monotonic() - self.saved > self.seconds
@@ -51,10 +51,8 @@ class Guard(TrainerCallback):
         last = state.global_step == state.max_steps
         control.should_evaluate |= args.load_best_model_at_end and last
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict | None = None, **_: Any
-    ) -> None:
-        loss = (logs or {}).get("loss", 0.0)
+    def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        loss = (more.get("logs") or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             step = f"step {state.global_step} of {state.max_steps}"
             raise Degenerate(f"the loss is {loss}, no number, by {step}: {CURE}.")
@@ -68,9 +66,6 @@ class Guard(TrainerCallback):
         self.saved = time.monotonic()
         if self.told:
             raise Told(f"told to stop: step {state.global_step} of {state.max_steps} is saved.")
-
-    def _tell(self, *_: Any) -> None:
-        self.told = True
 
 
 class Keep(TrainerCallback):
@@ -91,11 +86,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint that is as it was saved; later ones are set aside."""
     places = folder.glob("checkpoint-*")
     for place in sorted(places, key=lambda path: -int(path.name.partition("-")[2])):
-        try:
-            damaged = kept.altered(place, json.loads((place / DIGESTS).read_text("utf-8")))
-        except (OSError, ValueError, AttributeError):
-            damaged = [DIGESTS]
-        if not damaged:
+        if not (damaged := kept.damaged(place, DIGESTS)):
             return place
         kept.set_aside(place, f"not as it was saved: {', '.join(damaged)}")
     return None

@@ -187,8 +187,8 @@ def train(
         callbacks.append(transformers.EarlyStoppingCallback(settings.patience))
     trainer = BatchTrainer(
         units=Units(tasks, tokenizer, sampler, masked, per_token), progress=progress,
-        dev_score=dev_score,
-        model=model, args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
+        dev_score=dev_score, model=model,
+        args=arguments(settings, checkpoints, seed, model.bf16), callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(transformers.PrinterCallback)
     begin = time.perf_counter()
@@ -197,10 +197,11 @@ def train(
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
     steps = trainer.state.global_step
+    mean_size = float(np.dot(sampler.sizes, sampler.batches)) / len(sampler)
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
-        "examples": round(steps * settings.accumulation * sampler.mean_size),
+        "examples": round(steps * settings.accumulation * mean_size),
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "layout": "packed" if per_token else "padded",

@@ -22,7 +22,7 @@ from typing import Any
 from xfer_utils.runs import records
 from xfer_utils.runs.counts import Counts, evaluation_tokens, training_tokens
 from xfer_utils.runs.plan import Plan, runs_folder, source_of
-from xfer_utils.study import params, paths, settings_file
+from xfer_utils.study import paths, sections, settings_file
 
 CARD_FLOPS = 2.0e13  # assumed: what kernels that share a 24 GB card sustain together, in bf16
 SUSTAINED = 0.7  # of the rate of one layer trained alone; embeddings, head, Trainer take the rest
@@ -47,11 +47,6 @@ class Size:
     dropout: bool = True
     known: bool = True
 
-    @property
-    def words(self) -> float:
-        """Parameters of the word embeddings."""
-        return self.parameters - self.body
-
 
 @cache
 def published() -> dict[str, dict]:
@@ -59,7 +54,7 @@ def published() -> dict[str, dict]:
     return settings_file.load(Path(__file__).parent / "models.yaml")
 
 
-def size(model: params.Model) -> Size:
+def size(model: sections.Model) -> Size:
     """A model's size, without asking the hub; XLM-R Large's where nothing is known."""
     if shape := model.pretrain:
         body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.feedforward)
@@ -79,7 +74,7 @@ def size(model: params.Model) -> Size:
     return Size(parameters, body, 0, layers or Size.layers, width or Size.width)
 
 
-def training_bytes(model: Size, training: params.Training, choices: int, precision: str) -> float:
+def training_bytes(model: Size, training: sections.Training, choices: int, precision: str) -> float:
     """Memory of a training: the model's own, and the activations of a batch of longest inputs."""
     per_unit = ACTIVATION_BYTES["fp32" if training.precision == "fp32" else precision]
     tokens = training.batch_size * max(1, choices) * training.max_length
@@ -164,7 +159,7 @@ def effort(parameters: Mapping[str, Any], counts: Counts, model: Size) -> float:
     """FLOPs of a run."""
     frozen = max(0, parameters.get("freeze", 0) - 1) / model.layers
     each = 2 * frozen + (4 if parameters.get("tuning") == "lora" else 6) * (1 - frozen)
-    guessed = parameters.get("masked", 0) * model.words
+    guessed = parameters.get("masked", 0) * (model.parameters - model.body)  # word embeddings
     trained = training_tokens(parameters, counts) * PADDING[parameters.get("layout", "packed")]
     evaluated = 2 * evaluation_tokens(parameters, counts) * model.body
     return trained * (each * model.body + 6 * guessed) + evaluated

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from xfer_utils.formats import base
 from xfer_utils.study.tasks import task, training_parts
 
-BYTES_PER_TOKEN = base.BYTES_PER_TOKEN
 SAMPLE = 100
 UNKNOWN_ITEMS = 1000
 

@@ -61,11 +61,6 @@ def default_workers(gpus: int = 1) -> int:
     return max(1, (cards or cores) // gpus) if gpus > 1 else 2 * cards or cores
 
 
-def default_threads(processes: int) -> int:
-    """Threads of one process that trains: its share of the cores."""
-    return max(1, len(os.sched_getaffinity(0)) // processes)
-
-
 def with_parents(plan: Plan, chosen: list[str]) -> list[str]:
     """The chosen runs and everything that they build on, in the plan's order: parents first."""
     needed = set(chosen)
@@ -210,8 +205,9 @@ class Launcher:
             event = f"given back after {seconds:.1f} s  {run_id}"
         else:
             message = last_line(str(error)) or type(error).__name__
-            folder, number = self.plan.runs[run_id].folder, _errno(message)
-            if number in DISK:
+            folder = self.plan.runs[run_id].folder
+            told = re.search(r"(?:\[Errno|os error) (\d+)", message)  # as Python and Rust word it
+            if told and (number := int(told[1])) in DISK:
                 raise OSError(number, os.strerror(number), str(folder))
             (folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
             self.progress.failed[run_id] = message
@@ -285,12 +281,6 @@ def kernel_environment(threads: int, slot: int, gpus: int = 1) -> dict[str, str]
 def last_line(text: str) -> str:
     """The last line of an error that says something, without terminal colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip().rpartition("\n")[2].strip()
-
-
-def _errno(message: str) -> int:
-    """The number of the system's error that a message tells of, as Python and Rust word it."""
-    found = re.search(r"(?:\[Errno|os error) (\d+)", message)
-    return int(found[1]) if found else 0
 
 
 def _remove(path: Path) -> None:

@@ -6,14 +6,7 @@ says when that is due.
 
 from dataclasses import dataclass
 
-from xfer_utils.study.jobs import (
-    EncoderJob,
-    FewShotJob,
-    IntermediateJob,
-    Job,
-    RetrievalJob,
-    TargetJob,
-)
+from xfer_utils.study import jobs
 
 
 @dataclass(frozen=True)
@@ -27,42 +20,42 @@ class Kind:
     name: str
     version: int
     notebook: str
-    job: type[Job]
+    job: type[jobs.Job]
     phase: str
     title: str
     keeps: tuple[str, ...]
     evaluated: str = ""
 
-    def trains_on(self, job: Job) -> list[str]:
+    def trains_on(self, job: jobs.Job) -> list[str]:
         """Tasks whose training sets a job reads."""
         return list(filter(None, [getattr(job, "train_task", ""), *job.mixture.tasks]))
 
-    def scores(self, job: Job) -> list[str]:
+    def scores(self, job: jobs.Job) -> list[str]:
         """Targets that a job evaluates."""
         return list(getattr(job, self.evaluated)) if self.evaluated else []
 
 
 ALL = (
     Kind(
-        name="encoder", version=2, notebook="10_encoder.ipynb", job=EncoderJob,
+        name="encoder", version=2, notebook="10_encoder.ipynb", job=jobs.EncoderJob,
         phase="phase 1", title="Encoders", keeps=("encoder",),
     ),
     Kind(
-        name="intermediate", version=2, notebook="20_intermediate.ipynb", job=IntermediateJob,
+        name="intermediate", version=2, notebook="20_intermediate.ipynb", job=jobs.IntermediateJob,
         phase="phase 2", title="Intermediate training", keeps=("encoder", "predictions"),
     ),
     Kind(
-        name="target", version=2, notebook="30_target.ipynb", job=TargetJob,
+        name="target", version=2, notebook="30_target.ipynb", job=jobs.TargetJob,
         phase="phase 3", title="Target training and evaluation",
         keeps=("encoder", "model", "predictions"), evaluated="targets",
     ),
     Kind(
-        name="retrieval", version=1, notebook="35_retrieval.ipynb", job=RetrievalJob,
+        name="retrieval", version=1, notebook="35_retrieval.ipynb", job=jobs.RetrievalJob,
         phase="phase 3, no training", title="Retrieval", keeps=("predictions",),
         evaluated="targets",
     ),
     Kind(
-        name="few_shot", version=1, notebook="40_few_shot.ipynb", job=FewShotJob,
+        name="few_shot", version=1, notebook="40_few_shot.ipynb", job=jobs.FewShotJob,
         phase="after phase 3", title="A few examples in the target languages",
         keeps=("predictions",), evaluated="targets",
     ),

@@ -111,25 +111,21 @@ class Planner:
         try:
             self.source = source_of(study)
         except ValidationError as error:
-            known = list(World.model_fields)
-            raise params.refusals(file, error, ("world",), known) from None
+            raise params.refusals(file, error, ("world",), list(World.model_fields)) from None
         if study.source == "toy":
             self.plan.languages_csv = str(self.source.path / "languages.csv")
         self.lacking = Lacking(self.source, study.source, self.plan.languages_csv)
-        self._check_languages()
+        known = sorted({code for name in study.targets for code in self._languages(name)})
+        for place, code in enumerate(study.languages):
+            if code not in known:
+                message = f"`{code}` is no language of these targets in source {study.source}."
+                message += f" Known: {', '.join(known)}."
+                raise params.refusal(file, ("languages", place), message)
         for name in study.models:
             for arm in self.plan.arms:
                 for seed in study.seeds.none if arm == params.NONE else study.seeds.other:
                     encoder = self._encoder(name, seed)
                     self._branch(encoder, {"model": name, "arm": arm, "seed": seed})
-
-    def _check_languages(self) -> None:
-        known = sorted({code for name in self.study.targets for code in self._languages(name)})
-        for place, code in enumerate(self.study.languages):
-            if code not in known:
-                message = f"`{code}` is no language of these targets in source {self.study.source}."
-                message += f" Known: {', '.join(known)}."
-                raise params.refusal(self.plan.file, ("languages", place), message)
 
     def _languages(self, target: str) -> list[str]:
         """Languages in which the source has what the study evaluates."""

@@ -56,9 +56,8 @@ class RayPool(Executor):
         room = there.get("GPU", 0) / gpus if gpus else there.get("CPU", 0) / threads
         self.lanes = min(int(room), workers) if workers else int(room)
         if not self.lanes:
-            raise SettingsError(
-                f"The cluster has no room for a run of {threads} CPUs, {gpus} GPUs."
-            )
+            needed = f"{threads} CPUs, {gpus} GPUs"
+            raise SettingsError(f"The cluster has no room for a run of {needed}.")
 
     def submit(self, _: Any, run: Run, threads: int, slot: int) -> Future:
         """Starts a run somewhere; what it is asked to call is known there."""

@@ -61,9 +61,8 @@ def by_checkpoint(model: TaskModel, evaluate: Callable[[], tuple[list, Any]]) ->
     scores = []
     for code in averaged:
         oracle = max((table[code] for table in moments), key=lambda row: row["value"])
-        best = moments[int(np.argmax(dev))][code]
-        choices = {"last": moments[-1][code], "english_dev": best, "averaged": averaged[code]}
-        choices["oracle"] = oracle
+        choices = {"last": moments[-1][code], "english_dev": moments[int(np.argmax(dev))][code]}
+        choices |= {"averaged": averaged[code], "oracle": oracle}
         scores += [{**row, "main": False, "checkpoint": how} for how, row in choices.items()]
     return scores
 

@@ -60,10 +60,8 @@ class Adapter:
         settings = job.model_copy(update={"batch_size": min(size, len(examples))})
         mean = Mean(self.model)
         how = {"seed": job.seed, "callbacks": [mean] if way == "averaged" else []}
-        tasks = {job.train_task: examples}
-        summary = training.train(
-            self.model, tasks, self.data.tokenizer, settings, job.folder, **how
-        )
+        what = (self.model, {job.train_task: examples}, self.data.tokenizer)
+        summary = training.train(*what, settings, job.folder, **how)
         self.steps += summary["steps"]
         if way == "averaged":
             self.model.load_state_dict(mean.weights(), strict=False)
@@ -80,9 +78,8 @@ class Adapter:
         (output,) = evaluation.predict(self.model, self.job.train_task, [part], pad.pad_token_id)
         frame = evaluation.item_frame(row, rows, part, output, names, code)
         split = self.data.split_name(name, self.job.evaluate[name][0])
-        scores, table = evaluation.score_languages(
-            row, split, [(code, frame, by_chance)], **factors
-        )
+        parts = [(code, frame, by_chance)]
+        scores, table = evaluation.score_languages(row, split, parts, **factors)
         return [{**score, "main": False} for score in scores], table.assign(**factors)
 
     def encoded(self, rows: Dataset) -> features.Features:

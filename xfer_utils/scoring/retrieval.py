@@ -73,9 +73,8 @@ def evaluate(
                 tables.append(table)
         if every and not mining:
             place = {"language": language, "split": split}
-            scores += [
-                score | place for score in _every_way(encoder, data, row, role, language, how)
-            ]
+            ways = _every_way(encoder, data, row, role, language, how)
+            scores += [score | place for score in ways]
     evaluation.save_predictions(run_dir, row.name, role, pd.concat(tables, ignore_index=True))
     return scores
 
@@ -86,9 +85,8 @@ def embed(
     """Sentence vectors of length 1, of each asked layer, from one pass."""
     config, device = encoder.config, next(encoder.parameters()).device
     if how.pooling == "first" and getattr(config, "xfer_attention", "") == "causal":
-        raise ModelProblem(
-            "This encoder is causal: its first token sees nothing. Use `pooling:` last or mean."
-        )
+        problem = "This encoder is causal: its first token sees nothing"
+        raise ModelProblem(f"{problem}. Use `pooling:` last or mean.")
     vectors = {layer: np.zeros((len(part), config.hidden_size), np.float32) for layer in layers}
     fitting = int(STATES_BYTES / (4 * config.hidden_size * (config.num_hidden_layers + 1)))
     tokens = min(evaluation.TOKENS_PER_BATCH[device.type], fitting)
@@ -98,18 +96,13 @@ def embed(
         for rows, batch in evaluation.sorted_batches(part, pad, tokens, device):
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 states = encoder(**batch, output_hidden_states=True).hidden_states
-            mask = _pooled(batch, how.left_out)
+            mask, ids = batch["attention_mask"], batch["input_ids"]
+            kept = mask * ~torch.isin(ids, torch.tensor(how.left_out).to(ids))
+            mask = torch.where(kept.any(dim=1, keepdim=True), kept, mask)  # all, if a row has none
             for layer in layers:
                 padded = heads.Padded(states[layer].float(), mask)
                 vectors[layer][rows] = padded.vectors(how.pooling).cpu().numpy()
     return {layer: search.normalise(vector) for layer, vector in vectors.items()}
-
-
-def _pooled(batch: dict[str, torch.Tensor], left_out: Sequence[int]) -> torch.Tensor:
-    """A mask of the tokens that are pooled: all, where a row has no others."""
-    mask, ids = batch["attention_mask"], batch["input_ids"]
-    kept = mask * ~torch.isin(ids, torch.tensor(left_out, device=ids.device, dtype=ids.dtype))
-    return torch.where(kept.any(dim=1, keepdim=True), kept, mask)
 
 
 def _sides(

@@ -110,7 +110,10 @@ class Source:
             if rows != converter.reading.rows:
                 problem = f"not row-aligned ({rows} rows expected)"
                 converter.reading.notes.append(f"{problem}: items are not shared between languages")
-                return [_with_own_items(batch, language) for batch in batches]
+                for n, batch in enumerate(batches):
+                    place = batch.schema.get_field_index("item")
+                    items = pc.binary_join_element_wise(language, batch["item"], "-")
+                    batches[n] = batch.set_column(place, "item", items)
         return batches
 
     def label_names(self, name: str) -> list[str]:
@@ -137,9 +140,3 @@ class Source:
 def digest(*parts: object) -> str:
     """A short hash of plain data."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _with_own_items(batch: pa.RecordBatch, language: str) -> pa.RecordBatch:
-    place = batch.schema.get_field_index("item")
-    items = pc.binary_join_element_wise(language, batch["item"], "-")
-    return batch.set_column(place, "item", items)

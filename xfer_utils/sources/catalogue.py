@@ -45,7 +45,8 @@ def _toy(dials: dict, data_dir: Path, splits: Splits | None) -> FolderSource:
     settings = world.model_dump(mode="json", exclude_defaults=True)  # a new dial, off, adds nothing
     mark = digest(settings, toy_world.VERSION)[:12]
     folder = data_dir / f"toy-{mark}"
-    if folder.is_dir() and (damaged := _damaged(folder)):
+    # A file that is missing would pass for a language less; old listings have sizes, no digests.
+    if folder.is_dir() and (damaged := kept.damaged(folder, LISTING)):
         kept.set_aside(folder, f"not as written: {', '.join(damaged[:3])}")
     if not folder.is_dir():
         _write_once(world, folder)
@@ -106,14 +107,3 @@ def _write_once(world: toy_world.World, folder: Path) -> None:
         except OSError:
             if not folder.is_dir():
                 raise
-
-
-def _damaged(folder: Path) -> list[str]:
-    """Files that are not as they were written: one that is missing would pass for a language less.
-
-    Worlds of earlier versions list sizes, and no digests.
-    """
-    try:
-        return kept.altered(folder, json.loads((folder / LISTING).read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError):
-        return [LISTING]

@@ -38,7 +38,10 @@ class Data:
         self.mixture, self.seed = mixture or Mixture(), seed
         self.cache = paths.outputs() / "cache"
         self._readings: dict[Path, list[dict]] = {}
-        self.tokenizer_mark = base.digest(_behaviour(tokenizer))
+        behaviour = json.loads(tokenizer.backend_tokenizer.to_str())
+        del behaviour["truncation"], behaviour["padding"]  # how its last call cut and padded
+        names, side = tokenizer.model_input_names, tokenizer.truncation_side
+        self.tokenizer_mark = base.digest([behaviour, names, side])
 
     def rows(
         self, name: str, role: str, language: str = "en", most: int = 0, clean: bool = False
@@ -176,10 +179,3 @@ class Data:
     def split_name(self, name: str, role: str) -> str:
         """The split as its data set calls it, for the tables."""
         return "+".join(self.source.splits(name, role))
-
-
-def _behaviour(tokenizer: Any) -> list:
-    """What a tokenizer does to a text, without where its last call cut or padded."""
-    settings = json.loads(tokenizer.backend_tokenizer.to_str())
-    del settings["truncation"], settings["padding"]
-    return [settings, tokenizer.model_input_names, tokenizer.truncation_side]

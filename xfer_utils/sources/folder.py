@@ -30,7 +30,12 @@ class FolderSource(Source):
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         files = self.files(row, split, language)
         if absent := [stem for stem, path in files.values() if not path]:
-            raise MissingData(self._message(row, split, language, absent))
+            looked_for = ", ".join(f"{stem}.parquet, .jsonl or .jsonl.gz" for stem in absent)
+            what = f"{row.title} ({row.name}): no {split} data for {language!r}"
+            there = ", ".join(self.candidates(row)) or "no language"
+            advice = ccg.HOW_TO_GET if row.name == "ccg" else f"there are files for: {there}"
+            place = self.path / row.folder
+            raise MissingData(f"{what} in {place}: looked for {looked_for}; {advice}")
         return {part: OPENERS[path.suffix](path) for part, (_, path) in files.items()}
 
     def holds(self, row: Task, split: str, language: str) -> bool:
@@ -79,13 +84,6 @@ class FolderSource(Source):
         folders = [self.path / "text", *sorted((self.path / "text" / "parallel").glob("*/"))]
         patterns = [(folder, language + end) for folder in folders for end in TEXT_OPENERS]
         return [path for folder, pattern in patterns for path in sorted(folder.glob(pattern))]
-
-    def _message(self, row: Task, split: str, language: str, absent: list[str]) -> str:
-        files = ", ".join(f"{stem}.parquet, .jsonl or .jsonl.gz" for stem in absent)
-        what = f"{row.title} ({row.name}): no {split} data for {language!r}"
-        there = ", ".join(self.candidates(row)) or "no language"
-        advice = ccg.HOW_TO_GET if row.name == "ccg" else f"there are files for: {there}"
-        return f"{what} in {self.path / row.folder}: looked for {files}; {advice}"
 
 
 def content(folder: Path, pattern: str = "**/*") -> list[tuple[str, str]]:

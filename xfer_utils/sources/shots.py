@@ -34,11 +34,11 @@ def parted(
         other, tables = role, {code: source.read(name, role, code) for code in languages}
         pools, tests = _split(tables)
     pools = _clean(name, pools, tests) if other != role else pools
-    tests = {code: _apart(name, rows, pools[code], articles) for code, rows in tests.items()}
-    tests = {
-        code: rows.select(spread(len(rows), most or len(rows))) for code, rows in tests.items()
-    }
-    return other, {code: (pools[code], tests[code]) for code in languages}
+    parts = {}
+    for code in languages:
+        rows = _apart(name, tests[code], pools[code], articles)
+        parts[code] = (pools[code], rows.select(spread(len(rows), most or len(rows))))
+    return other, parts
 
 
 def bucket(pool: Dataset, k: int, number: int, name: str, per_class: bool = False) -> Dataset:

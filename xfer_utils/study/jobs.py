@@ -9,22 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from xfer_utils.study import paths
-from xfer_utils.study.sections import (
-    Count,
-    Few,
-    Mixture,
-    Numerics,
-    Pretraining,
-    Role,
-    Section,
-    Together,
-    Tokens,
-    Training,
-)
+from xfer_utils.study import paths, sections
 
 
-class Job(Section):
+class Job(sections.Section):
     """What every job has: where its files go, and where its data comes from."""
 
     # Where things stand and how often a training is saved cannot change a result.
@@ -48,26 +36,26 @@ class Job(Section):
         return folder
 
     @property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> sections.Mixture:
         """What an arm says of the training data; most jobs have none of it."""
-        return Mixture()
+        return sections.Mixture()
 
     def identity(self) -> dict[str, Any]:
         """What can change the result: the parameters that are not at their off value."""
         return self.model_dump(mode="json", exclude=self.UNHASHED, exclude_defaults=True)
 
 
-class EncoderJob(Job, Pretraining):
+class EncoderJob(Job, sections.Pretraining):
     """Phase 1: load a published model, or pre-train a small one on the source's text."""
 
     load: str = ""
     revision: str = "main"
-    seed: Count = 0
+    seed: sections.Count = 0
     head_pooling: Literal["auto", "first", "last", "mean", "max"] = "auto"
     attention: Literal["auto", "causal", "bidirectional"] = "auto"
 
 
-class Following(Section):
+class Following(sections.Section):
     """Added to a job: it starts from an encoder made by another run."""
 
     encoder_dir: str
@@ -78,12 +66,12 @@ class Following(Section):
         return paths.resolve(self.encoder_dir)
 
 
-class Trained(Training):
+class Trained(sections.Training):
     """Added to a job: it trains on English data, cleaned of what the study evaluates."""
 
-    held_out: dict[str, list[Role]] = {}
-    seed: Count = 0
-    numerics: Numerics = ""
+    held_out: dict[str, list[sections.Role]] = {}
+    seed: sections.Count = 0
+    numerics: sections.Numerics = ""
 
     @property
     def row_size(self) -> dict[str, int]:
@@ -91,11 +79,11 @@ class Trained(Training):
         return {"max_length": self.max_length, "doc_stride": self.doc_stride}
 
 
-class IntermediateJob(Job, Following, Trained, Mixture):
+class IntermediateJob(Job, Following, Trained, sections.Mixture):
     """Phase 2: one intermediate task, or a mixture of several."""
 
     @property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> sections.Mixture:
         """What this job trains on."""
         return self
 
@@ -105,16 +93,16 @@ class TargetJob(Job, Following, Trained):
 
     train_task: str
     targets: list[str]
-    evaluate: dict[str, list[Role]]
+    evaluate: dict[str, list[sections.Role]]
     languages: list[str] = []
-    max_eval_items: Count = 0
+    max_eval_items: sections.Count = 0
     keep_model: bool = False
-    together: Together = Together()
+    together: sections.Together = sections.Together()
 
     UNHASHED: ClassVar[frozenset[str]] = Job.UNHASHED | {"keep_model"}
 
     @property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> sections.Mixture:
         """What is learnt together with the target's own training set."""
         return self.together
 
@@ -124,11 +112,11 @@ class FewShotJob(Job, Following, Trained):
 
     train_task: str
     targets: list[str]
-    evaluate: dict[str, list[Role]]
+    evaluate: dict[str, list[sections.Role]]
     languages: list[str] = []
-    max_eval_items: Count = 0
-    k: list[Count] = [0, 1, 2, 5, 10]
-    buckets: Few = 10
+    max_eval_items: sections.Count = 0
+    k: list[sections.Count] = [0, 1, 2, 5, 10]
+    buckets: sections.Few = 10
     per_class: bool = False
     ways: list[str] = ["sequential"]
 
@@ -137,11 +125,11 @@ class RetrievalJob(Job, Following):
     """The targets without training: sentence vectors of one layer."""
 
     targets: list[str]
-    evaluate: dict[str, list[Role]]
+    evaluate: dict[str, list[sections.Role]]
     languages: list[str] = []
     layer: int = -1
     pooling: Literal["mean", "first", "last", "every"] = "mean"
-    max_length: Tokens = 256
+    max_length: sections.Tokens = 256
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 

@@ -64,6 +64,14 @@ def altered(folder: Path, recorded: dict[str, str | int], most: float = float("i
     return [name for name, mark in recorded.items() if not _is(folder / name, mark, most)]
 
 
+def damaged(folder: Path, listing: str) -> list[str]:
+    """Files of a folder that are not as its listing says; the listing where it cannot be read."""
+    try:
+        return altered(folder, json.loads((folder / listing).read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError):
+        return [listing]
+
+
 def _is(path: Path, mark: str | int, most: float) -> bool:
     if not path.is_file():
         return False

@@ -6,27 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from xfer_utils.study import paths, settings_file
-from xfer_utils.study.sections import (
-    TAGS,
-    Arm,
-    Contrast,
-    Count,
-    FewShot,
-    Model,
-    Numerics,
-    Pretraining,
-    Primary,
-    Role,
-    Section,
-    Seeds,
-    Training,
-)
+from xfer_utils.study import paths, sections, settings_file
 from xfer_utils.study.settings_file import SettingsError, closest
 from xfer_utils.study.tasks import evaluated, registry, task, training_parts
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 RESERVED = ("cache", "claims", "data", "runs", "sample", "scratch")  # folders of outputs/
+Roles = Annotated[list[sections.Role], Field(min_length=1, max_length=2)]
 # A split's name is part of a file's name.
 Split = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
 NONE, MULTI = "none", "multi"
@@ -41,7 +27,7 @@ class KeyFault(ValueError):
         self.keys = keys
 
 
-class Study(Section):
+class Study(sections.Section):
     """A whole study file after `extends:` is resolved."""
 
     name: Name
@@ -52,21 +38,21 @@ class Study(Section):
     source: Annotated[str, Field(pattern=r"^(toy|hub|folder:.+)$")] = "toy"
     world: dict[str, Any] = {}
     splits: dict[str, dict[Literal["train", "dev", "test"], Split | list[Split]]] = {}
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    models: Annotated[dict[Name, sections.Model], Field(min_length=1)]
     intermediate: list[str] = [NONE]
-    arms: dict[Name, Arm] = {}
+    arms: dict[Name, sections.Arm] = {}
     targets: list[str]
     benchmark: Literal["xtreme", "xtreme_r"] = "xtreme"
     languages: list[str] = []
-    evaluate: dict[str, Role | Annotated[list[Role], Field(min_length=1, max_length=2)]] = {}
-    max_eval_items: Count = 0
+    evaluate: dict[str, sections.Role | Roles] = {}
+    max_eval_items: sections.Count = 0
     keep_model: bool = False
-    few_shot: FewShot | None = None
-    seeds: Seeds = Seeds()
-    intermediate_training: dict[str, Training] = {}
-    target_training: dict[str, Training] = {}
-    numerics: Numerics = ""
-    primary: list[Primary] = []
+    few_shot: sections.FewShot | None = None
+    seeds: sections.Seeds = sections.Seeds()
+    intermediate_training: dict[str, sections.Training] = {}
+    target_training: dict[str, sections.Training] = {}
+    numerics: sections.Numerics = ""
+    primary: list[sections.Primary] = []
     summaries: list[str] = ["50_main_table", "51_languages", "70_explore_predictions"]
     workers: Annotated[int, Field(ge=0, le=1000)] = 0
     threads: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -93,7 +79,7 @@ class Study(Section):
 
     @field_validator("arms")
     @classmethod
-    def _known_arm_tasks(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+    def _known_arm_tasks(cls, arms: dict[str, sections.Arm]) -> dict[str, sections.Arm]:
         for name, arm in arms.items():
             _known(arm.tasks, _intermediate(), f"intermediate task (in the arm `{name}`)")
             if name == NONE and (arm.tasks or arm.text.rate):
@@ -105,16 +91,16 @@ class Study(Section):
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds_by_row(cls, seeds: Any) -> Any:
-        if not isinstance(seeds, dict | Seeds):
+        if not isinstance(seeds, dict | sections.Seeds):
             advice = "seeds of the row `none` and of every other row"
             raise ValueError(f"write `seeds: {{none: [0, 1, 2], other: [0]}}`, the {advice}")
         return seeds
 
     @field_validator("target_training", "evaluate", "splits")
     @classmethod
-    def _known_sections(cls, sections: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        _check_sections(info.field_name, sections)
-        return sections
+    def _known_sections(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        _check_sections(info.field_name, given)
+        return given
 
     @model_validator(mode="after")
     def _known_rows(self) -> "Study":
@@ -147,12 +133,12 @@ class Study(Section):
             if names.count(declared.name) > 1:
                 raise KeyFault("two contrasts have this name", "primary", place, "name")
             tests_equality = declared.test == "equivalence"
-            if isinstance(declared, Contrast) and tests_equality != (declared.margin > 0):
+            if isinstance(declared, sections.Contrast) and tests_equality != (declared.margin > 0):
                 message = "a test of equivalence needs a margin above 0, and no other test has one"
                 raise KeyFault(message, "primary", place, "margin")
         return self
 
-    def rows(self) -> dict[str, Arm]:
+    def rows(self) -> dict[str, sections.Arm]:
         """The arms by name, in the order of the tables: `intermediate`, then what `arms` adds.
 
         A bare task name is the arm that trains on it. `multi` is the mixture of all plain tasks
@@ -163,46 +149,43 @@ class Study(Section):
         tasks = {MULTI: plain, NONE: []}
         arms = {}
         for name in names:
-            arm = self.arms.get(name) or Arm(tasks=tasks.get(name, [name]))
-            filled = {"title": arm.title or _title(name), "tasks": arm.tasks or tasks.get(name, [])}
-            arms[name] = arm.model_copy(update=filled)
+            arm = self.arms.get(name) or sections.Arm(tasks=tasks.get(name, [name]))
+            row, own = registry().get(name), arm.tasks or tasks.get(name, [])
+            title = arm.title or TITLES.get(name) or (row.title if row else name)
+            arms[name] = arm.model_copy(update={"title": title, "tasks": own})
         return arms
 
     def training(
         self, phase: Literal["intermediate", "target"], name: str, model: str = "", arm: str = ""
-    ) -> Training:
+    ) -> sections.Training:
         """The settings of one training: study's default and own lines, the model's, the arm's.
 
         An arm with one task has that task's settings too: a sham is trained as what it imitates.
         """
         origins = [self, self.models[model]] if model else [self]
-        sections = [getattr(origin, f"{phase}_training") for origin in origins]
-        own = self.arms.get(arm, Arm())
+        given = [getattr(origin, f"{phase}_training") for origin in origins]
+        own = self.arms.get(arm, sections.Arm())
         tasks = own.tasks if phase == "intermediate" and len(own.tasks) == 1 else []
-        sections += [own.target_training] if phase == "target" else [{name: own.training}]
+        given += [own.target_training] if phase == "target" else [{name: own.training}]
         keys = ["default", *tasks, name]
-        layers = [section.get(key) for section in sections for key in keys]
+        layers = [section.get(key) for section in given for key in keys]
         settings: dict[str, Any] = {}
         for layer in filter(None, layers):
             settings |= layer.model_dump(exclude_unset=True)
-        return Training(**settings)
+        return sections.Training(**settings)
 
-    def roles(self, target: str) -> list[Role]:
+    def roles(self, target: str) -> list[sections.Role]:
         """The splits that a target is evaluated on; the tables show the first."""
         wanted = self.evaluate.get(target, task(target).evaluate)
         return [wanted] if isinstance(wanted, str) else list(wanted)
 
 
-def same_data(arm: Arm, train_task: str) -> bool:
+def same_data(arm: sections.Arm, train_task: str) -> bool:
     """Whether an arm's phase 2 holds the very training data that phase 3 uses."""
     if not train_task:
         return False
     folders = {task(part).folder for name in arm.tasks for part in training_parts(name)}
     return task(train_task).folder in folders
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name) or (registry()[name].title if name in registry() else name)
 
 
 def _intermediate() -> list[str]:
@@ -280,7 +263,7 @@ def refusal(path: str | Path, keys: tuple, message: str) -> SettingsError:
 def _explain(error: dict, files: list[Path], known: list[str]) -> str:
     fault = error.get("ctx", {}).get("error")
     location = getattr(fault, "keys", ()) or error["loc"]
-    keys = tuple(key for key in location if key not in TAGS) or tuple(location)
+    keys = tuple(key for key in location if key not in sections.TAGS) or tuple(location)
     place = settings_file.place(keys, files)
     name = ".".join(map(str, keys)) or "the file"
     if error["type"] == "extra_forbidden":
@@ -295,10 +278,11 @@ def _explain(error: dict, files: list[Path], known: list[str]) -> str:
 
 
 def _siblings(keys: tuple) -> list[str]:
-    sections = {"pretrain": Pretraining, "models": Model, "seeds": Seeds, "arms": Arm}
-    sections |= {"primary": Contrast, "few_shot": FewShot}
-    sections |= dict.fromkeys(("intermediate_training", "target_training", "training"), Training)
+    known = {"pretrain": sections.Pretraining, "models": sections.Model, "arms": sections.Arm}
+    known |= {"seeds": sections.Seeds, "primary": sections.Contrast, "few_shot": sections.FewShot}
+    trainings = ("intermediate_training", "target_training", "training")
+    known |= dict.fromkeys(trainings, sections.Training)
     for key in reversed(keys[:-1]):
-        if key in sections:
-            return list(sections[key].model_fields)
+        if key in known:
+            return list(known[key].model_fields)
     return ["extends", *Study.model_fields]

@@ -7,16 +7,8 @@ therefore needs a new `version` of the kinds of job that read it (tests/runs/gol
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -92,7 +84,7 @@ class Pretraining(Section):
     lines_per_language: Count = 0
     numerics: Numerics = ""
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _heads_share_the_width(self) -> "Pretraining":
         if self.width % self.heads:
             raise ValueError(f"`width: {self.width}` cannot be shared among `heads: {self.heads}`")
@@ -117,7 +109,7 @@ class Model(Section):
     intermediate_training: dict[str, Training] = {}
     target_training: dict[str, Training] = {}
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _one_origin(self) -> "Model":
         if (self.pretrain is None) == (self.load is None):
             origins = "`pretrain:` (train it here) and `load:` (a hub id or folder)"
@@ -201,7 +193,7 @@ class Arm(Mixture):
         """Whether an encoder of its own leaves phase 2."""
         return bool(self.tasks or self.text.rate) and not self.together
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _whole(self) -> "Arm":
         if self.together and not self.tasks:
             raise ValueError("`together` with what? An arm without `tasks` has nothing to add")
@@ -277,7 +269,7 @@ class Seeds(Section):
     none: Annotated[list[Count], Field(min_length=1, max_length=100)] = [0, 1, 2]
     other: Annotated[list[Count], Field(min_length=1, max_length=100)] = [0]
 
-    @field_validator("none", "other")
+    @pydantic.field_validator("none", "other")
     @classmethod
     def _different(cls, seeds: list[int]) -> list[int]:
         for seed in seeds:

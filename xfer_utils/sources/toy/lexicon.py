@@ -41,17 +41,14 @@ class Lexicon:
         """Cognates and coined words, all different."""
         taken = {*CONCEPTS, *W.NAMES}
         words: dict[str, str] = {}
+        changes = W.SOUND_CHANGES.get(self.language.family, ())  # English has none
         for concept in CONCEPTS:
             used = set(words.values())
-            cognate = concept in cognates
-            word = self._changed(concept) if cognate else self._coined(taken | used)
+            word = concept if concept in cognates else self._coined(taken | used)
+            for old, new in changes if concept in cognates else ():
+                word = word.replace(old, new)
             words[concept] = word if word not in used else concept + self._vowels[0]
         return words
-
-    def _changed(self, word: str) -> str:
-        for old, new in W.SOUND_CHANGES.get(self.language.family, ()):  # English has none
-            word = word.replace(old, new)
-        return word
 
     def _coined(self, taken: set[str]) -> str:
         pick = self._random.choice

@@ -174,10 +174,8 @@ def chained(draw: Draw, depth: int) -> Pair:
     label = draw.randrange(3)
     size = max(depth, 2) if label == NEUTRAL else depth
     people = draw.sample(W.NOUNS["person"], LINKS + 2)
-    chain, links = (
-        people[: size + 1],
-        [*pairwise(people[: size + 1]), *pairwise(people[size + 1 :])],
-    )
+    chain, others = people[: size + 1], people[size + 1 :]
+    links = [*pairwise(chain), *pairwise(others)]
     if label == NEUTRAL:
         links[size - 1] = links[size - 1][::-1]
     told = [_link(draw, *link) for link in links]

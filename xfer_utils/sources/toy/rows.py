@@ -123,10 +123,6 @@ def described(lexicon: Lexicon, universe: Universe, entity: str) -> str:
 
 
 CHOICES = {
-    "copa": _copa,
-    "xcopa": _copa,
-    "social_i_qa": _social_i_qa,
-    "hellaswag": _hellaswag,
-    "cosmos_qa": _cosmos_qa,
-    "commonsense_qa": _commonsense_qa,
-}
+    "copa": _copa, "xcopa": _copa, "social_i_qa": _social_i_qa, "hellaswag": _hellaswag,
+    "cosmos_qa": _cosmos_qa, "commonsense_qa": _commonsense_qa,
+}  # fmt: skip

@@ -103,7 +103,14 @@ def write_world(world: World, folder: Path) -> None:
         lines = prose.lines(world, w.universe, lexicon, w.lexicons["en"])
         (w.folder / "text" / f"{code}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
         if code != "en":
-            _sentence_pairs(w, code)
+            items = w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, EVENT, "target_dev")
+            records = [
+                {"source_sentence": rows.text(lexicon, item)}
+                | {"target_sentence": rows.text(w.lexicons["en"], item)}
+                | {"source_lang": code, "target_lang": "en"}
+                for item in items
+            ]
+            w.put("tatoeba", f"{code}.test", records)
             _comparable_corpora(w, code)
     table = [dials.features(world.text_lines(dials)) for dials in world.tongues()]
     pd.DataFrame(table).to_csv(w.folder / "languages.csv", index=False)
@@ -167,10 +174,19 @@ def _intermediate(w: Writer, only: str = "") -> Iterator[tuple[str, str, list[It
 
 
 def translate(world: World, task: str, split: str, code: str, path: Path) -> None:
-    """Write a set that comes late, or one of an intermediate task in another language."""
+    """Write a set that comes late, or one of an intermediate task in another language.
+
+    CANDIDATES are all that can be mentioned, described in one language each, in turn.
+    """
     w = Writer(world, path.parent)
     if code == CANDIDATES:
-        return _write(path, _entities(w))
+        entities = dict.fromkeys(noun for noun, _ in w.universe.facts)
+        spoken = zip(entities, itertools.cycle(w.lexicons.values()), strict=False)
+        records = [
+            {"entity_id": entity, "description": rows.described(lexicon, w.universe, entity)}
+            for entity, lexicon in spoken
+        ]
+        return _write(path, records)
     drawn, items = next(sets[::2] for sets in _intermediate(w, task) if sets[1] == split)
     lexicon = w.lexicons[code]
     records = [rows.row(drawn, lexicon, split, n, item) for n, item in enumerate(items)]
@@ -178,15 +194,6 @@ def translate(world: World, task: str, split: str, code: str, path: Path) -> Non
         about = partial(rows.described, lexicon, w.universe)
         records = [{"mention": r["mention"], "entity": about(r["entity_id"])} for r in records]
     _write(path, records)
-
-
-def _entities(w: Writer) -> list[dict[str, Any]]:
-    """Everything that can be mentioned, described in one language each, all languages in turn."""
-    entities = dict.fromkeys(noun for noun, _ in w.universe.facts)
-    return [
-        {"entity_id": entity, "description": rows.described(lexicon, w.universe, entity)}
-        for entity, lexicon in zip(entities, itertools.cycle(w.lexicons.values()), strict=False)
-    ]
 
 
 def _parallel(w: Writer) -> None:
@@ -208,17 +215,6 @@ def _parallel(w: Writer) -> None:
             speak("validation", draw("validation", sizes.target_dev, maker, "target_dev"))
         if task not in ("tydiqa", "xquad"):
             speak("test", draw("test", sizes.target_test, maker, "target_test"))
-
-
-def _sentence_pairs(w: Writer, code: str) -> None:
-    """Tatoeba: sentences of a language and their English translations."""
-    own, english = w.lexicons[code], w.lexicons["en"]
-    records = [
-        {"source_sentence": rows.text(own, item), "target_sentence": rows.text(english, item)}
-        | {"source_lang": code, "target_lang": "en"}
-        for item in w.draw(f"tatoeba/{code}", "test", w.sizes.target_dev, EVENT, "target_dev")
-    ]
-    w.put("tatoeba", f"{code}.test", records)
 
 
 def _comparable_corpora(w: Writer, code: str) -> None:
