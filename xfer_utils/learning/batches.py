@@ -35,6 +35,11 @@ class Batches(torch.utils.data.Sampler):
     def __len__(self) -> int:
         return sum(self.batches)
 
+    @property
+    def mean_size(self) -> float:
+        """Units of a batch, of the last of a task like those of the others."""
+        return float(np.dot(self.sizes, self.batches)) / len(self)
+
     def steps(self, settings: Training) -> int:
         """Steps of a training by its settings; 0 where its epochs alone decide."""
         batches, steps = len(self), settings.max_steps

@@ -197,11 +197,10 @@ def train(
     guard.check_weights(model, "the trained model")
     model.kept = sorted((checkpoints / "kept").glob("*.safetensors"))
     steps = trainer.state.global_step
-    mean_size = float(np.dot(sampler.sizes, sampler.batches)) / len(sampler)
     return {
         "steps": steps,
         "resumed_from": last.name if last else "",
-        "examples": round(steps * settings.accumulation * mean_size),
+        "examples": round(steps * settings.accumulation * sampler.mean_size),
         "loss": round(outcome.training_loss, 4),
         "seconds": round(time.perf_counter() - begin, 2),
         "layout": "packed" if per_token else "padded",
