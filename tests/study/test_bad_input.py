@@ -96,6 +96,7 @@ def test_the_file_that_is_mutated_is_valid(folder):
 
 @MANY
 @example(text=STUDY + "'[1, 2, 2]': mine\n")
+@example(text=STUDY.replace("models:", "models:\n%YAML 3.0"))
 @given(text=mutated(STUDY))
 def test_a_mutated_study_file_is_refused_or_planned(folder, text):
     check(folder / "mine.yaml", text)

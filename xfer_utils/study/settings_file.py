@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}{line}: not valid YAML ({problem}).") from None
     except RecursionError:
         raise SettingsError(f"{path}: nested too deeply.") from None
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError, LookupError) as error:  # the last: `%YAML 3.0`
         raise SettingsError(f"{path}: a value cannot be read ({error}).") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: a settings file is a list of `key: value` lines.")
