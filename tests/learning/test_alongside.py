@@ -64,6 +64,8 @@ def test_languages_are_smoothed(sizes, wanted):
 class Source:
     """A source with text alone, in two languages."""
 
+    cleaned_of = ("xnli",)
+
     def text_languages(self):
         return ["en", "qaa"]
 

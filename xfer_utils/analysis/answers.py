@@ -9,7 +9,7 @@ from xfer_utils.analysis.findings import Finding
 from xfer_utils.analysis.intervals import holm
 from xfer_utils.analysis.tables import NOT_RUN, bounds, number
 from xfer_utils.runs import records
-from xfer_utils.study import params, paths
+from xfer_utils.study import paths, settings_file
 
 LANGUAGES, SEEDS = "other languages", "other trainings (seeds)"
 COVERS = {  # by study: of what its interval speaks
@@ -28,8 +28,8 @@ def answers(*roots: Path) -> list[dict[str, str]]:
     p = holm(np.array([1.0 if value is None else value for value in known]))
     rows = []
     for (name, one), corrected in zip(declared.items(), p, strict=True):
-        study = params.load(paths.PARAMS / f"{name}.yaml")
-        row = {"study": name, "question": study.question, "estimand": study.estimand}
+        study, _ = settings_file.extended(paths.PARAMS / f"{name}.yaml")
+        row = {"study": name, "question": study["question"], "estimand": study["estimand"]}
         row |= dict.fromkeys(("estimate", "covers", "p", "published"), "") | {"verdict": NOT_RUN}
         if one:
             finding, folder = one
