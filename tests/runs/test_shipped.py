@@ -15,7 +15,11 @@ from xfer_utils.study import params, paths
 from xfer_utils.study.sections import Pretraining
 
 NAMES = list(shipped.records())
-STUDIES = {"toy0": "toy", "many0": "similarity"}  # who takes the encoders of which world
+STUDIES = {
+    "toy0": "toy",
+    "toy": "scaling",
+    "many0": "similarity",
+}  # who takes the encoders of which world
 TOY = params.load(paths.PARAMS / "toy.yaml")
 PRETRAINING = TOY.models["xlmr-toy"].pretrain
 
@@ -95,7 +99,7 @@ def test_they_belong_to_the_worlds_text(world, worlds):
     """Its tokenizer, trained again as notebook 10 trains it, is theirs."""
     if not of_world(world):
         pytest.skip("`make encoders` has not shipped them yet")
-    (model,) = params.load(paths.PARAMS / f"{STUDIES[world]}.yaml").models.values()
+    model, *_ = params.load(paths.PARAMS / f"{STUDIES[world]}.yaml").models.values()
     text, _ = pretraining.sample_text(worlds[world], model.pretrain.lines_per_language)
     lines = [line for part in text.values() for n, line in enumerate(part) if n % 100]
     sizes = (model.pretrain.vocabulary, model.pretrain.positions)
