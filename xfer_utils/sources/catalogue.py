@@ -64,8 +64,9 @@ class ToySource(FolderSource):
         super().__init__(folder, "toy", splits, pinned=mark)
         self.world, self.codes = world, {dials.code for dials in world.tongues()}
         self.spoken = {row[:2] for row in toy_files.intermediate(world.rows())}
-        self.late = toy_files.later(world.rows())
-        self.spoken |= {(task, one[0]) for task, sets in self.late.items() for one in sets}
+        late = toy_files.later(world.rows())
+        self.spoken |= {(task, one[0]) for task, sets in late.items() for one in sets}
+        self.late = set(late)  # names alone: a source travels to the processes of a training
 
     def tables(self, row: Task, split: str, language: str) -> dict[str, Raw]:
         if super().holds(row, split, language) or not self.holds(row, split, language):
