@@ -20,15 +20,17 @@ LANGUAGES = Path(__file__).parents[1] / "xfer_utils" / "study" / "languages.csv"
 # ISO 639-3 of the 50 languages that go by ISO 639-1; the others' codes begin with theirs.
 TWO = """af ar az bg bn de el en es et eu fa fi fr gu he hi ht hu id it ja jv ka kk ko lt ml mr ms
     my nl pa pl pt qu ro ru sw ta te th tl tr uk ur vi wo yo zh"""
-THREE = """afr arb azj bul ben deu ell eng spa ekk eus pes fin fra guj heb hin hat hun ind ita jpn
-    jav kat kaz kor lit mal mar zsm mya nld pan pol por quz ron rus swh tam tel tha tgl tur ukr
+THREE = """afr arb azj bul ben deu ell eng spa est eus pes fin fra guj heb hin hat hun ind ita jpn
+    jav kat kaz kor lit mal mar zsm mya nld pan pol por quy ron rus swh tam tel tha tgl tur ukr
     urd vie wol yor cmn"""
 ISO = dict(zip(TWO.split(), THREE.split(), strict=True))
+ISO |= {"aym": "ayr", "nah": "nhw", "oto": "otz", "zho": "cmn"}  # one language of each group
 
 
 def row(uriel: URIELPlus, code: str) -> dict[str, str | float | int]:
     """One language: each distance from English, and the features that it rests on."""
-    name, found = ISO.get(code, code.split("-")[0]), {"code": code}
+    prefix, found = code.split("-")[0], {"code": code}
+    name = ISO.get(prefix, prefix)
     if name not in uriel.langs[0]:
         return found
     for kind in KINDS:

@@ -20,7 +20,7 @@ from xfer_utils.sources import base as reading
 from xfer_utils.sources import leaks
 from xfer_utils.study import kept, paths
 from xfer_utils.study.jobs import EncoderJob, Job
-from xfer_utils.study.tasks import BENCHMARKS, evaluated, task, training_parts
+from xfer_utils.study.tasks import task, training_parts
 
 # What of a registry row cannot change data or predictions: words, priors, and how items are scored.
 UNHASHED_ROW_FIELDS = {
@@ -124,7 +124,7 @@ def text_read(lines_per_language: int, source: Any) -> str:
     revisions = [
         leaks.VERSION,
         source.text_revision(),
-        *map(source.revision, evaluated(*BENCHMARKS)),
+        *map(source.revision, source.cleaned_of),
     ]
     if not hasattr(source, "path"):
         return digest(revisions)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, phrase, speak
+from xfer_utils.sources.toy.grammar import KIND_OF, NP, Clause, Words, phrase, speak
 from xfer_utils.sources.toy.lexicon import Lexicon
 from xfer_utils.sources.toy.meaning import Universe, fact_clause
 from xfer_utils.sources.toy.pairs import Pair
@@ -48,7 +48,7 @@ def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Ro
     answers: Row = {"text": [], "answer_start": []}
     if item.told >= 0:
         words = speak(lexicon, item.context[item.told])
-        places = [place for place, word in enumerate(words) if word.role == item.role]
+        places = _places(words, item.role)
         forms = [word.form for word in words]
         before = [text(lexicon, said) for said in item.context[: item.told]] + forms[: places[0]]
         answers["text"] = [" ".join(forms[places[0] : places[-1] + 1])]
@@ -57,6 +57,10 @@ def _span(task: str, lexicon: Lexicon, split: str, index: int, item: Span) -> Ro
     title = {"title": f"{name}-page-{index // 4:04d}"} if task in TITLED else {}
     texts = {"context": text(lexicon, *item.context), "question": text(lexicon, item.question)}
     return {"id": f"{name}-{index:05d}", **title, **texts, "answers": answers}
+
+
+def _places(words: Words, role: str) -> list[int]:
+    return [place for place, word in enumerate(words) if word.role == role]
 
 
 def _hellaswag(lexicon: Lexicon, index: int, item: Choice) -> Row:
@@ -109,8 +113,7 @@ def _social_i_qa(lexicon: Lexicon, index: int, item: Choice) -> Row:
 def _marked(lexicon: Lexicon, item: Mention) -> str:
     """A sentence with braces around what is mentioned."""
     words = speak(lexicon, item.said)
-    places = [place for place, word in enumerate(words) if word.role == item.role]
-    forms = [word.form for word in words]
+    places, forms = _places(words, item.role), [word.form for word in words]
     forms[places[0]] = "{ " + forms[places[0]]
     forms[places[-1]] += " }"
     return " ".join(forms)
