@@ -107,3 +107,13 @@ def test_files_are_the_same_bytes_each_time(table, tmp_path):
     before = plt.get_fignums()
     figures.save(drawn.heat_map(table), tmp_path / "a", "map", "What it shows.")
     assert plt.get_fignums() == before
+
+
+def test_names_of_points_that_coincide_stand_one_above_the_other():
+    figure, axes = plt.subplots()
+    x, y = pd.Series([0.0, 0.0, 1.0], list("abc")), pd.Series([1.0, 1.0, 2.0], list("abc"))
+    axes.plot(x, y, "o")
+    figures.name_points(axes, x, y)
+    places = {text.get_text(): text.xyann for text in axes.texts}
+    assert places["c"] == pytest.approx((4, 3)) and abs(places["a"][1] - places["b"][1]) >= 7
+    plt.close(figure)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_studies import summary, write
 
-from xfer_utils.analysis import findings
+from xfer_utils.analysis import findings, results
 from xfer_utils.study.sections import Arm
 
 LANGUAGES = ("en", "qaa", "qab", "qba")
@@ -131,6 +131,18 @@ def test_the_interaction_of_size_and_depth_is_found(tmp_path):
     assert list(names["points"]["depth"].unique()) == [0, 1, 2, 3]
     assert names["ran"] == ["small", "middle", "large"] and names["middle"] == "middle"
     assert (folder / "figures" / "1_scaling.svg").exists()
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(34.0, "cannot be told"), (70.0, "gain")])
+def test_where_no_size_has_learnt_the_tasks_nothing_is_told(tmp_path, monkeypatch, score, verdict):
+    keys = ["model", "trained on", "score"]
+    dev = pd.DataFrame([(m, d, score) for m in SIZES for d in DEPTHS if d != "sham"], columns=keys)
+    dev = dev.assign(chance=33.3, n=250)
+    monkeypatch.setattr(results, "intermediate_scores", lambda folder: dev)
+    summary("61_scaling", study(tmp_path, grid(2.0, noise=0.1), GRID, models=MODELS))
+    (found,) = findings.read(tmp_path)
+    assert found.verdict == verdict and (found.p is None) == (verdict == "cannot be told")
+    assert ("no size has learnt" in found.sentence) == (verdict == "cannot be told")
 
 
 def test_sizes_that_were_not_run_say_so_and_one_size_has_no_slope(tmp_path, capsys):

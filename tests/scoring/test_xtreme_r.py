@@ -125,6 +125,15 @@ def test_xcopa_is_trained_on_social_iqa_first(tmp_path):
     assert not plan.not_run
 
 
+def test_an_arm_can_leave_the_recipes_first_task_out(tmp_path):
+    plan = study.make_plan(file_of(tmp_path, "arms: {alone: {tasks: [], first: false}}\n"))
+    (run,) = [run for run in plan.runs.values() if "alone" in run.slug]
+    parents = [plan.runs[parent].slug for parent in run.parents.values()]
+    assert run.slug == "target-copa-after-alone-s0" and parents == ["encoder-tiny-s0"]
+    reason = "nothing comes before it that could be left out"
+    assert plan.not_run == {("alone", name): reason for name in ("lareqa", "mewslix")}
+
+
 def test_without_social_iqa_xcopa_is_not_run(tmp_path):
     path = file_of(tmp_path)
     (tmp_path / "data/social_i_qa/en.train.jsonl").unlink()
