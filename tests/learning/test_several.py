@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 from conftest import records_of, study_file, xfer
-from tiny_training import rows, sequence, train
+from tiny_training import OFTEN, rows, sequence, train
 
 from xfer_utils.learning import several
 
@@ -50,11 +50,11 @@ def test_two_processes_have_the_losses_of_one(spread, tmp_path):
 
 
 def test_told_to_stop_they_save_as_one_and_go_on(spread, tmp_path):
-    """The launcher tells the kernel, which hands it on."""
+    """The launcher tells the kernel, which hands it on; a save a step leaves time for it."""
     ours = psutil.Process()
 
     def tell():
-        while not (tmp_path / "told" / "progress.txt").exists():
+        while not list((tmp_path / "told").glob("checkpoints/*/checkpoint-*")):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -63,12 +63,12 @@ def test_told_to_stop_they_save_as_one_and_go_on(spread, tmp_path):
     with pytest.raises(
         torch.multiprocessing.ProcessRaisedException, match=r"step \d+ of 120 is saved"
     ):
-        spread(2, "told", max_steps=120)
+        spread(2, "told", max_steps=120, **OFTEN)
     teller.join()
     assert not [child for child in ours.children() if "spawn_main" in " ".join(child.cmdline())]
     (checkpoint,) = (tmp_path / "told" / "checkpoints").glob("*/checkpoint-*")
     assert {"rng_state_0.pth", "rng_state_1.pth"} <= {path.name for path in checkpoint.iterdir()}
-    assert spread(2, "told", max_steps=120)[1]["resumed_from"] == checkpoint.name
+    assert spread(2, "told", max_steps=120, **OFTEN)[1]["resumed_from"] == checkpoint.name
 
 
 def test_a_study_on_several_gpus_has_the_same_runs(smoke, own_outputs, tmp_path):
