@@ -18,7 +18,7 @@ SIZES = {"small": (1, 32), "middle": (3, 96), "large": (6, 192)}
 MODELS = {
     n: {"pretrain": {**SHAPE, "layers": layers, "width": w}} for n, (layers, w) in SIZES.items()
 }
-DEPTHS = {"sham": 0, "depth_1": 1, "depth_2": 2, "depth_3": 3}
+DEPTHS = {"sham": 0, "steps_1": 1, "steps_2": 2, "steps_3": 3}
 
 
 def row(value: float, **more: object) -> dict:
@@ -97,7 +97,7 @@ def test_of_equal_arms_few_are_told_apart(tmp_path):
 
 
 # ----- 61: complexity and scale -----
-GRID = {"none": Arm(), "sham": Arm(tasks=["depth_2"], transform="sham")}
+GRID = {"none": Arm(), "sham": Arm(tasks=["steps_2"], transform="sham")}
 GRID |= {name: Arm(tasks=[name]) for name in DEPTHS if name != "sham"}
 
 

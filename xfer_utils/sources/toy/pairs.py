@@ -1,7 +1,7 @@
 """Sentence pairs: inference at three difficulties, duplicate questions, paraphrases."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
-LINKS = 5  # sentences of a race, more than the deepest inference needs
 Said = tuple[Clause, ...]
 Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
@@ -24,11 +23,11 @@ class Pair(NamedTuple):
     label: int
 
 
-def synonymous(draw: Draw, clause: Clause, chance: float) -> Clause:
-    """The same clause, its words replaced by their synonyms, if they have one, with some chance."""
+def synonymous(clause: Clause, reworded: Callable[[str], bool]) -> Clause:
+    """The same clause, those of its words replaced by their synonyms that are to be."""
 
     def other(word: str) -> str:
-        return W.SYNONYMS[word] if word in W.SYNONYMS and draw.chance(chance) else word
+        return W.SYNONYMS[word] if word in W.SYNONYMS and reworded(word) else word
 
     def phrase(np: NP) -> NP:
         return np._replace(head=other(np.head), adjectives=tuple(map(other, np.adjectives)))
@@ -133,9 +132,9 @@ def inference(draw: Draw, hard: float) -> Pair:
     label = draw.randrange(3)
     premise = premise_for(draw, hypothesis, core, label)
     if draw.chance(hard):
-        premise = synonymous(draw, premise, 0.5)
+        premise = synonymous(premise, lambda _: draw.chance(0.5))
     if draw.chance(hard):
-        hypothesis = synonymous(draw, hypothesis, 0.5)
+        hypothesis = synonymous(hypothesis, lambda _: draw.chance(0.5))
     first = [_in_some_form(draw, premise, hard)]
     if draw.chance(hard):
         other = draw.event(0.2, 0.2)
@@ -165,23 +164,45 @@ def adversarial(draw: Draw, depth: int) -> Pair:
     return Pair(tuple(told), _link(draw, *asked), label)
 
 
-def chained(draw: Draw, depth: int) -> Pair:
-    """A race told in LINKS sentences, of which `depth` in a chain decide who was ahead.
+def rewritten(draw: Draw, depth: int) -> Pair:
+    """An event, and the same after `depth` steps in different parts; the label is their join.
 
-    Whatever the depth, as many people are told of in as many words. Where nothing follows, the
-    last link of the chain points back.
+    Said in other words or order it follows, with something beside it is open, with something
+    against it is excluded; the strongest step decides. All steps go both ways and leave the number
+    of words as it is, so neither text alone tells anything, whatever the depth.
     """
+    core = draw.event(1, 1, 1)
+    while len(_rewordable(core)) < 2 or core.subject.adjectives == core.object.adjectives:
+        core = draw.event(1, 1, 1)  # any event could be said in other words, whatever its label
     label = draw.randrange(3)
-    size = max(depth, 2) if label == NEUTRAL else depth
-    people = draw.sample(W.NOUNS["person"], LINKS + 2)
-    chain, others = people[: size + 1], people[size + 1 :]
-    links = [*pairwise(chain), *pairwise(others)]
-    if label == NEUTRAL:
-        links[size - 1] = links[size - 1][::-1]
-    told = [_link(draw, *link) for link in links]
-    draw.shuffle(told)
-    ends = (chain[0], chain[-1])
-    return Pair(tuple(told), _link(draw, *(ends[::-1] if label == CONTRADICTION else ends)), label)
+    steps = [label, *(draw.randrange(label + 1) for _ in range(depth - 1))]
+    reworded = set(draw.sample([*_rewordable(core), "form"], steps.count(ENTAILMENT)))
+    changed = list(_circumstances(draw, core, core.place, core.adverb))
+    for role, np in (("subject", core.subject), ("object", core.object)):
+        changed += [(way, {role: phrase}) for way, phrase in _phrases(draw, np, np.head)]
+    told = {"subject": core.subject.adjectives, "object": core.object.adjectives}
+    told["adverb"] = (core.adverb,)
+    other, taken = core, {role for role, words in told.items() if reworded & {*words}}
+    for step in sorted(filter(None, steps)):  # what is beside has the fewest parts to choose from
+        wanted = "beside" if step == NEUTRAL else "against"
+        roles = draw.choice([new for way, new in changed if way == wanted and not taken & {*new}])
+        other, taken = other._replace(**roles), taken | {*roles}
+    said = {word for word in W.SYNONYMS if draw.chance(0.5)}
+    forms = ["plain", "fronted"]
+    draw.shuffle(forms)
+    texts = [
+        synonymous(core._replace(form=forms[0]), said.__contains__),
+        synonymous(other._replace(form=forms["form" in reworded]), (said ^ reworded).__contains__),
+    ]
+    draw.shuffle(texts)
+    return Pair((texts[0],), texts[1], label)
+
+
+def _rewordable(clause: Clause) -> list[str]:
+    """The words of a clause that have synonyms."""
+    phrases = (clause.subject, clause.object)
+    words = [clause.verb, clause.adverb, *(word for np in phrases for word in np.adjectives)]
+    return sorted({*words, *(np.head for np in phrases)} & W.SYNONYMS.keys())
 
 
 def _link(draw: Draw, ahead: str, behind: str) -> Clause:
@@ -200,7 +221,7 @@ def duplicate(draw: Draw) -> Pair:
 
 
 def _question(draw: Draw, clause: Clause, ask: str) -> Clause:
-    said = synonymous(draw, clause, 0.4)
+    said = synonymous(clause, lambda _: draw.chance(0.4))
     form = "fronted" if clause.place and draw.chance(0.4) else "plain"
     return said._replace(form=form, ask=ask, which=draw.chance(0.4))
 

@@ -97,7 +97,7 @@ def restated(draw: Draw) -> Said:
     """An event, told again in other words or in another order."""
     first = draw.event(0.5, 0.6, 0.3)
     less = draw.choice(changes(draw, first, first)["less"])
-    second = draw.choice((less, synonymous(draw, first, 0.7)))
+    second = draw.choice((less, synonymous(first, lambda _: draw.chance(0.7))))
     forms = ["plain", "passive"] + ["fronted"] * bool(second.place or second.adverb)
     return first, second._replace(form=draw.choice(forms))
 

@@ -142,7 +142,7 @@ def later(sizes: Sizes) -> dict[str, list[tuple[str, int, Maker, str]]]:
     Inference of a set depth, and what XTREME-R adds to the nine targets.
     """
     train, dev = sizes.intermediate_train, sizes.intermediate_dev
-    makers = {f"depth_{n}": single(pairs.chained, n) for n in (1, 2, 3)}
+    makers = {f"steps_{n}": single(pairs.rewritten, n) for n in (1, 2, 3)}
     choices = {
         "copa": single(questions.sequel, 2, COPA),
         "social_i_qa": single(questions.sequel, 3),
