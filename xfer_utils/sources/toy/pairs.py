@@ -11,6 +11,7 @@ from xfer_utils.sources.toy.meaning import OPPOSITE, Draw
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 ADVERBS = W.apart(W.ADVERBS)
+STEPS = 3  # that a text is from another, more than which not every event has
 Said = tuple[Clause, ...]
 Change = tuple[str, dict[str, Any]]  # how it changes what is said, and the roles it changes
 
@@ -165,17 +166,18 @@ def adversarial(draw: Draw, depth: int) -> Pair:
 
 
 def rewritten(draw: Draw, depth: int) -> Pair:
-    """An event, and the same after `depth` steps in different parts; the label is their join.
+    """An event, and the same after three steps, of which any `depth` settle the label: their join.
 
     Said in other words or order it follows, with something beside it is open, with something
-    against it is excluded; the strongest step decides. All steps go both ways and leave the number
-    of words as it is, so neither text alone tells anything, whatever the depth.
+    against it is excluded; the strongest step decides, and of such there are fewer the deeper. All
+    steps go both ways and leave the number of words as it is, so neither text alone tells anything.
     """
     core = draw.event(1, 1, 1)
     while len(_rewordable(core)) < 2 or core.subject.adjectives == core.object.adjectives:
         core = draw.event(1, 1, 1)  # any event could be said in other words, whatever its label
     label = draw.randrange(3)
-    steps = [label, *(draw.randrange(label + 1) for _ in range(depth - 1))]
+    steps = [label] * (STEPS + 1 - depth)
+    steps += [draw.randrange(label) if label else ENTAILMENT for _ in range(depth - 1)]
     reworded = set(draw.sample([*_rewordable(core), "form"], steps.count(ENTAILMENT)))
     changed = list(_circumstances(draw, core, core.place, core.adverb))
     for role, np in (("subject", core.subject), ("object", core.object)):
