@@ -135,6 +135,13 @@ def test_runs_that_tell_nothing(plan, fields):
     assert cost.expected(plan, [run.id]).measured == 0
 
 
+def test_so_does_a_run_of_a_task_that_has_left_the_registry(plan):
+    run = target(plan)
+    name = next(key for key, value in run.parameters.items() if value == "mnli")
+    put(run, 120.0, id="target-gone-after-none-s0-0123456789", parameters={name: "gone"})
+    assert cost.expected(plan, [run.id]).measured == 0
+
+
 def test_a_model_of_another_size_and_equal_name_tells_nothing(plan, tmp_path):
     """A run's settings do not hold its encoder's size; a study names its models as it likes."""
     done = target(plan)

@@ -12,6 +12,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from graphlib import TopologicalSorter
@@ -208,9 +209,10 @@ def _history(sizes: Mapping[str, Size], counts: Counts) -> dict[str, float]:
         # The seconds of a resumed run are those of its last part alone.
         whole = not result.training.get("resumed_from")
         if like in sizes and whole and result.environment["device"] == here:
-            work[like] += effort(result.parameters, counts, sizes[like])
-            seconds[like] += max(0.1, result.timing["total"] - START_SECONDS)
-    return {like: work[like] / seconds[like] for like in work}
+            with suppress(KeyError):  # a task that has left the registry
+                work[like] += effort(result.parameters, counts, sizes[like])
+                seconds[like] += max(0.1, result.timing["total"] - START_SECONDS)
+    return {like: work[like] / seconds[like] for like in seconds}
 
 
 def _like(run_id: str, runs: Mapping[str, tuple[str, dict, list[str]]]) -> str | None:
