@@ -23,6 +23,11 @@ def test_the_verdict_follows_the_corrected_p_and_the_sign():
     assert of(p_adjusted=math.nan).verdict == "not shown"
 
 
+def test_an_interval_clear_of_0_is_not_called_noise():
+    assert "but not after correction" in of(p_adjusted=0.2).sentence
+    assert "noise" in of(p_adjusted=0.2, low=-0.1).sentence
+
+
 def test_one_run_has_no_interval_whatever_its_items_say():
     finding = of(interval="test items", n_seeds=1, p_adjusted=math.nan)
     assert finding.verdict == "one run" and finding.interval is None

@@ -1,5 +1,6 @@
 """The report in a real browser: what it fetches and says, how it sorts, prints, and fits a screen."""
 
+import csv
 import http.server
 import re
 import threading
@@ -185,6 +186,23 @@ def test_rows_are_filtered_by_their_words(browser, front):
         browser.ask(f"""{{const field = document.querySelector("details:has([data-cells*=none]) input");
             field.value = "{words}"; field.dispatchEvent(new Event("input"))}}""")
         assert browser.ask(rows) == left
+
+
+def test_every_table_can_be_saved(browser, front):
+    browser.open(front)
+    forms = "[...document.querySelectorAll('.table')].map((t) => [...t.querySelectorAll('a[download]')].map((a) => a.textContent))"
+    assert [row for row in browser.ask(forms) if not {"CSV", "LaTeX"} <= set(row)] == []
+    saved = "decodeURIComponent(document.querySelector('a[download=\"{}\"]').href.split(',').slice(1).join())"
+    questions = list(csv.reader(browser.ask(saved.format("questions.csv")).splitlines()))
+    assert questions[0][:2] == ["question", "estimate, 95% interval"] and len(questions) == 3
+    assert questions[1][1] == "+2.0 points [1.0, 3.0] (published)"
+    runs = list(
+        csv.reader(browser.ask(saved.format("target training and evaluation.csv")).splitlines())
+    )
+    assert runs[1][:2] == ["none-s0 none0", "done"]
+    tex = browser.ask(saved.format("coverage.tex")).splitlines()
+    assert tex[0] == r"\begin{tabular}{lllll}" and tex[-1] == r"\end{tabular}"
+    assert all(line.endswith(r" \\") and line.count("&") == 4 for line in tex[1:-1])
 
 
 def test_a_cell_leads_to_its_runs(browser, front):

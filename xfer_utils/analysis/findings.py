@@ -66,11 +66,14 @@ def of_gain(summary: str, estimand: str, title: str, gain: Mapping) -> Finding:
         verdict = "gain" if gain["gain"] > 0 else "loss"
     elif gain.get("equivalent"):
         verdict = "equivalent"
+    phrase = PHRASES[verdict]
+    if verdict == "not shown" and reach and not reach[0] <= 0 <= reach[1]:
+        phrase = "clear of 0 by itself, but not after correction for all comparisons"
     points = number(gain["gain"], signed=True) + " points"
     over = f" {bounds(*reach)} over {gain['n_seeds']} seeds" if reach else ""
     return Finding(
         summary=summary, estimand=estimand, estimate=gain["gain"], interval=reach, verdict=verdict,
-        sentence=f"{title}, {estimand}: {points}{over}, {PHRASES[verdict]}.",
+        sentence=f"{title}, {estimand}: {points}{over}, {phrase}.",
     )  # fmt: skip
 
 

@@ -53,13 +53,40 @@ function filterable(table) {
       row.hidden = !words.every((word) => own.includes(word));
     }
   });
+  tools(table).append(field);
+}
+
+// The line above a table that holds its downloads and its filter.
+function tools(table) {
   const place = table.closest(".table");
-  if (!place.querySelector(".tools")) {
-    const tools = document.createElement("p");
-    tools.className = "tools";
-    place.prepend(tools);
+  const line = place.querySelector(".tools") ?? document.createElement("p");
+  line.className = "tools";
+  place.prepend(line);
+  return line;
+}
+
+// Tables that the page itself makes, as CSV and LaTeX; those of summaries bring their own.
+function savable(table) {
+  const line = tools(table);
+  if (line.querySelector("a[download]")) return;
+  const parts = (cell) => [...cell.childNodes].map((node) => node.textContent.trim());
+  const words = (cell) => parts(cell).filter(Boolean).join(" ").replace(/\s+/g, " ");
+  const rows = [...table.rows].map((row) => [...row.cells].map(words));
+  const quoted = (cell) => `"${cell.replace(/"/g, '""')}"`;
+  const escaped = (cell) => cell.replace(/[&%$#_{}]/g, "\\$&");
+  const lines = rows.map((row) => `${row.map(escaped).join(" & ")} \\\\`);
+  const forms = {
+    CSV: ["csv", rows.map((row) => row.map(quoted).join(",")).join("\r\n")],
+    LaTeX: ["tex", [`\\begin{tabular}{${"l".repeat(rows[0].length)}}`, ...lines, "\\end{tabular}"].join("\n")],
+  };
+  const fold = table.closest("details")?.querySelector("summary").firstChild;
+  const name = fold ? text(fold).toLowerCase() : table.closest("section").querySelector("h2").id;
+  for (const [form, [ending, content]] of Object.entries(forms)) {
+    const link = document.createElement("a");
+    const href = `data:text/plain;charset=utf-8,${encodeURIComponent(content)}`;
+    Object.assign(link, { href, download: `${name}.${ending}`, textContent: form });
+    line.append(link, " ");
   }
-  place.querySelector(".tools").append(field);
 }
 
 // A cell links to `#model.arm.target`: every run behind it is marked, wherever it is folded away.
@@ -99,6 +126,7 @@ for (const term of document.querySelectorAll("#terms ~ dl dt"))
 for (const part of document.querySelectorAll("header.front, main section:not(:has(#terms))"))
   explain(part, meanings);
 for (const table of document.querySelectorAll(".table table")) {
+  savable(table);
   sortable(table);
   filterable(table);
 }

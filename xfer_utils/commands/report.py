@@ -23,7 +23,6 @@ from typing import Any
 
 import bleach
 import nbformat
-import pandas as pd
 from bleach.css_sanitizer import CSSSanitizer
 from jinja2 import Environment, FileSystemLoader, Template
 from pygments.formatters import HtmlFormatter
@@ -96,12 +95,10 @@ def _parts(written: set[Path]) -> dict[str, list]:
     """What the summaries wrote: tables, figures, findings."""
     files = sorted((path for path in written if path.exists()), key=lambda path: path.name)
     stored = [json.loads(path.read_text("utf-8")) for path in files if path.suffix == ".json"]
-    findings = [finding for findings in stored for finding in findings]
     return {
         "tables": [_table(path, files) for path in files if path.suffix == ".html"],
         "figures": [_figure(path) for path in files if path.suffix == ".svg"],
-        "findings": findings,
-        "findings_csv": address(pd.DataFrame(findings).to_csv(index=False).encode()),
+        "findings": [finding for findings in stored for finding in findings],
     }
 
 
