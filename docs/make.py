@@ -110,11 +110,17 @@ def role(task: Task) -> str:
 
 def readme() -> str:
     """The README with the answers as they are published."""
-    rows = [["question", "estimate, 95% interval", "the interval covers", "p (Holm)", "estimand"]]
-    rows.append(["---"] * len(rows[0]))
+    head = (
+        "question",
+        "estimate, 95% interval",
+        "the interval covers",
+        "other worlds, mean (range)",
+    )
+    rows = [[*head, "p (Holm)", "estimand"], ["---"] * 6]
     for row in answers(paths.SAMPLES):
         estimate = row["estimate"] or row["verdict"]
-        rows.append([row["question"], estimate, row["covers"], row["p"], row["estimand"]])
+        told = (row["covers"], row["elsewhere"], row["p"], row["estimand"])
+        rows.append([row["question"], estimate, *told])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     text = (HERE.parent / "README.md").read_text(encoding="utf-8")
     return re.sub(r"^\| question \|.*?^\n", lambda _: f"{table}\n\n", text, flags=re.M | re.S)

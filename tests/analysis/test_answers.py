@@ -63,6 +63,19 @@ def test_what_is_finished_here_comes_before_what_is_published(places):
     assert rows["typology"]["published"] == "published"
 
 
+def test_other_worlds_stand_beside_the_same_estimand_alone(places):
+    study(places[1], "similarity", finding(0.1, 0.5))
+    study(places[1], "scaling", finding(1.0, 0.5))
+    assert table(places)["scaling"]["elsewhere"] == "not run"
+    lines = ["similarity,1,0.2,abc", "similarity,2,-0.1,abc", "similarity,3,0.9,older"]
+    header = "question,world,estimate,declared"
+    (places[1] / "worlds.csv").write_text("\n".join([header, *lines, "scaling,1,2.0,abc"]))
+    rows = table(places)
+    assert rows["similarity"]["elsewhere"] == "0.05 (−0.10 to 0.20 in 2)"
+    assert rows["scaling"]["elsewhere"] == "+2.0 points (2.0 to 2.0 in 1)"
+    assert rows["typology"]["elsewhere"] == ""
+
+
 def test_one_run_has_an_estimate_and_no_p(places):
     study(places[1], "scaling", findings.over_seeds("6", "x", [1.5], ("up", "down"), "abc"))
     row = table(places)["scaling"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from xfer_utils.analysis import findings, results
 from xfer_utils.analysis.findings import Finding
@@ -30,10 +31,12 @@ def answers(*roots: Path) -> list[dict[str, str]]:
     for (name, one), corrected in zip(declared.items(), p, strict=True):
         study, _ = settings_file.extended(paths.PARAMS / f"{name}.yaml")
         row = {"study": name, "question": study["question"], "estimand": study["estimand"]}
-        row |= dict.fromkeys(("estimate", "covers", "p", "published"), "") | {"verdict": NOT_RUN}
+        row |= dict.fromkeys(("estimate", "covers", "elsewhere", "p", "published"), "")
+        row["verdict"] = NOT_RUN
         if one:
             finding, folder = one
-            row["estimate"] = _estimate(name, finding)
+            row["estimate"] = _estimate(name, finding.estimate, finding.interval)
+            row["elsewhere"] = _elsewhere(name, finding)
             row["covers"] = COVERS[name] if finding.interval else "one run"
             told = finding.p is not None  # else the study itself says why not
             row["p"] = f"{corrected:.3f}" if told else finding.verdict
@@ -53,10 +56,22 @@ def _declared(folders: list[Path]) -> tuple[Finding, Path] | None:
     return None
 
 
-def _estimate(name: str, finding: Finding) -> str:
+def _elsewhere(name: str, finding: Finding) -> str:
+    """What docs/worlds.py found for the same declared estimand: the mean and the range."""
+    file = paths.SAMPLES / "worlds.csv"
+    worlds = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["question", "declared"])
+    same = (worlds["question"] == name) & (worlds["declared"] == finding.declared)
+    if not same.any():
+        return NOT_RUN
+    found = worlds.loc[same, "estimate"]
+    mean = _estimate(name, found.mean(), (found.min(), found.max()))
+    return f"{mean.replace('[', '(').replace(', ', ' to ').replace(']', '')} in {len(found)})"
+
+
+def _estimate(name: str, estimate: float, interval: tuple[float, float] | None) -> str:
     """The estimate with its interval; a correlation has two decimals."""
     if name != "similarity":
-        reach = bounds(*finding.interval) if finding.interval else ""
-        return f"{number(finding.estimate, signed=True)} points {reach}".strip()
-    r, *reach = [f"{value:.2f}" for value in (finding.estimate, *(finding.interval or ()))]
+        reach = bounds(*interval) if interval else ""
+        return f"{number(estimate, signed=True)} points {reach}".strip()
+    r, *reach = [f"{value:.2f}" for value in (estimate, *(interval or ()))]
     return (f"{r} [{', '.join(reach)}]" if reach else r).replace("-", "−")
