@@ -1,8 +1,8 @@
 """Puts a study's rendered report into outputs/sample: `make sample` runs it after `xfer report`.
 
 The front page comes whole, summaries as notebooks; of the runs one of each kind comes with its
-page, notebook, record and predictions. Links to what stays behind are dropped, their text remains,
-and so are the downloads inside the front page, half of it. Paths are those in the project.
+page, notebook, record and predictions. Links to what stays behind are dropped, their text remains;
+downloads inside the front page, half of it, are left to its script. Paths are those in the project.
 """
 
 import re
@@ -67,7 +67,8 @@ def linked(page: Path) -> str:
         address = match[1].split("#")[0]
         inside = ":" not in address and (page.parent / address).is_file()
         there = not address or address.startswith("http") or inside
-        return match[0] if there else match[2]
+        made_here = address.startswith("data:")  # the page's script makes such downloads, too
+        return match[0] if there else "" if made_here else match[2]
 
     text = page.read_text(encoding="utf-8")
     text = re.sub(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', link, text, flags=re.DOTALL)
