@@ -20,6 +20,7 @@ STUDIES = {
     "toy": "scaling",
     "many0": "similarity",
 }  # who takes the encoders of which world
+REUSING = {"multilingual": 18, "few_shot": 6}  # and how many runs of the toy study they take
 TOY = params.load(paths.PARAMS / "toy.yaml")
 PRETRAINING = TOY.models["xlmr-toy"].pretrain
 
@@ -132,3 +133,8 @@ def test_each_is_a_whole_masked_lm_that_reads_the_worlds_english(name, worlds):
             logits = model(gaps[None]).logits[0, 2]
         losses.append(torch.nn.functional.cross_entropy(logits, ids[2]).item())
     assert sum(losses) / len(losses) < 3.5  # guessing has 7.6
+
+
+def test_the_questions_take_the_toy_studys_runs_where_they_serve():
+    plans = {n: study.make_plan(paths.PARAMS / f"{n}.yaml").runs for n in ("toy", *REUSING)}
+    assert {n: len(plans["toy"].keys() & plans[n]) for n in REUSING} == REUSING
