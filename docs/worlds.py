@@ -1,7 +1,7 @@
 """What a question's estimand comes to in other toy worlds: `python docs/worlds.py similarity 1 2`.
 
-Each world is generated from its own seed, its encoders are pre-trained (six minutes of one core),
-and the question's study runs with one seed. Every declared finding becomes a line of
+Each world is generated from its own seed, its encoders are pre-trained (ten minutes of a busy
+core), and the question's study runs with one seed. Every declared finding becomes a line of
 outputs/sample/worlds.csv; the answers' table sets the published world beside their mean.
 """
 
