@@ -40,7 +40,11 @@ def synonymous(clause: Clause, reworded: Callable[[str], bool]) -> Clause:
 def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]:
     """Clauses that say less, more, the opposite, or something beside, about the event `core`."""
     place, adverb = draw.whereabouts(core.object.head), draw.choice(ADVERBS)
-    changed = _told(draw, clause, core, place, adverb)
+    changed: list[Change] = []
+    for role in ("subject", "object"):
+        phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
+        changed += [(way, {role: np}) for way, np in phrases]
+    changed += _circumstances(draw, clause, place, adverb)
     subjects, objects = draw.universe.frames[OPPOSITE[clause.verb]]
     if core.subject.head in subjects and core.object.head in objects:
         changed.append(("against", {"verb": OPPOSITE[clause.verb]}))
@@ -49,15 +53,6 @@ def changes(draw: Draw, clause: Clause, core: Clause) -> dict[str, list[Clause]]
         ways[way].append(clause._replace(**roles))
     ways["beside"] = ways["beside"] or [less._replace(adverb=adverb) for less in ways["less"]]
     return ways
-
-
-def _told(draw: Draw, clause: Clause, core: Clause, place: tuple, adverb: str) -> list[Change]:
-    """What can be said in place of each part of a clause but its verb."""
-    changed: list[Change] = []
-    for role in ("subject", "object"):
-        phrases = _phrases(draw, getattr(clause, role), getattr(core, role).head)
-        changed += [(way, {role: np}) for way, np in phrases]
-    return [*changed, *_circumstances(draw, clause, place, adverb)]
 
 
 def _phrases(draw: Draw, np: NP, noun: str) -> Iterator[tuple[str, NP]]:
@@ -184,9 +179,11 @@ def rewritten(draw: Draw, depth: int) -> Pair:
     steps = [label] * (STEPS + 1 - depth)
     steps += [draw.randrange(label) if label else ENTAILMENT for _ in range(depth - 1)]
     reworded = set(draw.sample([*_rewordable(core), "form"], steps.count(ENTAILMENT)))
-    changed = _told(draw, core, core, core.place, core.adverb)
+    changed = list(_circumstances(draw, core, core.place, core.adverb))
+    for role, np in (("subject", core.subject), ("object", core.object)):
+        changed += [(way, {role: phrase}) for way, phrase in _phrases(draw, np, np.head)]
     told = {"subject": core.subject.adjectives, "object": core.object.adjectives}
-    told |= {"adverb": (core.adverb,)}
+    told["adverb"] = (core.adverb,)
     other, taken = core, {role for role, words in told.items() if reworded & {*words}}
     for step in sorted(filter(None, steps)):  # what is beside has the fewest parts to choose from
         wanted = "beside" if step == NEUTRAL else "against"
